@@ -1,0 +1,60 @@
+"""The form renderer of the whole house (``FORM_RENDERER``): every form, allauth's too, is drawn by two templates.
+
+``templates/foundation/form.html`` draws a form, ``form_field.html`` one field. A form may name groups of its fields:
+
+    class OrderForm(forms.Form):
+        groups = [("Address", ["street", "city"])]  # the rest stands first, without a legend
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.forms import BaseForm, BoundField
+from django.forms.renderers import TemplatesSetting
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+# The names of fields that mean the same in every form of ours, and what a browser calls them (HTML, section
+# "Autofill"). Fields that mean different things in different forms (name, username, password) say it in their widget.
+AUTOCOMPLETE: Mapping[str, str] = {
+    "company": "organization",
+    "street": "street-address",
+    "city": "address-level2",
+    "region": "address-level1",
+    "postcode": "postal-code",
+    "country": "country",
+    "phone": "tel",
+}
+
+Group = tuple[str, list[BoundField]]
+
+
+class FormRenderer(TemplatesSetting):
+    """Draws a form with a summary of its errors, groups of fields, hints, and errors in ``#id_<field>_error``."""
+
+    form_template_name = "foundation/form.html"
+    field_template_name = "foundation/form_field.html"
+
+    def render(
+        self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None
+    ) -> SafeString:
+        if template_name == self.form_template_name:
+            context = {**context, "groups": field_groups(context["form"])}
+        elif template_name == self.field_template_name:
+            prepare_field(context["field"])
+        return super().render(template_name, context, request)
+
+
+def field_groups(form: BaseForm) -> list[Group]:
+    """The visible fields of a form as (legend, fields): first those that stand in no group of the form's ``groups``."""
+    named: Iterable[tuple[str, list[str]]] = getattr(form, "groups", ())
+    grouped = {name for _, names in named for name in names}
+    groups = [("", [field for field in form.visible_fields() if field.name not in grouped])]
+    groups += [(legend, [form[name] for name in names if name in form.fields]) for legend, names in named]
+    return [(legend, fields) for legend, fields in groups if fields]
+
+
+def prepare_field(field: BoundField) -> None:
+    """Give an address field its autofill name, unless its widget says something else."""
+    if field.name in AUTOCOMPLETE:
+        field.field.widget.attrs.setdefault("autocomplete", AUTOCOMPLETE[field.name])

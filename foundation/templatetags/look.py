@@ -1,0 +1,75 @@
+"""The house look as template tags: ``{% load look %}``. docs/look.md shows each with a snippet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import template
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+# A tone is what a state asks of its reader: nothing, patience, an act, or acceptance. CSS knows tones, not states.
+TONES: Mapping[str, str] = {
+    **dict.fromkeys(("ok", "active", "live", "true", "verified", "paid", "approved", "running"), "ok"),
+    **dict.fromkeys(("checking", "review", "unchecked", "pending", "saving", "invited", "false"), "wait"),
+    **dict.fromkeys(("question", "unpaid", "missing", "different", "degraded", "full", "due"), "act"),
+    **dict.fromkeys(("rejected", "suspended", "failed", "down", "taken", "invalid"), "stop"),
+    **dict.fromkeys(("cancelled", "deleted", "closed", "off", "ended", "unlimited"), "off"),
+}
+
+
+@register.filter
+def tone(value: object) -> str:
+    """The tone of a state: ``ok``, ``wait``, ``act``, ``stop`` or ``off`` (also for a state unknown here)."""
+    return TONES.get(str(value).lower(), "off")
+
+
+@register.simple_tag
+def badge(value: object, label: object = "") -> SafeString:
+    """A small coloured label for one of many, in a list or a table: carries no ``data-status``."""
+    return format_html('<span class="badge" data-tone="{}">{}</span>', tone(value), label or _words(value))
+
+
+@register.simple_tag
+def status(value: object, label: object = "") -> SafeString:
+    """The badge with the page's one ``data-status`` attribute: the state of the object that the page is about."""
+    return format_html(
+        '<span class="badge" data-status="{}" data-tone="{}">{}</span>', value, tone(value), label or _words(value)
+    )
+
+
+@register.simple_tag
+def state(value: object, label: object = "") -> SafeString:
+    """The badge with ``data-state``: the state of one part of the page, such as a DNS record."""
+    return format_html(
+        '<span class="badge" data-state="{}" data-tone="{}">{}</span>', value, tone(value), label or _words(value)
+    )
+
+
+@register.inclusion_tag("partials/copy.html")
+def copy(value: object, attr: str = "") -> dict[str, Any]:
+    """A value in a code box with a copy button; ``attr`` is a data attribute for the code element, without ``data-``."""
+    return {"value": value, "attr": attr}
+
+
+@register.inclusion_tag("partials/nav_link.html", takes_context=True)
+def nav_link(
+    context: template.Context, viewname: str, label: str, *args: object, exact: bool = False
+) -> dict[str, Any]:
+    """A navigation entry, marked as current on its page and, unless ``exact``, on those below it.
+
+    Where no such URL exists there is no entry: a part that is not built does not break the pages of the others.
+    """
+    try:
+        url = reverse(viewname, args=args)
+    except NoReverseMatch:
+        return {"url": ""}
+    path = getattr(context.get("request"), "path", "")
+    below = not exact and path.startswith(url)
+    return {"url": url, "label": label, "current": "page" if path == url else "true" if below else ""}
+
+
+def _words(value: object) -> str:
+    return str(value).replace("_", " ").capitalize()
