@@ -16,7 +16,8 @@ are bytes, times are seconds since the epoch.
 | POST /v1/commands/<name> | Command -> Done; 422 Refusal |
 
 Every error is a Refusal: 400 (not JSON, or a broken bound), 401 (bad key), 404, 413 (too large), 422
-(understood and refused), 500, 503 (try again later)."""
+(understood and refused), 500, 503 (try again later).
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -66,7 +67,7 @@ class Wire(Struct, frozen=True, kw_only=True):
 # rows that do not use the field keep their hash while panel and node are one version apart.
 
 
-class Customer(Wire, omit_defaults=True):
+class Customer(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `customer`, key = the customer's id. `storage_bytes` is what the plan allows in sum, None =
     unlimited."""
 
@@ -74,7 +75,7 @@ class Customer(Wire, omit_defaults=True):
     storage_bytes: Count | None
 
 
-class Domain(Wire, omit_defaults=True):
+class Domain(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `domain`, key = the domain's id. `name` is lower case, A-labels, no trailing dot. Without
     `accepts` this server takes no mail for the domain (its mail is hosted elsewhere), but its mailboxes may
     sign in and send."""
@@ -84,7 +85,7 @@ class Domain(Wire, omit_defaults=True):
     accepts: bool = True
 
 
-class Mailbox(Wire, omit_defaults=True):
+class Mailbox(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `mailbox`, key = the mailbox's id, which also names its home. `quota_bytes` 0 = unlimited."""
 
     domain: Id
@@ -93,7 +94,7 @@ class Mailbox(Wire, omit_defaults=True):
     password_hash: PasswordHash
 
 
-class Dkim(Wire, omit_defaults=True):
+class Dkim(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `dkim`, key = the DKIM key's id. The newest row of a domain signs; `private_key` is an RSA key in
     PEM (PKCS#8 or PKCS#1) and stands on the node in Rspamd's key file alone."""
 
@@ -102,7 +103,7 @@ class Dkim(Wire, omit_defaults=True):
     private_key: PrivateKey
 
 
-class State(Wire, omit_defaults=True):
+class State(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `state`, key = the suspension's id: what is stopped for the subject, why, and until when (None =
     until it is lifted, which removes the row). States of a mailbox, its domain and its customer add up."""
 
@@ -127,7 +128,7 @@ KINDS: dict[str, type[Customer] | type[Domain] | type[Mailbox] | type[Dkim] | ty
 }
 
 
-class Row(Wire):
+class Row(Wire, frozen=True, kw_only=True):
     """One row of a server as it should be; `data` None = gone. Build with `row`, read with `data_of`."""
 
     kind: Label
@@ -138,7 +139,7 @@ class Row(Wire):
 Rows = Annotated[list[Row], Meta(max_length=MAX_ROWS)]
 
 
-class Point(Wire):
+class Point(Wire, frozen=True, kw_only=True):
     """A place in a server's history: its revision and the random mark that the panel gave it. A fresh node is
     at (0, ""). Also the body of a 409: where the node really is."""
 
@@ -146,7 +147,7 @@ class Point(Wire):
     mark: Mark
 
 
-class Changes(Wire):
+class Changes(Wire, frozen=True, kw_only=True):
     """Bring a node from `base` to (`revision`, `mark`). Rows are in no particular order; each key stands at
     most once; `revision` is at least the base's."""
 
@@ -157,7 +158,7 @@ class Changes(Wire):
     rows: Rows
 
 
-class Applied(Wire):
+class Applied(Wire, frozen=True, kw_only=True):
     """The node has committed `revision`; everything that follows from rows up to `effective` has come
     about."""
 
@@ -165,7 +166,7 @@ class Applied(Wire):
     effective: Count
 
 
-class Refusal(Wire):
+class Refusal(Wire, frozen=True, kw_only=True):
     """What was wrong, for the panel's log and its staff; `kind` and `key` name the row where there is one."""
 
     error: Annotated[str, Meta(max_length=1_000)]
@@ -173,21 +174,21 @@ class Refusal(Wire):
     key: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class Service(Wire):
+class Service(Wire, frozen=True, kw_only=True):
     """One daemon of the mail server. `running` says whether it answered on its own socket just now."""
 
     name: Annotated[str, Meta(max_length=64)]
     running: bool
 
 
-class Disk(Wire):
+class Disk(Wire, frozen=True, kw_only=True):
     """The file system that holds the mail, in bytes."""
 
     total: Count
     free: Count
 
 
-class Status(Wire):
+class Status(Wire, frozen=True, kw_only=True):
     """How a mail server is. `queue` counts queued messages (None: unknown). `lag_error` says why `effective`
     stays behind `revision`. `rows` counts live rows by kind."""
 
@@ -207,7 +208,7 @@ class Status(Wire):
     time: Count
 
 
-class DigestRow(Wire):
+class DigestRow(Wire, frozen=True, kw_only=True):
     """One row and the hash of what the node really holds for it (see `row_hash`)."""
 
     kind: Label
@@ -215,7 +216,7 @@ class DigestRow(Wire):
     hash: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
-class Digest(Wire):
+class Digest(Wire, frozen=True, kw_only=True):
     """What a node holds of one domain: its own row, its mailboxes, its DKIM keys, its customer, and the
     states of all of these. `count` and `sha256` (see `digest_hash`) are over all rows; `rows` is one page of
     them, sorted by (kind, key), and `next` (the `after` of the next page, "<kind>:<key>") is None on the
@@ -230,7 +231,7 @@ class Digest(Wire):
     next: Cursor | None
 
 
-class Usage(Wire):
+class Usage(Wire, frozen=True, kw_only=True):
     """What a mailbox holds now, and when somebody last signed in to it (IMAP, POP3 or ManageSieve)."""
 
     mailbox: Id
@@ -239,7 +240,7 @@ class Usage(Wire):
     last_sign_in: Count | None
 
 
-class UsagePage(Wire):
+class UsagePage(Wire, frozen=True, kw_only=True):
     """Mailboxes whose usage or last sign-in changed after the cursor, each once with its present values.
     `next` is the cursor to go on from, also when there are no entries; "" is the beginning."""
 
@@ -247,7 +248,7 @@ class UsagePage(Wire):
     next: Cursor
 
 
-class Event(Wire):
+class Event(Wire, frozen=True, kw_only=True):
     """Something that happened to mail: envelope facts only, never a subject or a body. `data` by kind."""
 
     id: Count
@@ -256,7 +257,7 @@ class Event(Wire):
     data: dict[str, Any]
 
 
-class EventPage(Wire):
+class EventPage(Wire, frozen=True, kw_only=True):
     """Events after the cursor, oldest first. `gap`: events between the cursor and the first one here were
     dropped."""
 
@@ -265,7 +266,7 @@ class EventPage(Wire):
     gap: bool
 
 
-class Rebuild(Wire):
+class Rebuild(Wire, frozen=True, kw_only=True):
     """One page of a rebuild from nothing. All pages of one `rebuild` carry the same target (`revision`,
     `mark`), are numbered by `seq` from 0, and replace everything the node holds once the page with `last` has
     arrived."""
@@ -279,7 +280,7 @@ class Rebuild(Wire):
     last: bool
 
 
-class RebuildState(Wire):
+class RebuildState(Wire, frozen=True, kw_only=True):
     """Answer 409 to a rebuild page: the rebuild that is under way (None: none) and the page that it waits
     for."""
 
@@ -287,7 +288,7 @@ class RebuildState(Wire):
     seq: Count
 
 
-class Command(Wire):
+class Command(Wire, frozen=True, kw_only=True):
     """Something to be done once: the same `id` again answers as the first time. Commands: `kick` {mailbox}
     ends the open sessions of a mailbox; `purge` {home} removes the mail of a deleted mailbox before its days
     are over."""
@@ -298,7 +299,7 @@ class Command(Wire):
     home: Id | None = None
 
 
-class Done(Wire):
+class Done(Wire, frozen=True, kw_only=True):
     """The command has been carried out; `repeated` if an earlier call with this id did it."""
 
     id: Id
