@@ -1,0 +1,1 @@
+"""Who: people, customers, memberships, suspensions, the audit trail, notices."""

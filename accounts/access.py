@@ -1,0 +1,121 @@
+"""Who may do what. `role_of` is the only code that decides; every page goes through one of the two decorators."""
+
+from collections.abc import Callable
+from enum import Enum
+from functools import wraps
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+from django.contrib.auth.decorators import login_not_required, login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+
+from accounts.models import Customer, Membership, Role, User
+
+
+class Permission(Enum):
+    """A right on a customer, as `<noun>s:<level>`."""
+
+    CUSTOMER_READ = "customer:read"
+    MEMBERS_READ = "members:read"
+    MEMBERS_EDIT = "members:edit"
+    ORDERS_READ = "orders:read"
+    ORDERS_EDIT = "orders:edit"
+    DOMAINS_READ = "domains:read"
+    DOMAINS_EDIT = "domains:edit"
+    MAILBOXES_READ = "mailboxes:read"
+    MAILBOXES_EDIT = "mailboxes:edit"
+
+
+_READER = {permission for permission in Permission if permission.value.endswith(":read")}
+_BILLING = _READER | {Permission.ORDERS_EDIT}
+_EVERYTHING = set(Permission)
+
+RIGHTS: dict[str, set[Permission]] = {
+    Role.READER: _READER,
+    Role.BILLING: _BILLING,
+    Role.ADMIN: _EVERYTHING,
+    Role.OWNER: _EVERYTHING,
+}
+
+
+def role_of(user: User, customer: Customer) -> str | None:
+    """The role of `user` with `customer`, None for a stranger."""
+    return Membership.objects.filter(customer=customer, user=user).values_list("role", flat=True).first()
+
+
+def may(role: str | None, permission: Permission) -> bool:
+    return role is not None and permission in RIGHTS[role]
+
+
+def customer_page(permission: Permission, *, before_activation: bool = False) -> Callable[..., Any]:
+    """Put the page in the scope of the customer named in its URL.
+
+    Sets `request.customer` and `request.role`. A stranger gets the 404 of something that does not exist; a
+    member without the right, 403. A POST before activation or under suspension answers 403 with the reason,
+    unless `before_activation` says that it is meant for then.
+    """
+
+    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def page(request: Any, customer: str, **kwargs: Any) -> HttpResponseBase:
+            found = customer_of(request.user, customer)
+            enter(request, found, permission)
+            if request.method not in ("GET", "HEAD", "OPTIONS") and not before_activation and found.blocked_reason:
+                raise PermissionDenied(found.blocked_reason)
+            return view(request, **kwargs)
+
+        return login_required(page)
+
+    return decorate
+
+
+def customer_of(user: User, username: str) -> Customer:
+    """The customer of that username if `user` is a member, with the role as `customer.role`; Http404 otherwise."""
+    membership = Membership.objects.select_related("customer").filter(customer__username=username, user=user).first()
+    if membership is None:
+        raise Http404
+    return membership.customer
+
+
+def enter(request: Any, customer: Customer, permission: Permission) -> None:
+    """Set `request.customer` and `request.role`; Http404 for a stranger, PermissionDenied without the right."""
+    request.role = role_of(request.user, customer)
+    if request.role is None:
+        raise Http404
+    request.customer = customer
+    if not may(request.role, permission):
+        raise PermissionDenied(f"Your role with {customer.name} is {Role(request.role).label.lower()}; this needs more. "
+                               "Ask an owner or admin of this customer.")
+
+
+def has_second_factor(request: HttpRequest) -> bool:
+    """Whether this session was signed in with a second factor."""
+    return any(record.get("method") == "mfa" for record in get_authentication_records(request))
+
+
+def staff_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Let in staff who signed in with a second factor. Staff without one are led to set it up; others get 403."""
+
+    @wraps(view)
+    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        answer = refuse_non_staff(request)
+        return answer if answer is not None else view(request, *args, **kwargs)
+
+    return login_required(page)
+
+
+def refuse_non_staff(request: Any) -> HttpResponse | None:
+    """None for staff with a second factor; a redirect to set it up; PermissionDenied for everybody else."""
+    if not (request.user.is_active and request.user.is_staff):
+        raise PermissionDenied("These pages are for staff.")
+    if not has_second_factor(request):
+        return redirect("mfa_index")
+    return None
+
+
+__all__ = [
+    "RIGHTS", "Permission", "customer_of", "customer_page", "enter", "has_second_factor", "login_not_required", "may",
+    "refuse_non_staff", "role_of", "staff_page",
+]

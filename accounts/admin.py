@@ -1,0 +1,97 @@
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts.models import AuditEntry, Customer, CustomerSuspension, Membership, Notice, User
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class UserAdmin(admin.ModelAdmin[User]):
+    list_display = ("email", "name", "is_staff", "is_active", "date_joined")
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("email", "name")
+    fields = ("email", "name", "is_active", "is_staff", "is_superuser", "groups", "last_login", "date_joined")
+    readonly_fields = ("email", "last_login", "date_joined")
+    filter_horizontal = ("groups",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class MembershipInline(admin.TabularInline[Membership, Customer]):
+    model = Membership
+    extra = 0
+    raw_id_fields = ("user",)
+    readonly_fields = ("created_at",)
+
+
+@admin.register(Customer)
+class CustomerAdmin(admin.ModelAdmin[Customer]):
+    list_display = ("username", "name", "created_at", "activated_at", "ended_at")
+    search_fields = ("username", "name", "members__email")
+    fields = ("username", "name", "created_at", "activated_at", "ended_at")
+    readonly_fields = ("username", "created_at", "activated_at", "ended_at")
+    inlines = (MembershipInline,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(CustomerSuspension)
+class CustomerSuspensionAdmin(admin.ModelAdmin[CustomerSuspension]):
+    """Adding one suspends the customer; the action lifts it. Both go through the customer's verbs."""
+
+    list_display = ("customer", "stops", "reason", "at", "until", "lifted_at")
+    search_fields = ("customer__username", "reason")
+    raw_id_fields = ("customer",)
+    fields = ("customer", "stops", "reason", "until")
+    actions = ("lift",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: Any, obj: CustomerSuspension, form: Any, change: bool) -> None:
+        made = obj.customer.suspend(reason=obj.reason, stops=obj.stops, until=obj.until, by=request.user)
+        obj.pk = made.pk
+
+    @admin.action(description="Lift these suspensions", permissions=["add"])
+    def lift(self, request: Any, queryset: Any) -> None:
+        for suspension in queryset.select_related("customer")[:200]:
+            suspension.customer.lift_suspension(by=request.user)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "action", "subject", "by", "customer", "address")
+    list_select_related = ("by", "customer")
+    search_fields = ("action", "subject", "by__email", "customer__username")
+    date_hierarchy = "at"
+    show_full_result_count = False
+
+
+@admin.register(Notice)
+class NoticeAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "subject_id", "created_at", "attempts", "next_attempt_at", "sent_at")
+    search_fields = ("kind", "subject_id")
+    show_full_result_count = False

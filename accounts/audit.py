@@ -1,0 +1,50 @@
+"""The audit trail: one entry for each change, in the transaction of the change."""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponseBase
+
+from foundation.client_address import client_address
+
+if TYPE_CHECKING:
+    from accounts.models import AuditEntry, Customer, User
+
+_address: ContextVar[str | None] = ContextVar("audit_address", default=None)
+
+
+def record(
+    action: str,
+    *,
+    by: "User | None",
+    customer: "Customer | None" = None,
+    subject: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> "AuditEntry":
+    """Write an entry. `by` is None for the system itself. RuntimeError outside of a transaction, because an
+    entry that can be lost apart from its change proves nothing.
+    """
+    from accounts.models import AuditEntry
+
+    if not connection.in_atomic_block:
+        raise RuntimeError("An audit entry belongs into the transaction of its change.")
+    return AuditEntry.objects.create(
+        action=action, by=by, customer=customer, subject=subject[:300], before=before, after=after, address=_address.get()
+    )
+
+
+class AuditMiddleware:
+    """Remembers where the request under way comes from, for the entries it causes."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        token = _address.set(client_address(request))
+        try:
+            return self.get_response(request)
+        finally:
+            _address.reset(token)

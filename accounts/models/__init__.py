@@ -1,0 +1,17 @@
+from accounts.models.audit import AuditEntry
+from accounts.models.customer import Customer, CustomerSuspension, Membership, Role
+from accounts.models.notice import Notice
+from accounts.models.suspension import Stop, SuspensionBase
+from accounts.models.user import User
+
+__all__ = [
+    "AuditEntry",
+    "Customer",
+    "CustomerSuspension",
+    "Membership",
+    "Notice",
+    "Role",
+    "Stop",
+    "SuspensionBase",
+    "User",
+]

@@ -1,0 +1,163 @@
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from accounts import audit
+from accounts.models.suspension import Stop, SuspensionBase
+from accounts.signals import suspension_changed
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from accounts.models.user import User
+
+
+class Role(models.TextChoices):
+    """What a member may do: a reader sees; billing also orders and invoices; an admin also changes
+    domains, mailboxes and members; an owner everything.
+    """
+
+    OWNER = "owner", "Owner"
+    ADMIN = "admin", "Admin"
+    BILLING = "billing", "Billing"
+    READER = "reader", "Reader"
+
+
+class Customer(models.Model):
+    """An account that is sold to: it holds domains and mailboxes and is billed. People belong to it by memberships."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    username = models.CharField(
+        max_length=10,
+        unique=True,
+        validators=[RegexValidator(r"\A[a-z0-9_]{1,10}\Z", "Use 1 to 10 of a–z, 0–9 and _.")],
+        help_text="1 to 10 of a–z, 0–9 and _. Part of the address of every page of this customer.",
+    )
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    activated_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="customers")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(username__regex=r"^[a-z0-9_]{1,10}$"), name="customer_username_form"),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    def get_absolute_url(self) -> str:
+        return reverse("accounts:customer-overview", args=[self.username])
+
+    @property
+    def status(self) -> str:
+        """`pending` until the order is active, then `active`, `suspended` or `ended`."""
+        if self.ended_at:
+            return "ended"
+        if not self.activated_at:
+            return "pending"
+        return "suspended" if self.suspension else "active"
+
+    @cached_property
+    def suspension(self) -> "CustomerSuspension | None":
+        """The suspension in force, if there is one."""
+        return self.suspensions.in_force().first()
+
+    @property
+    def blocked_reason(self) -> str:
+        """Why nothing can be changed now, in words for the customer; empty when everything can."""
+        if self.ended_at:
+            return "This service has ended. Write to us to have it back."
+        if not self.activated_at:
+            return "This service is not active yet. It is as soon as its order is approved and paid."
+        if self.suspension:
+            return f"This customer is suspended: {self.suspension.reason} Write to us to have it lifted."
+        return ""
+
+    def activate(self, *, by: "User | None") -> bool:
+        """Note that service has begun; false when it had already."""
+        with unit_of_work():
+            changed = Customer.objects.filter(pk=self.pk, activated_at=None).update(activated_at=timezone.now())
+            self.refresh_from_db(fields=["activated_at"])
+            if changed:
+                audit.record("customer.activate", by=by, customer=self, subject=self.username)
+        return bool(changed)
+
+    def suspend(
+        self, *, reason: str, by: "User | None", stops: Iterable[str] = tuple(Stop.values), until: datetime | None = None
+    ) -> "CustomerSuspension":
+        """Stop the whole customer with one row; while one is in force a second call returns that one."""
+        with unit_of_work():
+            Customer.objects.select_for_update().get(pk=self.pk)
+            existing = self.suspensions.in_force().first()
+            if existing:
+                return existing
+            suspension = self.suspensions.create(stops=sorted(set(stops)), reason=reason, until=until, by=by)
+            self.__dict__.pop("suspension", None)
+            audit.record(
+                "customer.suspend", by=by, customer=self, subject=self.username,
+                after={"stops": suspension.stops, "reason": reason, "until": until.isoformat() if until else None},
+            )
+            suspension_changed.send(Customer, customer=self)
+        return suspension
+
+    def lift_suspension(self, *, by: "User | None") -> bool:
+        """End the suspension in force; false when there is none."""
+        with unit_of_work():
+            Customer.objects.select_for_update().get(pk=self.pk)
+            lifted = self.suspensions.in_force().update(lifted_at=timezone.now(), lifted_by=by)
+            self.__dict__.pop("suspension", None)
+            if lifted:
+                audit.record("customer.unsuspend", by=by, customer=self, subject=self.username)
+                suspension_changed.send(Customer, customer=self)
+        return bool(lifted)
+
+    def add_member(self, user: "User", role: str, *, by: "User | None") -> "Membership":
+        """Make `user` a member with `role`; a member already keeps the role it has."""
+        with unit_of_work():
+            membership, made = self.memberships.get_or_create(user=user, defaults={"role": role})
+            if made:
+                audit.record("member.add", by=by, customer=self, subject=user.email, after={"role": role})
+        return membership
+
+
+class Membership(models.Model):
+    """A person's role with a customer."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role.choices)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["customer", "user"], name="membership_once"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.role}) of {self.customer}"
+
+
+class CustomerSuspension(SuspensionBase):
+    """A customer stopped as a whole, by staff or for money."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="suspensions")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer"], condition=models.Q(lifted_at=None, until=None), name="customer_suspended_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Suspension of {self.customer}"

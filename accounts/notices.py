@@ -1,0 +1,89 @@
+"""Mails that the panel owes: written down with the change that causes them, sent after it, sent again until they went."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.db.models import F
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from accounts.models import Notice
+
+logger = logging.getLogger(__name__)
+
+Builder = Callable[[str], tuple[list[str], dict[str, Any]]]
+
+
+class Kind(NamedTuple):
+    template: str
+    build: Builder
+
+
+_kinds: dict[str, Kind] = {}
+
+
+def notice_kind(name: str, *, template: str) -> Callable[[Builder], Builder]:
+    """Register a kind of mail. The builder gets the subject's id and returns (addresses, template context);
+    no addresses means that there is nothing to send any more.
+
+    Templates: `<template>_subject.txt`, `<template>.txt`, `<template>.html`.
+    """
+
+    def decorate(builder: Builder) -> Builder:
+        _kinds[name] = Kind(template, builder)
+        return builder
+
+    return decorate
+
+
+def send_notice(kind: str, subject_id: object) -> Notice:
+    """Owe this mail; call inside the unit of work of its cause."""
+    from accounts.tasks import deliver_notice
+
+    if kind not in _kinds:
+        raise LookupError(f"No notice kind {kind!r} is registered.")
+    notice = Notice.objects.create(kind=kind, subject_id=str(subject_id))
+    deliver_notice.delay_on_commit(notice.pk)
+    return notice
+
+
+def deliver(notice_id: int) -> bool:
+    """Send one owed mail; false when it was sent, claimed or is not due. Failures come again with growing gaps."""
+    now = timezone.now()
+    claimed = Notice.objects.filter(pk=notice_id, sent_at=None, next_attempt_at__lte=now).update(
+        attempts=F("attempts") + 1, next_attempt_at=now + timedelta(minutes=1)
+    )
+    if not claimed:
+        return False
+    notice = Notice.objects.get(pk=notice_id)
+    kind = _kinds[notice.kind]
+    recipients, context = kind.build(notice.subject_id)
+    for recipient in recipients:
+        _message(kind.template, recipient, context).send()
+    Notice.objects.filter(pk=notice_id).update(sent_at=timezone.now())
+    return True
+
+
+def put_off(notice_id: int) -> None:
+    """After a failure: wait 1, 2, 4 … minutes, at most an hour."""
+    notice = Notice.objects.filter(pk=notice_id).first()
+    if notice is not None:
+        gap = timedelta(minutes=min(60, 2 ** min(notice.attempts, 6)))
+        Notice.objects.filter(pk=notice_id, sent_at=None).update(next_attempt_at=timezone.now() + gap)
+
+
+def unsent(limit: int = 200) -> list[int]:
+    due = Notice.objects.filter(sent_at=None, next_attempt_at__lte=timezone.now())
+    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
+
+
+def _message(template: str, recipient: str, context: dict[str, Any]) -> EmailMultiAlternatives:
+    context = {"product_name": settings.PRODUCT_NAME, "panel_url": settings.PANEL_URL, **context}
+    subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
+    message = EmailMultiAlternatives(subject, render_to_string(f"{template}.txt", context), to=[recipient])
+    message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
+    return message

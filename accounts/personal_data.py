@@ -1,0 +1,38 @@
+"""What accounts itself holds about a person."""
+
+from typing import Any
+from uuid import uuid4
+
+from accounts import audit, privacy
+from accounts.models import AuditEntry, User
+
+
+def export(user: User) -> dict[str, Any]:
+    entries = AuditEntry.objects.filter(by=user).values("at", "action", "subject", "address")[:10_000]
+    return {
+        "email": user.email,
+        "name": user.name,
+        "joined_at": user.date_joined.isoformat(),
+        "memberships": [
+            {"customer": membership.customer.username, "role": membership.role, "since": membership.created_at.isoformat()}
+            for membership in user.memberships.select_related("customer")
+        ],
+        "acts": [{**entry, "at": entry["at"].isoformat()} for entry in entries],
+    }
+
+
+def erase(user: User) -> list[str]:
+    """Make the person unrecognisable and unable to sign in; memberships go, the audit trail keeps a pseudonym."""
+    user.memberships.all().delete()
+    user.emailaddress_set.all().delete()
+    user.email = f"erased-{uuid4().hex}@invalid.invalid"
+    user.name = ""
+    user.is_active = False
+    user.is_staff = user.is_superuser = False
+    user.set_unusable_password()
+    user.save()
+    audit.record("person.erase", by=None, subject=str(user.pk))
+    return ["audit trail: kept two years under a pseudonym, to explain changes to customers' services"]
+
+
+privacy.register("accounts", export=export, erase=erase)

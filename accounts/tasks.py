@@ -1,0 +1,23 @@
+import logging
+
+from celery import shared_task
+
+from accounts import notices
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def deliver_notice(notice_id: int) -> None:
+    try:
+        notices.deliver(notice_id)
+    except Exception as error:
+        # The kind of failure is enough: a mail server's reply may quote addresses or text.
+        logger.warning("Notice %s was not sent: %s; it will be tried again.", notice_id, type(error).__name__)
+        notices.put_off(notice_id)
+
+
+@shared_task
+def sweep_notices() -> None:
+    for notice_id in notices.unsent():
+        deliver_notice(notice_id)

@@ -1,0 +1,177 @@
+"""HTTP to services that are not ours: bounded in time and size, whatever the other side does."""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+logger = logging.getLogger(__name__)
+
+
+class OutboundError(Exception):
+    """The call gave no usable reply. `retry` tells whether the same call may succeed later."""
+
+    def __init__(self, message: str, *, retry: bool) -> None:
+        super().__init__(message)
+        self.retry = retry
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: status code, headers (names lower-case) and at most `max_bytes` of body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def fetch(
+    method: str, url: str, *, deadline: float, max_bytes: int, session: requests.Session | None = None, **options: Any
+) -> Reply:
+    """Make one call that ends within `deadline` seconds in all, also against one byte a second.
+
+    Redirects are not followed; proxies and .netrc of the environment are not used. `options` are those
+    of requests' `Session.request` (`data`, `json`, `headers` …). Raises OutboundError: `retry` is true for time-outs,
+    refused or broken connections and overlong bodies.
+    """
+    own = session or new_session()
+    ends_at = time.monotonic() + deadline
+    try:
+        with _guard(ends_at) as guard, own.request(
+            method, url, timeout=deadline, allow_redirects=False, stream=True, **options
+        ) as response:
+            body = _read(response, max_bytes)
+            if guard.expired:
+                raise OutboundError(f"No complete answer within {deadline:g} s.", retry=True)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status_code, headers, body)
+    except (requests.RequestException, HTTPError, OSError) as error:
+        late = time.monotonic() >= ends_at
+        reason = f"No complete answer within {deadline:g} s." if late else f"{type(error).__name__}."
+        raise OutboundError(reason, retry=True) from error
+    finally:
+        if session is None:
+            own.close()
+
+
+def new_session(*, fingerprint: str | None = None) -> requests.Session:
+    """A session whose connections `fetch` can end; `fingerprint` (SHA-256, hex) pins the server's certificate."""
+    session = requests.Session()
+    session.trust_env = False
+    adapter = _GuardedAdapter(fingerprint)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    if fingerprint:
+        session.verify = False  # the pin decides, not a public authority
+    return session
+
+
+def _read(response: requests.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(16 * 1024):
+        body += chunk
+        if len(body) > max_bytes:
+            raise OutboundError(f"The answer is longer than {max_bytes} bytes.", retry=True)
+    return bytes(body)
+
+
+@dataclass
+class _Guard:
+    """Ends the sockets of one call when its time is up."""
+
+    expired: bool = False
+    sockets: list[socket.socket] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def watch(self, sock: socket.socket) -> None:
+        # A duplicate of the descriptor reaches the connection also after TLS has taken over the original.
+        with self.lock:
+            self.sockets.append(socket.socket(fileno=os.dup(sock.fileno())))
+        if self.expired:
+            self.expire()
+
+    def expire(self) -> None:
+        self.expired = True
+        with self.lock:
+            for sock in self.sockets:
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    logger.debug("connection was closed already")
+
+    def close(self) -> None:
+        with self.lock:
+            for sock in self.sockets:
+                sock.close()
+            self.sockets.clear()
+
+
+_active = threading.local()
+
+
+@contextmanager
+def _guard(ends_at: float) -> Iterator[_Guard]:
+    guard = _Guard()
+    timer = threading.Timer(max(0.0, ends_at - time.monotonic()), guard.expire)
+    timer.daemon = True
+    _active.guard = guard
+    timer.start()
+    try:
+        yield guard
+    finally:
+        timer.cancel()
+        _active.guard = None
+        guard.close()
+
+
+def _watch(sock: Any) -> None:
+    guard: _Guard | None = getattr(_active, "guard", None)
+    if guard is not None and sock is not None:
+        guard.watch(sock)
+
+
+class _GuardedConnection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        _watch(sock)
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _watch(self.sock)  # kept alive from an earlier call
+        super().request(*args, **kwargs)
+
+
+class _GuardedTLSConnection(_GuardedConnection, HTTPSConnection):
+    pass
+
+
+class _GuardedPool(HTTPConnectionPool):
+    ConnectionCls = _GuardedConnection
+
+
+class _GuardedTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _GuardedTLSConnection
+
+
+class _GuardedAdapter(HTTPAdapter):
+    def __init__(self, fingerprint: str | None) -> None:
+        self._fingerprint = fingerprint
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        if self._fingerprint:
+            kwargs["assert_fingerprint"] = self._fingerprint
+            kwargs["assert_hostname"] = False
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _GuardedPool, "https": _GuardedTLSPool}

@@ -1,0 +1,25 @@
+"""Keeps secrets out of logs, whoever logs them."""
+
+import logging
+import re
+
+_SECRETS = re.compile(
+    r"(?i)(\b(?:password\d?|passwd|token|secret|api[_-]?key|_api|authorization|bearer|csrfmiddlewaretoken|sessionid|code)"
+    r"['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)([^'\"\s&,;}]+)"
+)
+_URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(@)")
+_HASHES = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$)[^\s'\"]+")
+
+
+def scrub(text: str) -> str:
+    """Replace values of secret-looking names, credentials in URLs, and password hashes."""
+    text = _SECRETS.sub(r"\1[removed]", text)
+    text = _URL_CREDENTIALS.sub(r"\1[removed]\3", text)
+    return _HASHES.sub(r"\1[removed]", text)
+
+
+class ScrubbingFormatter(logging.Formatter):
+    """Formats as usual, tracebacks included, then scrubs the finished line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(super().format(record))

@@ -1,0 +1,60 @@
+"""/healthz and /readyz. They answer before host checks, sessions and redirects, so that a probe needs nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import current_app
+from django.core.cache import caches
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+
+from domains.health import server_checks
+
+
+class HealthMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path == "/healthz":
+            return HttpResponse("ok\n", content_type="text/plain")
+        if request.path == "/readyz":
+            found = readiness()
+            return JsonResponse(found, status=503 if found["status"] == "down" else 200)
+        return self.get_response(request)
+
+
+def readiness() -> dict[str, Any]:
+    """`{"status": "ok" | "degraded" | "down", "checks": {name: "ok" | what is wrong}}`.
+
+    Down: no database. Degraded: broker, workers or a mail server away: pages work, changes wait.
+    """
+    checks = {"database": _outcome(_database), "broker": _outcome(_broker), "workers": _outcome(_workers)}
+    if checks["database"] == "ok":
+        checks |= {f"server {name}": state for name, state in server_checks().items()}
+    healthy = all(state == "ok" for state in checks.values())
+    status = "down" if checks["database"] != "ok" else "ok" if healthy else "degraded"
+    return {"status": status, "checks": checks}
+
+
+def _outcome(check: Callable[[], Any]) -> str:
+    try:
+        check()
+    except Exception as error:
+        return f"{type(error).__name__}"
+    return "ok"
+
+
+def _database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _broker() -> None:
+    caches["volatile"].get("readyz")
+
+
+def _workers() -> None:
+    answers = current_app.control.ping(timeout=0.7, limit=2)
+    if len(answers) < 2:
+        raise TimeoutError

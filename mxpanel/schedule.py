@@ -1,0 +1,17 @@
+"""All periodic work, in one place. Each run expires before its successor is due, so an outage leaves no heap."""
+
+from typing import Any
+
+
+def every(seconds: float, task: str) -> dict[str, Any]:
+    return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "mails that are owed": every(15, "accounts.tasks.sweep_notices"),
+    "orders without their fraud check": every(10, "billing.tasks.sweep_checks"),
+    "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
+    "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
+    "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),
+    "deleted mailboxes whose days are over": every(600, "domains.tasks.sweep_purges"),
+}

@@ -1,0 +1,18 @@
+from django.contrib import admin
+from django.urls import include, path
+
+from mxpanel import public
+
+urlpatterns = [
+    path("", public.home, name="home"),
+    path("plans/", public.plans, name="plans"),
+    path("status/", public.status, name="status"),
+    path("privacy/", public.privacy, name="privacy"),
+    path("terms/", public.terms, name="terms"),
+    path("contact/", public.contact, name="contact"),
+    path("", include("accounts.urls")),
+    path("", include("billing.urls")),
+    path("", include("domains.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

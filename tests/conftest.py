@@ -1,0 +1,100 @@
+"""The cast of every test: alice owns acme, bob reads it, mallory is another customer, sam is staff."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
+from django.test import Client
+
+from accounts.models import Customer, Role, User
+
+PASSWORD = "plenty-of-entropy-7391"
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings: Any) -> None:
+    """Pages name static files without hashes, so that tests need no collected copy of them."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture
+def person(db: None) -> Callable[..., User]:
+    def make(email: str, **fields: Any) -> User:
+        user = User.objects.create_user(email, PASSWORD, **fields)
+        EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def alice(person: Callable[..., User]) -> User:
+    return person("alice@example.test", name="Alice Acme")
+
+
+@pytest.fixture
+def bob(person: Callable[..., User]) -> User:
+    return person("bob@example.test", name="Bob Reader")
+
+
+@pytest.fixture
+def carol(person: Callable[..., User]) -> User:
+    return person("carol@example.test", name="Carol Billing")
+
+
+@pytest.fixture
+def mallory(person: Callable[..., User]) -> User:
+    return person("mallory@example.test", name="Mallory Other")
+
+
+@pytest.fixture
+def sam(person: Callable[..., User]) -> User:
+    user = person("sam@example.test", name="Sam Staff", is_staff=True, is_superuser=True)
+    TOTP.activate(user, TOTP_SECRET)
+    return user
+
+
+@pytest.fixture
+def acme(alice: User, bob: User, carol: User) -> Customer:
+    """An active customer: alice owns it, bob reads it, carol does its billing."""
+    customer = Customer.objects.create(username="acme", name="Acme Ltd")
+    customer.memberships.create(user=alice, role=Role.OWNER)
+    customer.memberships.create(user=bob, role=Role.READER)
+    customer.memberships.create(user=carol, role=Role.BILLING)
+    customer.activate(by=None)
+    return customer
+
+
+@pytest.fixture
+def other(mallory: User) -> Customer:
+    """Mallory's customer."""
+    customer = Customer.objects.create(username="other", name="Other Inc")
+    customer.memberships.create(user=mallory, role=Role.OWNER)
+    customer.activate(by=None)
+    return customer
+
+
+@pytest.fixture
+def as_(db: None) -> Callable[[User], Client]:
+    """A client that is signed in as somebody; staff with the second factor, just now."""
+
+    def sign_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user, "allauth.account.auth_backends.AuthenticationBackend")
+        session = client.session
+        records = [{"method": "password", "at": time.time(), "email": user.email}]
+        if Authenticator.objects.filter(user=user).exists():
+            records.append({"method": "mfa", "type": "totp", "at": time.time()})
+        session["account_authentication_methods"] = records
+        session.save()
+        return client
+
+    return sign_in
