@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from accounts.models import AuditEntry, Customer, CustomerSuspension, Membership, Notice, User
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -18,7 +18,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin[User]):
+class UserAdmin(admin.ModelAdmin):
     list_display = ("email", "name", "is_staff", "is_active", "date_joined")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
@@ -33,7 +33,7 @@ class UserAdmin(admin.ModelAdmin[User]):
         return False
 
 
-class MembershipInline(admin.TabularInline[Membership, Customer]):
+class MembershipInline(admin.TabularInline):
     model = Membership
     extra = 0
     raw_id_fields = ("user",)
@@ -41,7 +41,7 @@ class MembershipInline(admin.TabularInline[Membership, Customer]):
 
 
 @admin.register(Customer)
-class CustomerAdmin(admin.ModelAdmin[Customer]):
+class CustomerAdmin(admin.ModelAdmin):
     list_display = ("username", "name", "created_at", "activated_at", "ended_at")
     search_fields = ("username", "name", "members__email")
     fields = ("username", "name", "created_at", "activated_at", "ended_at")
@@ -56,7 +56,7 @@ class CustomerAdmin(admin.ModelAdmin[Customer]):
 
 
 @admin.register(CustomerSuspension)
-class CustomerSuspensionAdmin(admin.ModelAdmin[CustomerSuspension]):
+class CustomerSuspensionAdmin(admin.ModelAdmin):
     """Adding one suspends the customer; the action lifts it. Both go through the customer's verbs."""
 
     list_display = ("customer", "stops", "reason", "at", "until", "lifted_at")

@@ -1,0 +1,20 @@
+import pytest
+from django.test import RequestFactory
+
+from foundation.client_address import client_address
+
+
+@pytest.mark.parametrize(
+    ("trusted", "remote", "forwarded", "found"),
+    [
+        ([], "192.0.2.1", "203.0.113.9", "192.0.2.1"),
+        (["192.0.2.0/24"], "192.0.2.1", "203.0.113.9", "203.0.113.9"),
+        (["192.0.2.0/24"], "192.0.2.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (["192.0.2.0/24"], "192.0.2.1", "198.51.100.1, 203.0.113.9, 192.0.2.7", "203.0.113.9"),
+        (["192.0.2.0/24"], "192.0.2.1", "nonsense", "192.0.2.1"),
+        (["192.0.2.0/24"], "192.0.2.1", "", "192.0.2.1"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(settings, trusted, remote, forwarded, found):
+    settings.TRUSTED_PROXIES = trusted
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded)) == found
