@@ -1,0 +1,30 @@
+import pytest
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import AuditEntry
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_needs_the_transaction_of_its_change():
+    with pytest.raises(RuntimeError, match="transaction"):
+        audit.record("thing.change", by=None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_goes_with_its_change():
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        audit.record("thing.change", by=None)
+        raise ZeroDivisionError
+    assert not AuditEntry.objects.exists()
+
+
+def test_it_says_from_where(as_, acme, alice, sam):
+    client = as_(sam)
+    client.post(
+        "/admin/accounts/customersuspension/add/",
+        {"customer": str(acme.pk), "stops": "send", "reason": "r", "until_0": "", "until_1": ""},
+        REMOTE_ADDR="192.0.2.7",
+    )
+    entry = AuditEntry.objects.get(action="customer.suspend")
+    assert (entry.address, entry.by, entry.customer) == ("192.0.2.7", sam, acme)

@@ -1,0 +1,84 @@
+"""A mail that is owed goes out after its cause, once things are well, whatever happened in between."""
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+
+from accounts import notices
+from accounts.models import Notice
+from accounts.tasks import deliver_notice, sweep_notices
+from foundation.unit_of_work import unit_of_work
+
+
+@pytest.fixture
+def kind(monkeypatch):
+    sent_to = ["alice@example.test"]
+    registered = dict(notices._kinds)
+    monkeypatch.setattr(notices, "_kinds", registered)
+
+    @notices.notice_kind("test.hello", template="tests/hello")
+    def build(subject_id):
+        return sent_to, {"number": subject_id}
+
+    monkeypatch.setattr(notices, "render_to_string", lambda name, context: f"{name} {context['number']}")
+    return sent_to
+
+
+def owe() -> Notice:
+    with unit_of_work():
+        return notices.send_notice("test.hello", "42")
+
+
+def test_it_is_sent_with_both_bodies_and_leaves_no_text_behind(db, kind):
+    notice = owe()
+    deliver_notice(notice.pk)
+    (message,) = mail.outbox
+    assert message.to == ["alice@example.test"]
+    assert message.body == "tests/hello.txt 42"
+    assert message.alternatives[0][0] == "tests/hello.html 42"
+    notice.refresh_from_db()
+    assert notice.sent_at
+    assert {field.name for field in Notice._meta.fields} == {
+        "id", "kind", "subject_id", "created_at", "attempts", "next_attempt_at", "sent_at",
+    }
+
+
+def test_twice_is_harmless(db, kind):
+    notice = owe()
+    deliver_notice(notice.pk)
+    deliver_notice(notice.pk)
+    sweep_notices()
+    assert len(mail.outbox) == 1
+
+
+def test_a_lost_hint_is_found_by_the_sweep(db, kind):
+    owe()
+    sweep_notices()
+    assert len(mail.outbox) == 1
+
+
+def test_a_failure_is_tried_again_later(db, kind, monkeypatch):
+    notice = owe()
+    monkeypatch.setattr(notices, "_message", lambda *args: (_ for _ in ()).throw(OSError("connection refused")))
+    deliver_notice(notice.pk)
+    notice.refresh_from_db()
+    assert notice.sent_at is None
+    assert notice.next_attempt_at > timezone.now() + timedelta(seconds=90)
+    monkeypatch.undo()
+
+
+def test_a_worker_that_died_after_claiming_delays_it_only(db, kind):
+    notice = owe()
+    Notice.objects.filter(pk=notice.pk).update(attempts=1, next_attempt_at=timezone.now() + timedelta(minutes=1))
+    sweep_notices()
+    assert mail.outbox == []
+    Notice.objects.filter(pk=notice.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+    sweep_notices()
+    assert len(mail.outbox) == 1
+
+
+def test_an_unknown_kind_is_a_mistake_of_the_caller(db):
+    with pytest.raises(LookupError), unit_of_work():
+        notices.send_notice("no.such", "1")

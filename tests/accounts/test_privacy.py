@@ -1,0 +1,36 @@
+"""Every app hands out and erases what it holds about a person."""
+
+import json
+
+from accounts import privacy
+from accounts.models import User
+from foundation.unit_of_work import unit_of_work
+
+
+def test_every_app_with_data_is_registered(db):
+    assert set(privacy._holders) == {"accounts", "billing", "domains"}
+
+
+def test_an_export_is_json_and_only_of_that_person(acme, other, alice, mallory):
+    text = json.dumps(privacy.export_person(alice))
+    assert "alice@example.test" in text
+    assert "acme" in text
+    assert "mallory" not in text
+
+
+def test_erasing_leaves_nobody_to_recognise_and_nobody_to_sign_in(acme, alice):
+    with unit_of_work():
+        kept = privacy.erase_person(alice)
+    alice = User.objects.get(pk=alice.pk)
+    assert "alice" not in alice.email
+    assert not alice.is_active
+    assert not alice.has_usable_password()
+    assert not acme.memberships.filter(user=alice).exists()
+    assert kept["accounts"]
+
+
+def test_registering_again_replaces(db, monkeypatch):
+    monkeypatch.setattr(privacy, "_holders", {})
+    privacy.register("x", export=lambda user: {"a": 1}, erase=lambda user: [])
+    privacy.register("x", export=lambda user: {"a": 2}, erase=lambda user: [])
+    assert privacy.export_person(User()) == {"x": {"a": 2}}
