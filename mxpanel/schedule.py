@@ -10,6 +10,7 @@ def every(seconds: float, task: str) -> dict[str, Any]:
 SCHEDULE: dict[str, dict[str, Any]] = {
     "mails that are owed": every(15, "accounts.tasks.sweep_notices"),
     "orders without their fraud check": every(10, "billing.tasks.sweep_checks"),
+    "fraud reports not yet sent": every(10, "billing.tasks.sweep_reports"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
     "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),

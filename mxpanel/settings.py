@@ -216,6 +216,10 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 FRAUDRECORD_URL = env.str("FRAUDRECORD_URL", "https://www.fraudrecord.com/api/")
 FRAUDRECORD_API_KEY = env.str("FRAUDRECORD_API_KEY", "")
 FRAUDRECORD_DEADLINE = env.float("FRAUDRECORD_DEADLINE", 10.0)
+FRAUDRECORD_REVIEW_COUNT = env.int("FRAUDRECORD_REVIEW_COUNT", 1)  # from so many reports on, staff look
+FRAUDRECORD_HOLD_VALUE = env.int("FRAUDRECORD_HOLD_VALUE", 10)  # held where all three are reached
+FRAUDRECORD_HOLD_RELIABILITY = env.int("FRAUDRECORD_HOLD_RELIABILITY", 5)
+FRAUDRECORD_HOLD_COUNT = env.int("FRAUDRECORD_HOLD_COUNT", 2)
 DNS_NAMESERVERS = env.list("DNS_NAMESERVERS", default=[])
 
 # Language, time, static files
