@@ -95,12 +95,14 @@ class Mailbox(Wire, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Dkim(Wire, frozen=True, kw_only=True, omit_defaults=True):
-    """Kind `dkim`, key = the DKIM key's id. The newest row of a domain signs; `private_key` is an RSA key in
-    PEM (PKCS#8 or PKCS#1) and stands on the node in Rspamd's key file alone."""
+    """Kind `dkim`, key = the DKIM key's id. At most one key of a domain has `signs`; the others are published
+    or kept for a rotation. `private_key` is an RSA key in PEM (PKCS#8 or PKCS#1) and stands on the node in
+    Rspamd's key file alone."""
 
     domain: Id
     selector: Selector
     private_key: PrivateKey
+    signs: bool = True
 
 
 class State(Wire, frozen=True, kw_only=True, omit_defaults=True):
@@ -290,8 +292,8 @@ class RebuildState(Wire, frozen=True, kw_only=True):
 
 class Command(Wire, frozen=True, kw_only=True):
     """Something to be done once: the same `id` again answers as the first time. Commands: `kick` {mailbox}
-    ends the open sessions of a mailbox; `purge` {home} removes the mail of a deleted mailbox before its days
-    are over."""
+    ends the open sessions of a mailbox; `purge` {home} removes the mail of a mailbox that is gone, and is
+    refused until the days that the node keeps it are over (then the node also does it by itself)."""
 
     wire: Count
     id: Id

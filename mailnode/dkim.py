@@ -1,0 +1,74 @@
+"""DKIM private keys as Rspamd reads them: `<dkim>/<domain>/<selector>.key` and one map of signing selectors.
+
+A directory for each domain, because a domain name alone may fill a file name (253 of 255 bytes). Rspamd keeps
+a key that it has read until the file's time stamp, in whole seconds, is later than it was at reading; so a
+key that is made again under the same selector gets a stamp later than any that the name ever had."""
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+from mailnode.files import write
+
+MAP_NAME = "selectors.map"
+
+
+def fingerprint(private_key: str) -> str:
+    """What tells two keys apart without saying what they are: SHA-256 (hex) of the PEM text."""
+    return hashlib.sha256(private_key.encode()).hexdigest()
+
+
+class KeyFiles:
+    """The key directory. Its owner is the agent and its group Rspamd's (set-group-ID, so new files
+    follow)."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.staging = directory / "stage"  # no domain name lacks a dot, so it is nobody's directory
+
+    def stage(self, key: str, private_key: str) -> None:
+        """Keep a key where nothing signs with it yet; the same key twice is one file."""
+        write(self.staging / f"{key}.{fingerprint(private_key)[:16]}", private_key.encode(), mode=0o600)
+
+    def path(self, domain: str, selector: str) -> Path:
+        """The file that Rspamd reads for this domain and selector."""
+        return self.directory / domain / f"{selector}.key"
+
+    def read(self, domain: str, selector: str) -> str | None:
+        """The PEM text that is in force, or None."""
+        try:
+            return self.path(domain, selector).read_text()
+        except FileNotFoundError:
+            return None
+
+    def install(self, key: str, wanted: str, domain: str, selector: str, not_before: int) -> int:
+        """Put the staged key with fingerprint `wanted` in force; returns its time stamp, which is at least
+        `not_before`. Raises FileNotFoundError when it was never staged (the page has to come again)."""
+        target = self.path(domain, selector)
+        target.parent.mkdir(mode=0o2750, exist_ok=True)
+        staged = self.staging / f"{key}.{wanted[:16]}"
+        stamp = max(int(time.time()), not_before)
+        write(target, staged.read_bytes(), mode=0o640, stamp=stamp)
+        staged.unlink()
+        return stamp
+
+    def selectors(self, domain: str) -> list[str]:
+        """The selectors of a domain that have a key file."""
+        return [path.stem for path in (self.directory / domain).glob("*.key")]
+
+    def remove(self, domain: str, selector: str) -> None:
+        """Remove a key; gone already is as good."""
+        self.path(domain, selector).unlink(missing_ok=True)
+        if not self.selectors(domain):
+            shutil.rmtree(self.directory / domain, ignore_errors=True)
+
+    def write_map(self, signing: list[tuple[str, str]]) -> None:
+        """Say which selector signs for each domain."""
+        text = "".join(f"{domain} {selector}\n" for domain, selector in signing)
+        write(self.directory / MAP_NAME, text.encode(), mode=0o640)
+
+    def clear_staging(self) -> None:
+        """Remove keys that were staged for a page that never came to be."""
+        for path in self.staging.iterdir():
+            path.unlink()

@@ -1,0 +1,110 @@
+"""Make a mail server's directory: folders, databases, keys and certificates, each with its owner and mode.
+
+Root only and idempotent: what exists keeps its content, and gets its owner and mode again. Nothing secret is
+readable by others than those who need it:
+
+| Path | Owner, mode | Why |
+|---|---|---|
+| db/ node.db | root:maildb 2770, 0660 | its readers must be able to write: WAL demands it |
+| secrets/ secrets.db | agent:dovecot 2770, 0660 | password hashes |
+| usage/ usage.db | dovecot:maildb 2770, 0660 | written by Dovecot's dict process, which is user dovecot |
+| dkim/ | agent:_rspamd 2750 | key files 0640 |
+| agent/ | agent 0700 | hash of the bearer key, certificate, Dovecot's API key |
+| enrol/agent.key | root 0600 | the bearer key in clear, for enrolling the server in the panel |
+| tls/key.pem | root 0600 | Postfix and Dovecot read it before they drop root |
+| mail/ | vmail 0700 | mail |
+| run/ | root 0755 | sockets; each has a mode of its own |
+"""
+
+import hashlib
+import os
+import secrets as random
+
+from mailnode import certificates, schema
+from mailnode.dkim import MAP_NAME
+from mailnode.files import Place, write
+from mailnode.settings import Settings
+
+
+def directories(settings: Settings) -> list[Place]:
+    """Every directory, parents first."""
+    top, users = settings.directory, settings.users
+    return [
+        Place(top, 0o755),
+        Place(settings.database.parent, 0o2770, "root", users.database_group),
+        Place(settings.secrets.parent, 0o2770, users.agent, users.dovecot),
+        Place(settings.usage.parent, 0o2770, users.dovecot, users.database_group),
+        Place(settings.dkim, 0o2750, users.agent, users.rspamd),
+        Place(settings.dkim / "stage", 0o700, users.agent, users.agent),
+        Place(settings.agent_directory, 0o700, users.agent, users.agent),
+        Place(settings.key_file.parent, 0o700),
+        Place(settings.tls, 0o755),
+        Place(settings.mail, 0o700, users.vmail, users.vmail),
+        Place(top / "run", 0o755),
+        Place(settings.doveadm_socket.parent, 0o755),
+        Place(top / "log", 0o755),
+        Place(top / "postfix", 0o755),
+        Place(top / "postfix/etc", 0o755),
+        Place(top / "postfix/spool", 0o755),
+        Place(top / "postfix/data", 0o700, users.postfix, users.postfix),
+        Place(top / "dovecot", 0o755),
+        Place(top / "dovecot/run", 0o755),
+        Place(top / "dovecot/state", 0o755),
+        Place(top / "dovecot/sieve", 0o755),
+        Place(top / "rspamd", 0o755),
+        *(Place(top / "rspamd" / name, 0o755) for name in ("local.d", "override.d")),
+        *(Place(top / "rspamd" / name, 0o750, users.rspamd, users.rspamd) for name in ("db", "run", "log")),
+        Place(top / "redis", 0o750, users.rspamd, users.rspamd),
+    ]
+
+
+def databases(settings: Settings) -> list[Place]:
+    """The database files."""
+    users = settings.users
+    return [
+        Place(settings.database, 0o660, users.agent, users.database_group),
+        Place(settings.secrets, 0o660, users.agent, users.dovecot),
+        Place(settings.usage, 0o660, users.dovecot, users.database_group),
+    ]
+
+
+def initialise(settings: Settings) -> dict[str, str]:
+    """Make everything; returns what the panel and mail clients need to know:
+    {"name", "certificate_sha256" (hex, of the agent's certificate), "key_file", "tls_ca"} (paths)."""
+    for place in directories(settings):
+        place.path.mkdir(exist_ok=True)
+        place.settle()
+    for place in databases(settings):
+        os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        place.settle()
+    schema.create_node(settings.database)
+    schema.create_secrets(settings.secrets)
+    schema.create_usage(settings.usage)
+    _make_keys(settings)
+    authority = certificates.ensure_mail(settings)
+    return {
+        "name": settings.name,
+        "certificate_sha256": certificates.ensure_agent(settings),
+        "key_file": str(settings.key_file),
+        "tls_ca": str(authority),
+    }
+
+
+def _make_keys(settings: Settings) -> None:
+    """The bearer key (in clear for root, hashed for the agent), Dovecot's API key, an empty selector map."""
+    users = settings.users
+    if not settings.key_file.exists():
+        write(settings.key_file, f"{random.token_urlsafe(32)}\n".encode(), mode=0o600)
+    key = settings.key_file.read_text().strip()
+    hashed = settings.agent_directory / "key.sha256"
+    if not hashed.exists() or hashed.read_text().strip() != hashlib.sha256(key.encode()).hexdigest():
+        write(hashed, f"{hashlib.sha256(key.encode()).hexdigest()}\n".encode(), mode=0o600)
+    doveadm = settings.agent_directory / "doveadm.key"
+    if not doveadm.exists():
+        write(doveadm, f"{random.token_hex(24)}\n".encode(), mode=0o600)
+    for path in (hashed, doveadm):
+        Place(path, 0o600, users.agent, users.agent).settle()
+    selectors = settings.dkim / MAP_NAME
+    if not selectors.exists():
+        write(selectors, b"", mode=0o640)
+    Place(selectors, 0o640, users.agent, users.rspamd).settle()

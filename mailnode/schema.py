@@ -1,0 +1,124 @@
+"""The SQLite files of a mail server: their tables, how they are made and how they are opened.
+
+node.db     what the panel wants, read live by Postfix (proxymap), Dovecot and the look-up service
+secrets.db  password hashes by mailbox id, for the agent and Dovecot alone
+usage.db    written by Dovecot's dict process, read by the agent and the look-up service
+
+All are in WAL mode (a lock of the writer must never fail a look-up), and are never replaced by another file:
+Postfix and Dovecot would keep the old one open. Their directories are writable for their readers, which WAL
+demands."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+# True for a state that still holds; `unixepoch` takes no format, so no % gets into Postfix's or Dovecot's
+# queries.
+HOLDS = "(s.until IS NULL OR s.until > unixepoch())"
+
+NODE = """
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), schema INTEGER NOT NULL, revision INTEGER NOT
+NULL,
+    mark TEXT NOT NULL, effective INTEGER NOT NULL);
+INSERT INTO meta VALUES (1, 1, 0, '', 0);
+CREATE TABLE customers (id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER) WITHOUT ROWID;
+CREATE TABLE domains (id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
+    accepts INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX domains_customer ON domains (customer);
+-- The name of every domain that ever was here, for what is still to be cleared up once its row is gone.
+CREATE TABLE domain_names (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE mailboxes (id TEXT PRIMARY KEY, domain TEXT NOT NULL, local_part TEXT NOT NULL,
+    quota_bytes INTEGER NOT NULL, secret TEXT NOT NULL, UNIQUE (domain, local_part)) WITHOUT ROWID;
+CREATE TABLE dkim (id TEXT PRIMARY KEY, domain TEXT NOT NULL, selector TEXT NOT NULL, signs INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL, UNIQUE (domain, selector)) WITHOUT ROWID;
+CREATE TABLE states (id TEXT PRIMARY KEY, subject_kind TEXT NOT NULL, subject TEXT NOT NULL,
+    sign_in INTEGER NOT NULL, send INTEGER NOT NULL, receive INTEGER NOT NULL, reason TEXT NOT NULL,
+    until INTEGER) WITHOUT ROWID;
+CREATE INDEX states_subject ON states (subject);
+-- What still has to follow from committed pages; written in the page's own transaction.
+CREATE TABLE effects (id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, kind TEXT NOT NULL,
+    subject TEXT NOT NULL, detail TEXT NOT NULL);
+-- Mailboxes that are gone and whose mail still lies here, with what they held.
+CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    messages INTEGER NOT NULL) WITHOUT ROWID;
+-- Time stamps given to key files, also of files that are gone: Rspamd notices a new file by a later one.
+CREATE TABLE dkim_files (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, mtime INTEGER NOT NULL) WITHOUT
+ROWID; CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT
+ROWID; """
+
+SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
+
+# `changed` grows with every change, so that a reader can ask for what is new; domain_usage is kept by
+# triggers, so that a customer's sum costs one row a domain.
+USAGE = """
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), generation TEXT NOT NULL, changed INTEGER NOT
+NULL); CREATE TABLE usage (address TEXT PRIMARY KEY, bytes INTEGER NOT NULL DEFAULT 0, messages INTEGER NOT
+NULL DEFAULT 0,
+    last_sign_in INTEGER, changed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX usage_changed ON usage (changed);
+CREATE TABLE domain_usage (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER usage_inserted AFTER INSERT ON usage BEGIN
+    UPDATE meta SET changed = changed + 1; UPDATE usage SET changed = (SELECT changed FROM meta) WHERE address
+    = NEW.address; INSERT INTO domain_usage (name, bytes) VALUES (substr(NEW.address, instr(NEW.address, '@')
+    + 1), NEW.bytes)
+        ON CONFLICT (name) DO UPDATE SET bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER usage_updated AFTER UPDATE OF bytes, messages, last_sign_in ON usage
+WHEN (OLD.bytes, OLD.messages, OLD.last_sign_in) IS NOT (NEW.bytes, NEW.messages, NEW.last_sign_in) BEGIN
+    UPDATE meta SET changed = changed + 1;
+    UPDATE usage SET changed = (SELECT changed FROM meta) WHERE address = NEW.address;
+    UPDATE domain_usage SET bytes = bytes + NEW.bytes - OLD.bytes
+        WHERE name = substr(NEW.address, instr(NEW.address, '@') + 1);
+END;
+CREATE TRIGGER usage_deleted AFTER DELETE ON usage BEGIN
+    UPDATE domain_usage SET bytes = bytes - OLD.bytes
+        WHERE name = substr(OLD.address, instr(OLD.address, '@') + 1);
+END;
+"""
+
+
+def create(path: Path, script: str, first_rows: str = "") -> None:
+    """Make a database with these tables, unless it has them. The file's mode and owner are the caller's
+    business: it must exist, so that they hold from its first byte on."""
+    connection = connect(path)
+    try:
+        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            return
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
+    finally:
+        connection.close()
+
+
+def create_node(path: Path) -> None:
+    """Make node.db at the place of a fresh node: revision 0, mark ""."""
+    create(path, NODE)
+
+
+def create_secrets(path: Path) -> None:
+    """Make secrets.db."""
+    create(path, SECRETS)
+
+
+def create_usage(path: Path) -> None:
+    """Make usage.db; its generation tells cursors of an earlier file from its own."""
+    create(path, USAGE)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A writing connection; transactions are begun by hand. An acknowledged page must survive a power cut, so
+    every commit is flushed (`synchronous = FULL`; NORMAL in WAL mode would lose it)."""
+    os.umask(0o007)  # -wal and -shm are for the group of the directory, never for others
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -2000")
+    return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A reading connection: it can change nothing, though its user may write the files (WAL demands it)."""
+    uri = f"file:{path}?mode=rw"  # a read-only open fails when the last writer removed -shm
+    connection = sqlite3.connect(uri, uri=True, timeout=1, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -2000")
+    return connection

@@ -1,0 +1,231 @@
+"""The node's copy of what the panel wants: pages of changes are applied here, each in one transaction.
+
+Order of writing, so that a crash at any point is healed by the same page coming again: 1. DKIM keys are
+staged as files, password hashes are committed to secrets.db; nothing refers to them yet; 2. one transaction
+of node.db: the rows, the effects that must follow from them, and the new revision and mark; 3. the effects
+(`mailnode.effects`), after which `effective` moves."""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mailnode import schema, wire
+from mailnode.dkim import KeyFiles, fingerprint
+from mailnode.settings import Settings
+
+
+class BaseMismatch(Exception):
+    """The page does not start where the node is; `point` says where that is."""
+
+    def __init__(self, point: wire.Point) -> None:
+        super().__init__(f"the node is at revision {point.revision}")
+        self.point = point
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One row of a page after its checks."""
+
+    kind: str
+    key: str
+    data: wire.Data | None
+
+
+class Store:
+    """node.db and secrets.db of one mail server, for one writing process (the agent). Not for several threads
+    at once: the agent calls it under one lock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.node = schema.connect(settings.database)
+        self.node.execute(f"ATTACH DATABASE '{settings.usage}' AS usage_file")
+        self.secrets = schema.connect(settings.secrets)
+        self.keys = KeyFiles(settings.dkim)
+
+    def close(self) -> None:
+        self.node.close()
+        self.secrets.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One transaction of node.db, written when the block ends and undone when it raises."""
+        self.node.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.node
+            self.node.execute("COMMIT")
+        except BaseException:
+            self.node.execute("ROLLBACK")
+            raise
+
+    def point(self) -> wire.Point:
+        """Where the node is in its history."""
+        revision, mark = self.node.execute("SELECT revision, mark FROM meta").fetchone()
+        return wire.Point(revision=revision, mark=mark)
+
+    def effective(self) -> int:
+        """The revision up to which everything has come about."""
+        return int(self.node.execute("SELECT effective FROM meta").fetchone()[0])
+
+    def row_counts(self) -> dict[str, int]:
+        """Live rows by kind."""
+        tables = {"customer": "customers", "domain": "domains", "mailbox": "mailboxes"}
+        tables |= {"dkim": "dkim", "state": "states"}
+        return {
+            kind: self.node.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 names from above
+            for kind, table in tables.items()
+        }
+
+    def apply(self, changes: wire.Changes) -> None:
+        """Apply one page whole, or not at all: raises BaseMismatch, or WireError for a row that is wrong."""
+        rows = check(changes)
+        if self.point() != changes.base:
+            raise BaseMismatch(self.point())
+        self._stage(rows)
+        with self.transaction() as node:
+            if self.point() != changes.base:
+                raise BaseMismatch(self.point())
+            page = Page(node, changes.revision)
+            for row in rows:
+                page.write(row)
+            node.execute("UPDATE meta SET revision = ?, mark = ?", (changes.revision, changes.mark))
+
+    def _stage(self, rows: list[Checked]) -> None:
+        """Put what is secret where it belongs, before anything refers to it."""
+        for row in rows:
+            if isinstance(row.data, wire.Dkim):
+                self.keys.stage(row.key, row.data.private_key)
+        hashes = [(row.key, row.data.password_hash) for row in rows if isinstance(row.data, wire.Mailbox)]
+        if hashes:
+            self.secrets.execute("BEGIN IMMEDIATE")
+            self.secrets.executemany("INSERT OR REPLACE INTO secrets (mailbox, hash) VALUES (?, ?)", hashes)
+            self.secrets.execute("COMMIT")
+
+
+def check(changes: wire.Changes) -> list[Checked]:
+    """The rows of a page, each checked, in the order of writing: first what goes away, children before
+    parents, then what is there, parents before children. Raises WireError."""
+    if not wire.WIRES[0] <= changes.wire <= wire.WIRES[1]:
+        raise wire.WireError(f"wire version {changes.wire} is not spoken here, only {wire.WIRES}")
+    if changes.revision < changes.base.revision:
+        raise wire.WireError("a page may not lead back: revision is lower than the base's")
+    rows = [Checked(row.kind, row.key, wire.data_of(row)) for row in changes.rows]
+    if len({(row.kind, row.key) for row in rows}) != len(rows):
+        raise wire.WireError("a row stands twice in one page")
+    order = list(wire.KINDS)
+    gone = sorted((row for row in rows if row.data is None), key=lambda row: -order.index(row.kind))
+    return gone + sorted((row for row in rows if row.data is not None), key=lambda row: order.index(row.kind))
+
+
+class Page:
+    """Writes the rows of one page inside its transaction, and the effects that have to follow."""
+
+    def __init__(self, node: sqlite3.Connection, revision: int) -> None:
+        self.node = node
+        self.revision = revision
+
+    def write(self, row: Checked) -> None:
+        """Make one row so. A row of another key that holds the same name gives way: it comes from an earlier
+        revision, and what the panel says of it now stands in this page or a later one."""
+        match row.data:
+            case None:
+                getattr(self, f"_remove_{row.kind}")(row.key)
+            case wire.Customer() as data:
+                values = (row.key, data.username, data.storage_bytes)
+                self.node.execute("INSERT OR REPLACE INTO customers VALUES (?, ?, ?)", values)
+            case wire.Domain() as data:
+                self._write_domain(row.key, data)
+            case wire.Mailbox() as data:
+                self._write_mailbox(row.key, data)
+            case wire.Dkim() as data:
+                self._write_dkim(row.key, data)
+            case wire.State() as data:
+                self._write_state(row.key, data)
+
+    def effect(self, kind: str, subject: str, detail: str = "") -> None:
+        """Something that must follow from this page before its revision is effective."""
+        values = (self.revision, kind, subject, detail)
+        self.node.execute("INSERT INTO effects (revision, kind, subject, detail) VALUES (?, ?, ?, ?)", values)
+
+    def _one(self, query: str, *values: object) -> tuple[str, ...] | None:
+        found: tuple[str, ...] | None = self.node.execute(query, values).fetchone()
+        return found
+
+    def _write_domain(self, key: str, data: wire.Domain) -> None:
+        before = self._one("SELECT name FROM domains WHERE id = ?", key)
+        if before and before[0] != data.name:
+            raise wire.WireError(
+                "the name of a domain never changes: a new name is a new domain", "domain", key
+            )
+        other = self._one("SELECT id FROM domains WHERE name = ? AND id <> ?", data.name, key)
+        if other:
+            self._remove_domain(other[0])
+        values = (key, data.customer, data.name, data.accepts)
+        self.node.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, ?, ?)", values)
+        self.node.execute("INSERT OR IGNORE INTO domain_names VALUES (?, ?)", (key, data.name))
+        if not before:  # rows of it may have come in an earlier page
+            self.effect("dkim", data.name)
+
+    def _write_mailbox(self, key: str, data: wire.Mailbox) -> None:
+        before = self._one("SELECT domain, local_part, secret FROM mailboxes WHERE id = ?", key)
+        if before and before[:2] != (data.domain, data.local_part):
+            raise wire.WireError("a mailbox never changes its address: that is a new one", "mailbox", key)
+        query = "SELECT id FROM mailboxes WHERE domain = ? AND local_part = ? AND id <> ?"
+        other = self._one(query, data.domain, data.local_part, key)
+        if other:
+            self._remove_mailbox(other[0])
+        secret = hashlib.sha256(data.password_hash.encode()).hexdigest()
+        values = (key, data.domain, data.local_part, data.quota_bytes, secret)
+        self.node.execute("INSERT OR REPLACE INTO mailboxes VALUES (?, ?, ?, ?, ?)", values)
+        if not before:
+            self.effect("arrived", key, f"{data.local_part}@{self._domain_name(data.domain)}")
+        elif before[2] != secret:
+            self.effect("kick", f"{data.local_part}@{self._domain_name(data.domain)}")
+
+    def _write_dkim(self, key: str, data: wire.Dkim) -> None:
+        query = "SELECT id FROM dkim WHERE domain = ? AND selector = ? AND id <> ?"
+        other = self._one(query, data.domain, data.selector, key)
+        if other:
+            self._remove_dkim(other[0])
+        values = (key, data.domain, data.selector, data.signs, fingerprint(data.private_key))
+        self.node.execute("INSERT OR REPLACE INTO dkim VALUES (?, ?, ?, ?, ?)", values)
+        self.effect("dkim", self._domain_name(data.domain))
+
+    def _write_state(self, key: str, data: wire.State) -> None:
+        stops = ["sign_in" in data.stops, "send" in data.stops, "receive" in data.stops]
+        values = (key, data.subject_kind, data.subject, *stops, data.reason, data.until)
+        self.node.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        if "sign_in" in data.stops:
+            self.effect("sessions", data.subject)
+
+    def _remove_customer(self, key: str) -> None:
+        self.node.execute("DELETE FROM customers WHERE id = ?", (key,))
+
+    def _remove_domain(self, key: str) -> None:
+        gone = self._one("DELETE FROM domains WHERE id = ? RETURNING name", key)
+        if gone:
+            self.effect("dkim", gone[0])
+            self.effect("sessions", key)
+
+    def _remove_mailbox(self, key: str) -> None:
+        gone = self._one("DELETE FROM mailboxes WHERE id = ? RETURNING domain, local_part", key)
+        if gone:
+            now = int(time.time())
+            self.node.execute("INSERT OR IGNORE INTO gone_homes VALUES (?, ?, 0, 0)", (key, now))
+            self.effect("gone", key, f"{gone[1]}@{self._domain_name(gone[0])}")
+
+    def _remove_dkim(self, key: str) -> None:
+        gone = self._one("DELETE FROM dkim WHERE id = ? RETURNING domain", key)
+        if gone:
+            self.effect("dkim", self._domain_name(gone[0]))
+
+    def _remove_state(self, key: str) -> None:
+        self.node.execute("DELETE FROM states WHERE id = ?", (key,))
+
+    def _domain_name(self, domain: str) -> str:
+        """The name of a domain, also of one that is gone; "" while its row has not come (what needs the name
+        then follows with that row)."""
+        found = self._one("SELECT name FROM domain_names WHERE id = ?", domain)
+        return found[0] if found else ""
