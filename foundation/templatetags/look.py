@@ -26,6 +26,12 @@ def tone(value: object) -> str:
     return TONES.get(str(value).lower(), "off")
 
 
+@register.filter
+def megabytes(count: int) -> int:
+    """So many megabytes (2^20) in bytes, for ``filesizeformat`` and meters."""
+    return count << 20
+
+
 @register.simple_tag
 def badge(value: object, label: object = "") -> SafeString:
     """A small coloured label for one of many, in a list or a table: carries no ``data-status``."""
