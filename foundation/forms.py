@@ -55,6 +55,11 @@ def field_groups(form: BaseForm) -> list[Group]:
 
 
 def prepare_field(field: BoundField) -> None:
-    """Give an address field its autofill name, unless its widget says something else."""
+    """Give an address field its autofill name, unless its widget says something else; drop a placeholder (allauth
+    sets them) that only repeats the label.
+    """
+    attrs = field.field.widget.attrs
     if field.name in AUTOCOMPLETE:
-        field.field.widget.attrs.setdefault("autocomplete", AUTOCOMPLETE[field.name])
+        attrs.setdefault("autocomplete", AUTOCOMPLETE[field.name])
+    if str(attrs.get("placeholder", "")).lower().startswith(str(field.label).lower()):
+        attrs.pop("placeholder", None)
