@@ -149,7 +149,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "panel"
-CELERY_TASK_ROUTES = {"domains.tasks.sync_server": {"queue": "servers"}}
+CELERY_TASK_ROUTES = {
+    "domains.tasks.sync_server": {"queue": "servers"},
+    "domains.tasks.pull_server": {"queue": "servers"},
+}
 CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page must not wait for the broker
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -221,6 +224,7 @@ FRAUDRECORD_HOLD_VALUE = env.int("FRAUDRECORD_HOLD_VALUE", 10)  # held where all
 FRAUDRECORD_HOLD_RELIABILITY = env.int("FRAUDRECORD_HOLD_RELIABILITY", 5)
 FRAUDRECORD_HOLD_COUNT = env.int("FRAUDRECORD_HOLD_COUNT", 2)
 DNS_NAMESERVERS = env.list("DNS_NAMESERVERS", default=[])
+AGENT_DEADLINE = env.float("AGENT_DEADLINE", 10.0)  # seconds for one call of a mail server's agent, in all
 
 # Language, time, static files
 LANGUAGE_CODE = "en-gb"

@@ -1,0 +1,82 @@
+"""Orders and money in the stock admin: to look things up. Work is done on the review pages."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+
+from billing.models import FraudReport, Order, Payment, Plan, StorageUsage, Subscription
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Facts: seen and searched, never edited by hand."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Plan)
+class PlanAdmin(admin.ModelAdmin):
+    list_display = ("name", "slug", "storage_mb", "mailboxes", "domains", "prices", "is_open")
+    list_filter = ("is_open",)
+    search_fields = ("name", "slug")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # what was sold refers to it; close it for orders instead
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = ("number", "review", "customer", "plan", "price", "placed_at", "status")
+    list_filter = ("plan", "period")
+    search_fields = ("number", "customer__username", "email", "name", "domain")
+    date_hierarchy = "placed_at"
+    exclude = ("submission", "fingerprint")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).with_facts()
+
+    @admin.display(description="review page")
+    def review(self, order: Order) -> str:
+        return format_html('<a href="{}">Review</a>', reverse("billing:review-show", args=[order.number]))
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = ("order", "method", "reference", "amount_minor", "currency", "by", "at")
+    list_select_related = ("order", "by")
+    search_fields = ("order__number", "reference", "order__customer__username")
+    date_hierarchy = "at"
+    exclude = ("submission", "fingerprint")
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "plan", "period", "started_at", "ended_at")
+    list_select_related = ("customer", "plan")
+    list_filter = ("plan",)
+    search_fields = ("customer__username", "order__number")
+
+
+@admin.register(FraudReport)
+class FraudReportAdmin(ReadOnlyAdmin):
+    list_display = ("order", "kind", "severity", "by", "at", "sent_at", "problem")
+    list_select_related = ("order", "by")
+    search_fields = ("order__number", "code")
+
+
+@admin.register(StorageUsage)
+class StorageUsageAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "bytes_used", "at")
+    list_select_related = ("customer",)
+    search_fields = ("customer__username",)

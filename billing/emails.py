@@ -1,0 +1,56 @@
+"""The mails about an order: who gets them, and what their templates are given."""
+
+from typing import Any
+
+from django.conf import settings
+
+from accounts.access import Permission, may
+from accounts.models import Customer
+from accounts.notices import notice_kind
+from billing.models import Order, OrderMessage
+
+
+@notice_kind("order.received", template="billing/emails/order_received")
+def order_received(order_id: str) -> tuple[list[str], dict[str, Any]]:
+    return _about(Order.objects.with_facts().get(pk=order_id))
+
+
+@notice_kind("order.question", template="billing/emails/order_question")
+def order_question(message_id: str) -> tuple[list[str], dict[str, Any]]:
+    message = OrderMessage.objects.get(pk=message_id)
+    recipients, context = _about(Order.objects.with_facts().get(pk=message.order_id))
+    return recipients, context | {"question": message.text}
+
+
+@notice_kind("order.approved", template="billing/emails/order_approved")
+def order_approved(order_id: str) -> tuple[list[str], dict[str, Any]]:
+    return _about(Order.objects.with_facts().get(pk=order_id))
+
+
+@notice_kind("order.rejected", template="billing/emails/order_rejected")
+def order_rejected(order_id: str) -> tuple[list[str], dict[str, Any]]:
+    order = Order.objects.with_facts().get(pk=order_id)
+    recipients, context = _about(order)
+    return recipients, context | {"reason": order.decision.text}
+
+
+@notice_kind("order.active", template="billing/emails/order_active")
+def order_active(order_id: str) -> tuple[list[str], dict[str, Any]]:
+    order = Order.objects.with_facts().get(pk=order_id)
+    recipients, context = _about(order)
+    return recipients, context | {"customer_url": settings.PANEL_URL + order.customer.get_absolute_url()}
+
+
+def _about(order: Order) -> tuple[list[str], dict[str, Any]]:
+    context = {
+        "order": order,
+        "order_url": settings.PANEL_URL + order.get_absolute_url(),
+        "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
+    }
+    return _addresses(order.customer), context
+
+
+def _addresses(customer: Customer) -> list[str]:
+    """Everybody who may deal with the customer's orders."""
+    members = customer.memberships.select_related("user").filter(user__is_active=True).order_by("created_at")
+    return [member.user.email for member in members if may(member.role, Permission.ORDERS_EDIT)]

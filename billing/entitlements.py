@@ -1,0 +1,39 @@
+"""What a customer may use, and how much of it is used. The only place that answers this."""
+
+from datetime import datetime
+from enum import Enum
+
+from accounts.models import Customer
+from billing.models import StorageUsage
+
+
+class Feature(Enum):
+    """A limit of a plan; the value is the plan's field."""
+
+    STORAGE_MB = "storage_mb"
+    MAILBOXES = "mailboxes"
+    DOMAINS = "domains"
+    SENDS_PER_DAY = "sends_per_day"
+
+
+def limit(customer: Customer, feature: Feature) -> int | None:
+    """How much of `feature` the customer may use: None is unlimited, 0 without a running service. One query."""
+    running = customer.subscriptions.filter(ended_at=None).values_list(f"plan__{feature.value}", flat=True)
+    limits = list(running[:1])
+    return limits[0] if limits else 0
+
+
+def report_usage(customer: Customer, bytes_used: int, at: datetime) -> bool:
+    """Take note of the storage used at the moment `at`; an older report than the known one changes nothing."""
+    newer = StorageUsage.objects.filter(customer=customer, at__lt=at).update(bytes_used=bytes_used, at=at)
+    if newer:
+        return True
+    _, made = StorageUsage.objects.get_or_create(
+        customer=customer, defaults={"bytes_used": bytes_used, "at": at}
+    )
+    return made
+
+
+def usage(customer: Customer) -> int:
+    """Bytes used, as last reported; 0 when nothing was."""
+    return StorageUsage.objects.filter(customer=customer).values_list("bytes_used", flat=True).first() or 0

@@ -1,0 +1,126 @@
+"""FraudRecord, version 1 of its protocol: the one place that knows how the service is spoken to.
+
+Sources: FraudRecord's developer and data-conversion pages (https://www.fraudrecord.com/developers/).
+Everything goes by POST: a GET would put the key and the hashes into logs.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.conf import settings
+
+from foundation import outbound
+
+FIELDS = ("name", "company", "email", "address", "phone", "ip", "domain")
+MAX_ANSWER_BYTES = 64 * 1024
+_ROUNDS = 32_000
+_ENDS = " \t\n\r\0\x0b"
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+_REPORT = re.compile(r"<report>([0-9]{1,9})-([0-9]{1,9})-(0\.0|[1-9]\.[0-9]|10\.0)-([0-9a-f]{16})</report>")
+_REPORTED = re.compile(r"OK:([0-9A-Za-z]{1,64})")
+# Answers that the same question will bring again: the fault is in our key or in our request.
+_OUR_FAULT = ("ERR:API", "ERR:NOT-APPROVED", "ERR:ACTION", "ERR:DATA", "NODATA")
+
+
+class FraudRecordError(Exception):
+    """No verdict. `retry`: an outage, ask again later; otherwise ours to mend (the key, the request).
+
+    `reached`: the service may have acted on the call although its answer was not understood.
+    The text never holds what was sent or what came back.
+    """
+
+    def __init__(self, message: str, *, retry: bool, reached: bool = False) -> None:
+        super().__init__(message)
+        self.retry = retry
+        self.reached = reached
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What others reported: sum of severities, number of reports, reliability 0.0 or 1.0–10.0, the report's code."""
+
+    value: int
+    count: int
+    reliability: Decimal
+    code: str
+
+
+def is_on() -> bool:
+    """Whether this installation has a key; without one every order goes to staff."""
+    return bool(settings.FRAUDRECORD_API_KEY)
+
+
+def report_url(code: str) -> str:
+    """The page of a report, to which integrations are required to link."""
+    return f"https://www.fraudrecord.com/api/?showreport={code}"
+
+
+def query(details: Mapping[str, str]) -> Verdict:
+    """Ask about `details` (keys of FIELDS, values in clear; empty ones are left out). About 25 ms of hashing a field.
+
+    Raises FraudRecordError.
+    """
+    answer = _call({"_action": "query"} | _hashed(details))
+    match = _REPORT.fullmatch(answer)
+    if not match:
+        raise FraudRecordError("FraudRecord gave an answer that is not a verdict.", retry=True, reached=True)
+    verdict = Verdict(int(match[1]), int(match[2]), Decimal(match[3]), match[4])
+    if verdict.count == 0 and verdict.value:
+        raise FraudRecordError(
+            "FraudRecord gave an answer that contradicts itself.", retry=True, reached=True
+        )
+    return verdict
+
+
+def report(details: Mapping[str, str], *, kind: str, severity: int, text: str) -> str:
+    """File a report on the person behind `details`; returns the report's code. `text` is published in clear.
+
+    Raises FraudRecordError.
+    """
+    words = {"_action": "report", "_type": kind, "_text": text, "_value": str(severity)}
+    match = _REPORTED.fullmatch(_call(words | _hashed(details)))
+    if not match:
+        raise FraudRecordError("FraudRecord did not confirm the report.", retry=True, reached=True)
+    return match[1]
+
+
+def normalise(field: str, value: str) -> str:
+    """As FraudRecord's own PHP does: ends stripped, spaces removed, ASCII letters lower-cased; no leading `www.`."""
+    plain = value.strip(_ENDS).replace(" ", "").translate(_ASCII_LOWER)
+    return plain.removeprefix("www.") if field == "domain" else plain
+
+
+def fraud_hash(value: str) -> str:
+    """40 lower-case hex digits: 32,000 rounds of SHA-1 over "fraudrecord-" and the round before."""
+    for _ in range(_ROUNDS):
+        value = hashlib.sha1(b"fraudrecord-" + value.encode()).hexdigest()  # noqa: S324 (their protocol)
+    return value
+
+
+def _hashed(details: Mapping[str, str]) -> dict[str, str]:
+    plain = {field: normalise(field, details.get(field, "")) for field in FIELDS}
+    return {field: fraud_hash(value) for field, value in plain.items() if value}
+
+
+def _call(words: dict[str, str]) -> str:
+    try:
+        reply = outbound.fetch(
+            "POST",
+            settings.FRAUDRECORD_URL,
+            data=words | {"_api": settings.FRAUDRECORD_API_KEY},
+            deadline=settings.FRAUDRECORD_DEADLINE,
+            max_bytes=MAX_ANSWER_BYTES,
+        )
+    except outbound.OutboundError as error:
+        raise FraudRecordError(
+            f"FraudRecord could not be asked: {error}", retry=error.retry, reached=True
+        ) from error
+    if reply.status != 200:
+        raise FraudRecordError(f"FraudRecord answered with status {reply.status}.", retry=True)
+    answer = reply.body.decode("ascii", errors="replace").strip()
+    if answer in _OUR_FAULT:
+        raise FraudRecordError(f"FraudRecord refused the call: {answer}.", retry=False)
+    return answer

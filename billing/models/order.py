@@ -1,0 +1,300 @@
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit, notices
+from accounts.models import Customer
+from billing import signals
+from billing.countries import COUNTRIES
+from billing.models.fraud import FraudReport, Outcome
+from billing.models.payment import Payment, Subscription
+from billing.models.plan import Period
+from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
+from billing.models.status import OrderQuerySet, OrderStatus
+from billing.money import CurrencyField, format_amount, format_money
+from billing.submissions import Submission, new_token
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+# Without the letters and digits that are mistaken for each other.
+_NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+
+
+class OrderConflict(Exception):
+    """The order is no longer in the state that the act was meant for. The text is for the person who acted."""
+
+
+def new_number() -> str:
+    """`XXXX-XXXX-XX`: 50 random bits, so that a number can be read out and cannot be guessed."""
+    letters = "".join(secrets.choice(_NUMBER_ALPHABET) for _ in range(10))
+    return f"{letters[:4]}-{letters[4:8]}-{letters[8:]}"
+
+
+class Order(models.Model):
+    """A wish for a plan, with the address it was placed with. Facts only; `status` says what they mean together."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    number = models.CharField(max_length=12, unique=True, default=new_number, editable=False)
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="orders")
+    placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
+    placed_at = models.DateTimeField(default=timezone.now)
+    plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="orders")
+    period = models.CharField(max_length=7, choices=Period.choices)
+    amount_minor = models.PositiveIntegerField(
+        help_text="Price of the first period when the order was placed."
+    )
+    currency = CurrencyField()
+    name = models.CharField(max_length=100)
+    company = models.CharField(max_length=100, blank=True)
+    email = models.EmailField(max_length=254, help_text="Of the person who placed it, at that time.")
+    street = models.CharField(max_length=200)
+    city = models.CharField(max_length=100)
+    region = models.CharField(max_length=100, blank=True)
+    postcode = models.CharField(max_length=20)
+    country = models.CharField(max_length=2)
+    phone = models.CharField(max_length=32)
+    domain = models.CharField(max_length=253, blank=True)
+    client_address = models.GenericIPAddressField(null=True)
+    terms_accepted_at = models.DateTimeField()
+    submission = models.CharField(max_length=64, default=new_token, editable=False)
+    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-placed_at"]
+        indexes = [models.Index(fields=["placed_at"], name="order_by_age")]
+        constraints = [
+            models.UniqueConstraint(fields=["placed_by", "submission"], name="order_submitted_once"),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="order_currency_form"),
+            models.CheckConstraint(condition=Q(country__regex=r"^[A-Z]{2}$"), name="order_country_form"),
+            models.CheckConstraint(condition=Q(period__in=Period.values), name="order_period_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    def get_absolute_url(self) -> str:
+        return reverse("billing:order-show", args=[self.number])
+
+    @property
+    def status(self) -> OrderStatus:
+        """What the facts mean together."""
+        decision = getattr(self, "decision", None)
+        if getattr(self, "cancellation", None):
+            return OrderStatus.CANCELLED
+        if getattr(self, "subscription", None):
+            return OrderStatus.ACTIVE
+        if decision:
+            return OrderStatus.REJECTED if decision.decision == Decision.REJECT else OrderStatus.UNPAID
+        # Once staff have spoken with the customer a person decides, whatever the machine says afterwards.
+        if last := self.last_message:
+            return OrderStatus.QUESTION if last.kind == MessageKind.QUESTION else OrderStatus.REVIEW
+        outcome = self.fraud_check.outcome
+        if outcome == Outcome.CLEAN:
+            return OrderStatus.UNPAID
+        return OrderStatus.REVIEW if outcome else OrderStatus.CHECKING
+
+    @property
+    def last_message(self) -> "OrderMessage | None":
+        messages = list(self.messages.all())
+        return messages[-1] if messages else None
+
+    @property
+    def seen(self) -> int:
+        """How far the conversation is; a form carries it so that nobody decides on what they have not read."""
+        return len(self.messages.all())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something may still become of it, so that it can be cancelled."""
+        return self.status not in (OrderStatus.ACTIVE, OrderStatus.REJECTED, OrderStatus.CANCELLED)
+
+    @property
+    def paid_minor(self) -> int:
+        return sum(payment.amount_minor for payment in self.payments.all())
+
+    @property
+    def due_minor(self) -> int:
+        """What must come in now for the service to start: nothing before approval, after the end, or when active."""
+        return self.amount_minor - self.paid_minor if self.status == OrderStatus.UNPAID else 0
+
+    @property
+    def country_name(self) -> str:
+        return dict(COUNTRIES).get(self.country, self.country)
+
+    @property
+    def due_amount(self) -> str:
+        return format_amount(self.due_minor, self.currency)
+
+    @property
+    def due(self) -> str:
+        return format_money(self.due_minor, self.currency)
+
+    @property
+    def paid(self) -> str:
+        return format_money(self.paid_minor, self.currency)
+
+    @property
+    def price(self) -> str:
+        return format_money(self.amount_minor, self.currency)
+
+    def answer_question(self, text: str, *, by: "User") -> None:
+        """The customer's answer to the open question; the same answer a second time changes nothing."""
+        with self._locked() as order:
+            last = order.last_message
+            if last and last.kind == MessageKind.ANSWER and last.text == text:
+                return
+            if order.status != OrderStatus.QUESTION:
+                raise OrderConflict(
+                    "There is no open question about this order, so there is nothing to answer."
+                )
+            order.messages.create(kind=MessageKind.ANSWER, text=text, by=by)
+            audit.record("order.answer", by=by, customer=order.customer, subject=order.number)
+
+    def cancel(self, *, by: "User") -> bool:
+        """Take the order back; false when that was done before. OrderConflict once it is active or rejected."""
+        with self._locked() as order:
+            if order.status == OrderStatus.CANCELLED:
+                return False
+            if not order.is_open:
+                raise OrderConflict(f"This order is {order.status}, so it cannot be cancelled any more.")
+            before = {"status": order.status}
+            OrderCancellation.objects.create(order=order, by=by)
+            audit.record("order.cancel", by=by, customer=order.customer, subject=order.number, before=before)
+            return True
+
+    def ask_question(self, text: str, *, by: "User", seen: int | None = None) -> None:
+        """Ask the customer something; the order waits for the answer."""
+        with self._to_decide(seen) as order:
+            message = order.messages.create(kind=MessageKind.QUESTION, text=text, by=by)
+            audit.record(
+                "order.ask", by=by, customer=order.customer, subject=order.number, after={"text": text}
+            )
+            notices.send_notice("order.question", message.pk)
+
+    def approve(self, text: str, *, by: "User", seen: int | None = None) -> None:
+        """Let the order go on to payment. One that is held needs a text that says why (ValidationError)."""
+        with self._to_decide(seen) as order:
+            if order.fraud_check.is_held and not text:
+                raise ValidationError(
+                    {
+                        "text": "This order is held. Write why you approve it nevertheless; it is kept with the order."
+                    }
+                )
+            order._decide(Decision.APPROVE, text, by=by)
+
+    def reject(self, text: str, *, by: "User", seen: int | None = None) -> None:
+        """Turn the order down; the customer is told, with `text` if there is one."""
+        with self._to_decide(seen) as order:
+            order._decide(Decision.REJECT, text, by=by)
+
+    def record_payment(
+        self,
+        *,
+        method: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        submission: Submission,
+        by: "User",
+    ) -> "Payment":
+        """Note money that came in. What completes the sum starts the service, in the same transaction.
+
+        The same submission again returns the payment it made. ValidationError by field, or OrderConflict.
+        """
+        with self._locked() as order:
+            if earlier := submission.earlier(order.payments.all(), at="at"):
+                return earlier
+            order._check_payment(amount_minor, currency)
+            payment = Payment.objects.create(
+                order=order, method=method, reference=reference, amount_minor=amount_minor, currency=currency, by=by,
+                submission=submission.token, fingerprint=submission.fingerprint,
+            )  # fmt: skip
+            audit.record(
+                "payment.record", by=by, customer=order.customer, subject=order.number,
+                after={"amount": format_money(amount_minor, currency), "method": method, "reference": reference},
+            )  # fmt: skip
+            if order.paid_minor == order.amount_minor:
+                order._activate(by=by)
+            return payment
+
+    def file_report(self, *, kind: str, severity: int, text: str, by: "User") -> "FraudReport":
+        """Report the customer to FraudRecord (a task sends it); the same report again is the one already filed."""
+        from billing.tasks import send_report
+
+        with self._locked() as order:
+            report, made = FraudReport.objects.get_or_create(
+                order=order, kind=kind, severity=severity, text=text, defaults={"by": by}
+            )
+            if made:
+                audit.record(
+                    "report.file", by=by, customer=order.customer, subject=order.number,
+                    after={"type": kind, "severity": severity, "text": text},
+                )  # fmt: skip
+                send_report.delay_on_commit(str(report.pk))
+            return report
+
+    @contextmanager
+    def _locked(self) -> Iterator["Order"]:
+        """The order with its row locked until the end of the unit of work.
+
+        The row is locked alone and the facts are read after it: joined rows of the locking statement would be
+        those of the moment before it had to wait.
+        """
+        with unit_of_work():
+            yield Order.objects.select_for_update(no_key=True).get(pk=self.pk)
+
+    @contextmanager
+    def _to_decide(self, seen: int | None) -> Iterator["Order"]:
+        """The locked order if it is for its reader to decide now: OrderConflict when somebody was faster."""
+        with self._locked() as order:
+            if order.status not in (OrderStatus.REVIEW, OrderStatus.QUESTION):
+                raise OrderConflict(
+                    f"There is nothing to decide: this order is {order.status}. Nothing was changed."
+                )
+            unread = order.status == OrderStatus.QUESTION if seen is None else seen != order.seen
+            if unread:
+                raise OrderConflict(
+                    "Somebody asked or answered since you opened this order. Nothing was changed: read it, then decide."
+                )
+            yield order
+
+    def _decide(self, decision: Decision, text: str, *, by: "User") -> None:
+        ReviewDecision.objects.create(order=self, decision=decision, text=text, by=by)
+        audit.record(
+            f"order.{decision}", by=by, customer=self.customer, subject=self.number, after={"text": text}
+        )
+        notices.send_notice("order.approved" if decision == Decision.APPROVE else "order.rejected", self.pk)
+
+    def _check_payment(self, amount_minor: int, currency: str) -> None:
+        if self.status != OrderStatus.UNPAID:
+            raise OrderConflict(f"No payment is due: this order is {self.status}. Nothing was recorded.")
+        if currency != self.currency:
+            raise ValidationError({"currency": f"This order is in {self.currency}. Nothing was recorded."})
+        if amount_minor > self.due_minor:
+            more = f"More than the {self.due} that is due. Record what is due, and send the rest back."
+            raise ValidationError({"amount": more})
+
+    def _activate(self, *, by: "User | None") -> None:
+        """Start the service: subscription, customer, signal, audit and mail, all in the transaction under way."""
+        Subscription.objects.create(
+            customer=self.customer, order=self, plan=self.plan, period=self.period,
+            amount_minor=self.amount_minor, currency=self.currency,
+        )  # fmt: skip
+        self.customer.activate(by=by)
+        audit.record("order.activate", by=by, customer=self.customer, subject=self.number)
+        signals.service_started.send(Customer, customer=self.customer)
+        notices.send_notice("order.active", self.pk)

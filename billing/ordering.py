@@ -1,0 +1,93 @@
+"""Placing an order: one transaction makes the customer, its owner, the order and everything it asks for."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts import audit, notices
+from accounts.models import Customer, Role, User
+from billing.models import FraudCheck, Order, Plan
+from billing.submissions import Submission
+from billing.tasks import check_order
+from foundation.unit_of_work import unit_of_work
+
+ADDRESS_FIELDS = ("name", "company", "street", "city", "region", "postcode", "country", "phone")
+USERNAME_LENGTH = 10
+
+
+def place_order(details: dict[str, Any], *, by: User, client_address: str, submission: Submission) -> Order:
+    """Place an order with the cleaned fields of the order form; the same submission again returns the same order.
+
+    Raises ValidationError by field: a username that is taken, a form that was sent before with other details.
+    """
+    with unit_of_work():
+        # One person's submissions come one after the other, so that a double click finds what its twin has made.
+        User.objects.select_for_update(no_key=True).get(pk=by.pk)
+        if earlier := submission.earlier(by.orders.all(), at="placed_at"):
+            return earlier
+        customer = _open_customer(details, by=by)
+        order = _write_order(details, customer, by=by, client_address=client_address, submission=submission)
+        after = {"plan": order.plan.slug, "period": order.period, "price": order.price}
+        audit.record("order.place", by=by, customer=customer, subject=order.number, after=after)
+        notices.send_notice("order.received", order.pk)
+        check_order.delay_on_commit(str(order.pk))
+        return order
+
+
+def _open_customer(details: dict[str, Any], *, by: User) -> Customer:
+    name = details["company"] or details["name"]
+    wished = details["username"]
+    for username in [wished] if wished else _usernames(details["domain"], details["name"]):
+        try:
+            with transaction.atomic():
+                customer = Customer.objects.create(username=username, name=name)
+        except IntegrityError:
+            continue
+        customer.add_member(by, Role.OWNER, by=by)
+        return customer
+    taken = f"{wished} is taken. Choose another username, or leave it empty and we choose one."
+    raise ValidationError({"username": taken})
+
+
+def _write_order(
+    details: dict[str, Any], customer: Customer, *, by: User, client_address: str, submission: Submission
+) -> Order:
+    plan: Plan = details["plan"]
+    order = Order.objects.create(
+        customer=customer,
+        placed_by=by,
+        plan=plan,
+        period=details["period"],
+        amount_minor=plan.price(details["period"]),
+        currency=plan.currency,
+        email=by.email,
+        domain=details["domain"],
+        client_address=client_address,
+        terms_accepted_at=timezone.now(),
+        submission=submission.token,
+        fingerprint=submission.fingerprint,
+        **{field: details[field] for field in ADDRESS_FIELDS},
+    )
+    FraudCheck.objects.create(order=order)
+    return order
+
+
+def _usernames(domain: str, name: str) -> Iterator[str]:
+    """Usernames to try: from the domain's first label or the person's name, then with more and more digits."""
+    base = _letters(domain.split(".")[0]) if not domain.startswith("xn--") else ""
+    base = (base or _letters(name) or "customer")[:USERNAME_LENGTH]
+    yield base
+    for digits in (1, 2, 2, 4, 4, 6, 6, 8, 8):
+        number = secrets.randbelow(9 * 10 ** (digits - 1)) + 10 ** (digits - 1)
+        yield f"{base[: USERNAME_LENGTH - digits]}{number}"
+
+
+def _letters(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_]", "", plain)

@@ -1,0 +1,72 @@
+"""What billing holds about a person: the orders they placed and what they wrote about them."""
+
+from typing import Any
+
+from accounts import audit, privacy
+from accounts.models import User
+from billing.models import Order, OrderMessage, OrderStatus
+
+_ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
+_ENDED_BEFORE_MONEY = (OrderStatus.REJECTED, OrderStatus.CANCELLED)
+
+
+def export(user: User) -> dict[str, Any]:
+    """Orders placed by `user` with their address, verdict and payments, and every message they wrote."""
+    orders = user.orders.with_facts().order_by("placed_at")[:10_000]
+    messages = OrderMessage.objects.filter(by=user).values("order__number", "kind", "text", "at")[:10_000]
+    return {
+        "orders": [_order(order) for order in orders],
+        "messages": [{**message, "at": message["at"].isoformat()} for message in messages],
+    }
+
+
+def erase(user: User) -> list[str]:
+    """Blank the orders that came to nothing and nobody paid for; what was paid stays for the books."""
+    kept = 0
+    for order in user.orders.with_facts():
+        if order.status in _ENDED_BEFORE_MONEY and not order.paid_minor:
+            _blank(order)
+        else:
+            kept += 1
+    return (
+        [f"{kept} orders with their address and payments: kept as tax law asks, for ten years"]
+        if kept
+        else []
+    )
+
+
+def _blank(order: Order) -> None:
+    fields = {
+        "name": "erased",
+        "company": "",
+        "email": "erased@invalid.invalid",
+        "street": "erased",
+        "city": "erased",
+    }
+    rest = {"region": "", "postcode": "erased", "phone": "erased", "domain": "", "client_address": None}
+    Order.objects.filter(pk=order.pk).update(**fields, **rest)
+    order.messages.all().update(text="erased")
+    type(order.fraud_check).objects.filter(order=order).update(code="", next_ask_at=None)
+    audit.record("order.erase", by=None, customer=order.customer, subject=order.number)
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "number": order.number,
+        "customer": order.customer.username,
+        "placed_at": order.placed_at.isoformat(),
+        "status": str(order.status),
+        "plan": order.plan.slug,
+        "period": order.period,
+        "price": order.price,
+        "client_address": order.client_address,
+        **{field: getattr(order, field) for field in _ADDRESS},
+        "fraud_check": {"outcome": order.fraud_check.outcome, "report": order.fraud_check.report_url},
+        "payments": [
+            {"at": payment.at.isoformat(), "amount_minor": payment.amount_minor, "currency": payment.currency}
+            for payment in order.payments.all()
+        ],
+    }
+
+
+privacy.register("billing", export=export, erase=erase)

@@ -1,0 +1,120 @@
+"""Pages of staff about orders: the queue, one page an order, and what is recorded there."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.access import staff_page
+from billing import fraudrecord
+from billing.access import find_order
+from billing.forms import PaymentRecordForm, ReportFileForm, ReviewDecideForm
+from billing.models import Order, OrderConflict
+from billing.review_queue import QUEUES, queue_page
+from billing.submissions import read_submission
+from billing.timeline import timeline
+
+
+@staff_page
+@require_safe
+def review_list(request: Any) -> HttpResponse:
+    queue = request.GET.get("status", "")
+    queue = queue if queue in QUEUES else ""
+    page = queue_page(queue, request.GET.get("page"), request.GET.get("limit"))
+    return render(request, "billing/review_list.html", {"page": page, "queue": queue, "queues": QUEUES})
+
+
+@staff_page
+@require_http_methods(["GET", "HEAD", "POST"])
+def review_show(request: Any, number: str) -> HttpResponse:
+    order = find_order(number)
+    if request.method != "POST":
+        return _review_page(request, order)
+    form = ReviewDecideForm(request.POST)
+    if not form.is_valid():
+        return _review_page(request, order, decide=form)
+    try:
+        form.decide(order, by=request.user)
+    except (OrderConflict, ValidationError) as error:
+        return _refused(request, number, error, decide=form)
+    messages.success(request, f"Order {order.number}: done.")
+    return redirect("billing:review-show", order.number)
+
+
+@staff_page
+@require_POST
+def payment_record(request: Any, number: str) -> HttpResponse:
+    order = find_order(number)
+    form = PaymentRecordForm(request.POST)
+    if not form.is_valid():
+        return _review_page(request, order, payment=form)
+    wanted = {name: form.cleaned_data[name] for name in ("method", "reference", "amount_minor", "currency")}
+    try:
+        order.record_payment(
+            **wanted, submission=read_submission(form.cleaned_data, request.POST), by=request.user
+        )
+    except (OrderConflict, ValidationError) as error:
+        return _refused(request, number, error, payment=form)
+    return redirect("billing:review-show", order.number)
+
+
+@staff_page
+@require_POST
+def report_file(request: Any, number: str) -> HttpResponse:
+    order = find_order(number)
+    form = ReportFileForm(request.POST, order=order)
+    if not fraudrecord.is_on():
+        return _refused(request, number, OrderConflict("FraudRecord is switched off here: it has no key."))
+    if not form.is_valid():
+        return _review_page(request, order, report=form)
+    report = {"kind": form.cleaned_data["type"], "severity": form.cleaned_data["severity"]}
+    order.file_report(**report, text=form.cleaned_data["text"], by=request.user)
+    messages.success(request, "The report is filed. It is sent to FraudRecord within seconds.")
+    return redirect("billing:review-show", order.number)
+
+
+def _refused(request: Any, number: str, error: Exception, **forms: Any) -> HttpResponse:
+    """The page as the order is now: 409 with the conflict, or 422 with the errors at their fields."""
+    order = find_order(number)
+    if isinstance(error, OrderConflict):
+        return _review_page(request, order, conflict=str(error))
+    for form in forms.values():
+        form.add_error(None, error)
+    return _review_page(request, order, **forms)
+
+
+def _review_page(
+    request: Any,
+    order: Order,
+    *,
+    conflict: str = "",
+    decide: ReviewDecideForm | None = None,
+    payment: PaymentRecordForm | None = None,
+    report: ReportFileForm | None = None,
+) -> HttpResponse:
+    """The form that was sent keeps the plain ids of the contract; the others step aside with a prefix of theirs."""
+    amount = {"currency": order.currency, "amount": order.due_amount}
+    text = {"seen": order.seen, "text": request.POST.get("text", "") if conflict else ""}
+    context = {
+        "order": order,
+        "conflict": conflict,
+        "decide_form": decide
+        or ReviewDecideForm(initial=text, auto_id=_ids("decide", report)),
+        "payment_form": payment or PaymentRecordForm(initial=amount),
+        "report_form": report or ReportFileForm(order=order, auto_id="id_report_%s"),
+        "reports": order.fraud_reports.select_related("by"),
+        "earlier_orders": order.placed_by.orders.with_facts().exclude(pk=order.pk)[:10],
+        "steps": timeline(order, for_staff=True),
+        "fraudrecord_on": fraudrecord.is_on(),
+    }
+    wrong = decide or payment or report
+    return render(
+        request, "billing/review_show.html", context, status=409 if conflict else 422 if wrong else 200
+    )
+
+
+def _ids(prefix: str, other: Any) -> str:
+    return f"id_{prefix}_%s" if other else "id_%s"

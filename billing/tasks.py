@@ -1,0 +1,29 @@
+"""Hints: each names a row, reads it anew and calls one verb; the sweeps find what a lost hint left behind."""
+
+from celery import shared_task
+
+from billing import screening
+
+SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
+
+
+@shared_task
+def check_order(order_id: str) -> None:
+    screening.check_order(order_id)
+
+
+@shared_task
+def send_report(report_id: str) -> None:
+    screening.send_report(report_id)
+
+
+@shared_task
+def sweep_checks() -> None:
+    for order_id in screening.due_checks():
+        check_order.apply_async((str(order_id),), expires=SWEEP_SECONDS)
+
+
+@shared_task
+def sweep_reports() -> None:
+    for report_id in screening.due_reports():
+        send_report.apply_async((str(report_id),), expires=SWEEP_SECONDS)

@@ -1,0 +1,83 @@
+"""The story of an order, told from its facts: once for the customer, once with names and verdicts for staff."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing.models import Decision, MessageKind, Order, OrderStatus
+from billing.money import format_money
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. `state`: done, now (it is the turn of this), todo, stop."""
+
+    title: str
+    state: str
+    at: datetime | None = None
+    text: str = ""
+
+
+# What the order waits for, by status: what is going on, and who must act.
+_NOW = {
+    OrderStatus.CHECKING: ("Automatic check", "We are checking the order. This takes a few seconds."),
+    OrderStatus.REVIEW: ("Review", "Our staff are looking at the order. You need not do anything."),
+    OrderStatus.QUESTION: (
+        "Your answer",
+        "We asked you something. The review goes on when you have answered.",
+    ),
+    OrderStatus.UNPAID: ("Payment", "The order is accepted. The service starts when the whole sum is in."),
+}
+_AHEAD = {
+    OrderStatus.CHECKING: ("Payment", "Start of the service"),
+    OrderStatus.REVIEW: ("Payment", "Start of the service"),
+    OrderStatus.QUESTION: ("Payment", "Start of the service"),
+    OrderStatus.UNPAID: ("Start of the service",),
+}
+
+
+def timeline(order: Order, *, for_staff: bool = False) -> list[Step]:
+    """What happened, in order of time, then what is going on, then what is still to come."""
+    status = order.status
+    steps = sorted(_past(order, for_staff), key=lambda step: (step.at is None, step.at))
+    if status in _NOW:
+        title, text = _NOW[status]
+        steps.append(Step(title, "now", None, "" if for_staff else text))
+    return steps + [Step(title, "todo") for title in _AHEAD.get(status, ())]
+
+
+def next_step(order: Order) -> str:
+    """What the order waits for, and who must act, in words for the customer; empty when it waits for nothing."""
+    return _NOW[order.status][1] if order.status in _NOW else ""
+
+
+def _past(order: Order, for_staff: bool) -> list[Step]:
+    def by(person: object) -> str:
+        return f" by {person}" if for_staff else ""
+
+    steps = [Step(f"Order placed{by(order.placed_by)}", "done", order.placed_at)]
+    check = order.fraud_check
+    if check.answered_at:
+        outcome = check.get_outcome_display() if for_staff else ""
+        steps.append(Step("Automatic check done", "done", check.answered_at, outcome))
+    for message in order.messages.all():
+        asked = message.kind == MessageKind.QUESTION
+        title = f"Question{by(message.by)}" if asked else f"Answer{by(message.by)}"
+        steps.append(Step(title, "done", message.at, message.text))
+    if decision := getattr(order, "decision", None):
+        rejected = decision.decision == Decision.REJECT
+        title = ("Rejected" if rejected else "Approved") + by(decision.by)
+        text = decision.text if for_staff or rejected else ""
+        steps.append(Step(title, "stop" if rejected else "done", decision.at, text))
+    for payment in order.payments.all():
+        title = f"{format_money(payment.amount_minor, payment.currency)} received"
+        text = (
+            f"Recorded by {payment.by}. {payment.get_method_display()} {payment.reference}"
+            if for_staff
+            else ""
+        )
+        steps.append(Step(title, "done", payment.at, text))
+    if subscription := getattr(order, "subscription", None):
+        steps.append(Step("Service started", "done", subscription.started_at))
+    if cancellation := getattr(order, "cancellation", None):
+        steps.append(Step(f"Cancelled{by(cancellation.by)}", "stop", cancellation.at))
+    return steps

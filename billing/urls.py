@@ -1,0 +1,25 @@
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
+
+from billing import review_views, views
+
+
+class OrderNumberConverter(StringConverter):
+    regex = "[A-Za-z0-9-]{1,40}"
+
+
+register_converter(OrderNumberConverter, "order")
+
+app_name = "billing"
+
+urlpatterns = [
+    path("order/", views.order_place, name="order-place"),
+    path("order/<order:number>/", views.order_show, name="order-show"),
+    path("order/<order:number>/answer/", views.order_answer, name="order-answer"),
+    path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),
+    path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
+    path("admin/review/", review_views.review_list, name="review-list"),
+    path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
+    path("admin/review/<order:number>/payment/", review_views.payment_record, name="payment-record"),
+    path("admin/review/<order:number>/report/", review_views.report_file, name="report-file"),
+]

@@ -1,0 +1,100 @@
+"""Orders in every state, and FraudRecord's stand-in on a port of its own."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from billing import screening
+from billing.models import Order
+from billing.ordering import place_order
+from billing.submissions import Submission, new_token
+from deploy.fraudrecord import Server
+
+API_KEY = "0123456789abcdef"
+FIELDS = {
+    "plan": "10gb",
+    "period": "yearly",
+    "username": "",
+    "domain": "",
+    "name": "Anna Example",
+    "company": "",
+    "street": "1 Long Street",
+    "city": "Springfield",
+    "region": "",
+    "postcode": "12345",
+    "country": "DE",
+    "phone": "+49 30 1234567",
+    "terms": "on",
+}
+
+
+@pytest.fixture
+def fields() -> dict[str, str]:
+    """The order form, filled in."""
+    return dict(FIELDS)
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[Server]:
+    server = Server("127.0.0.1", 0, API_KEY)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def fraudrecord(stand_in: Server, settings: Any) -> Server:
+    """FraudRecord is switched on and reachable."""
+    settings.FRAUDRECORD_URL = f"http://127.0.0.1:{stand_in.server_port}/api/"
+    settings.FRAUDRECORD_API_KEY = API_KEY
+    settings.FRAUDRECORD_DEADLINE = 1.0
+    return stand_in
+
+
+@pytest.fixture
+def ordered(alice: User) -> Callable[..., Order]:
+    """Make an order by alice through the front door of the model; fields may be given."""
+
+    def make(by: User = alice, **changes: Any) -> Order:
+        from billing.models import Plan
+
+        details = FIELDS | changes
+        details["plan"] = Plan.objects.get(slug=details["plan"])
+        submission = Submission(new_token(), "", True)
+        return place_order(details, by=by, client_address="198.51.100.7", submission=submission)
+
+    return make
+
+
+@pytest.fixture
+def in_review(ordered: Callable[..., Order], settings: Any) -> Order:
+    """An order that went to staff because FraudRecord is off."""
+    settings.FRAUDRECORD_API_KEY = ""
+    order = ordered()
+    screening.check_order(order.pk)
+    return fresh(order)
+
+
+@pytest.fixture
+def unpaid(in_review: Order, sam: User) -> Order:
+    in_review.approve("", by=sam)
+    return fresh(in_review)
+
+
+def fresh(order: Order) -> Order:
+    """The order with its facts read anew."""
+    return Order.objects.numbered(order.number)
+
+
+@pytest.fixture
+def quiet_broker(settings: Any) -> None:
+    """Hints of committed transactions go nowhere: a lost hint must not matter."""
+    from mxpanel.celery import app
+
+    settings.CELERY_BROKER_URL = "memory://"
+    app.conf.broker_url = "memory://"
