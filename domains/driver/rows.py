@@ -1,0 +1,80 @@
+"""What the rows of a mail server contain, read from the models at the moment they are sent."""
+
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+from accounts.models import Customer, CustomerSuspension, SuspensionBase
+from billing.entitlements import Feature, limit
+from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, ServiceStop
+from mailnode import wire
+
+MB = 2**20
+Contents = dict[UUID, wire.Data]
+
+
+def contents(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
+    """The rows of these kinds and keys as the wire carries them; what is not there (any more) is a row without data."""
+    keys: dict[str, list[UUID]] = {}
+    for kind, key in rows:
+        keys.setdefault(kind, []).append(key)
+    found = {kind: _READERS[Kind(kind)](wanted) for kind, wanted in keys.items()}
+    return [wire.row(kind, key.hex, found[kind].get(key)) for kind, wanted in keys.items() for key in wanted]
+
+
+def _customers(keys: list[UUID]) -> Contents:
+    return {
+        customer.pk: wire.Customer(username=customer.username, storage_bytes=_storage(customer))
+        for customer in Customer.objects.filter(pk__in=keys)
+    }
+
+
+def _storage(customer: Customer) -> int | None:
+    allowed = limit(customer, Feature.STORAGE_MB)
+    return None if allowed is None else allowed * MB
+
+
+def _domains(keys: list[UUID]) -> Contents:
+    found = Domain.objects.live().filter(pk__in=keys).values_list("pk", "customer_id", "name")
+    return {pk: wire.Domain(customer=customer.hex, name=name) for pk, customer, name in found}
+
+
+def _mailboxes(keys: list[UUID]) -> Contents:
+    """Also those of a deleted domain: the row of the domain says that, and restoring it changes that row alone."""
+    fields = ("pk", "domain_id", "local_part", "quota_mb", "password_hash")
+    return {
+        pk: wire.Mailbox(domain=domain.hex, local_part=local_part, quota_bytes=quota * MB, password_hash=password_hash)
+        for pk, domain, local_part, quota, password_hash in Mailbox.objects.live().filter(pk__in=keys).values_list(*fields)
+    }
+
+
+def _dkim_keys(keys: list[UUID]) -> Contents:
+    return {
+        key.pk: wire.Dkim(domain=key.domain_id.hex, selector=key.selector, private_key=key.private_key)
+        for key in DkimKey.objects.filter(pk__in=keys, domain__deleted_at=None)
+    }
+
+
+def _states(keys: list[UUID]) -> Contents:
+    """Those that are not lifted. The node itself evaluates `until`."""
+    found: Contents = {}
+    for suspension in MailboxSuspension.objects.filter(pk__in=keys, lifted_at=None):
+        found[suspension.pk] = _state(suspension, "mailbox", suspension.mailbox_id)
+    for model in (CustomerSuspension, ServiceStop):
+        for stop in model.objects.filter(pk__in=keys, lifted_at=None):
+            found[stop.pk] = _state(stop, "customer", stop.customer_id)
+    return found
+
+
+def _state(suspension: SuspensionBase, kind: wire.SubjectKind, subject: UUID) -> wire.State:
+    until = None if suspension.until is None else int(suspension.until.timestamp())
+    stops: list[wire.Stop] = list(suspension.stops)
+    return wire.State(subject_kind=kind, subject=subject.hex, stops=stops, reason=suspension.reason, until=until)
+
+
+_READERS: dict[Kind, Callable[[list[UUID]], Contents]] = {
+    Kind.CUSTOMER: _customers,
+    Kind.DOMAIN: _domains,
+    Kind.MAILBOX: _mailboxes,
+    Kind.DKIM: _dkim_keys,
+    Kind.STATE: _states,
+}

@@ -1,0 +1,190 @@
+"""Bringing a mail server to its revision: one sync of a server at a time, page by page, from wherever it is."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from secrets import token_hex
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from domains.driver.agent import Agent, AgentError
+from domains.driver.rows import contents
+from domains.models.server import MailServer, ServerMark, ServerRow, ServerSync
+from mailnode import wire
+
+logger = logging.getLogger(__name__)
+
+LOCK = 0x6D78_7379  # "mxsy": our class of advisory locks
+MARKS_KEPT = timedelta(days=90)
+EFFECTIVE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; what takes longer is asked for by the next sweep
+CONFLICTS_AT_MOST = 3  # in one run; a node that moves under us again and again is left to the next sweep
+
+
+class Halt(Exception):
+    """The server's history is not one that the panel knows; the message says what happened and what to do."""
+
+
+def sync(server_id: int) -> None:
+    """Send what the server lacks until it lacks nothing, fails, or another process is at it.
+
+    The counter is looked at once more after the lock is let go: a change that was committed meanwhile may have
+    found the lock taken, and would wait for the sweep otherwise.
+    """
+    caught_up = True
+    while caught_up and MailServer.objects.behind().filter(pk=server_id).exists():
+        with _alone(server_id) as alone:
+            caught_up = alone and _catch_up(server_id)
+
+
+def forget_old_marks() -> None:
+    """Forget pairs given more than MARKS_KEPT ago, but never the confirmed one."""
+    old = ServerMark.objects.filter(given_at__lt=timezone.now() - MARKS_KEPT)
+    old.exclude(revision=F("server__sync__confirmed_revision")).delete()
+
+
+def next_page(server_id: int, base: wire.Point) -> wire.Changes | None:
+    """What follows `base`, at most MAX_ROWS rows and no revision split; None when there is nothing.
+
+    Read in one REPEATABLE READ snapshot: a row is never newer than the revision that the page claims.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        revision = MailServer.objects.values_list("revision", flat=True).get(pk=server_id)
+        if revision <= base.revision:
+            return None
+        after = ServerRow.objects.filter(server=server_id, revision__gt=base.revision).order_by("revision")
+        rows = list(after.values_list("revision", "kind", "key")[: wire.MAX_ROWS + 1])
+        if len(rows) > wire.MAX_ROWS:
+            beyond = rows[-1][0]
+            rows = [row for row in rows if row[0] < beyond]
+            revision = rows[-1][0]
+        wired = contents((kind, key) for _, kind, key in rows)
+    return wire.Changes(wire=wire.WIRE, base=base, revision=revision, mark=token_hex(16), rows=wired)
+
+
+@contextmanager
+def _alone(server_id: int) -> Iterator[bool]:
+    """Whether this process now has the sync of the server to itself. The lock belongs to the database session, so
+    it ends with the process too.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, server_id])
+        alone = cursor.fetchone()[0]
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, server_id])
+
+
+def _catch_up(server_id: int) -> bool:
+    """Send page after page; false when the server failed or was halted, which is noted."""
+    server = MailServer.objects.select_related("sync").get(pk=server_id)
+    try:
+        _send_all(server, Agent(server))
+    except AgentError as error:
+        logger.warning("Mail server %s: %s", server, error)
+        _note(server, failed_at=timezone.now(), failure=str(error)[:1000])
+        return False
+    except Halt as halt:
+        logger.error("Sync of mail server %s is halted: %s", server, halt)
+        _note(server, halted_at=timezone.now(), halted_reason=str(halt)[:1000])
+        return False
+    return True
+
+
+def _send_all(server: MailServer, agent: Agent) -> None:
+    conflicts = 0
+    while page := next_page(server.pk, _confirmed(server.sync)):
+        _give_mark(server, page)
+        answer = agent.changes(page)
+        if isinstance(answer, wire.Applied):
+            _confirm(server, page, answer)
+            continue
+        conflicts += 1
+        if conflicts > CONFLICTS_AT_MOST:
+            raise AgentError("The server was at another revision each time.", retry=True)
+        _go_on_from(server, answer)
+    if server.sync.effective < server.sync.confirmed_revision:
+        _ask_effective(server, agent)
+
+
+def _give_mark(server: MailServer, page: wire.Changes) -> None:
+    """Commit the page's pair before it is sent: whatever becomes of the answer, the pair is known afterwards."""
+    with transaction.atomic():
+        ServerMark.objects.create(server=server, revision=page.revision, mark=page.mark)
+        _note(server, pending_revision=page.revision, pending_mark=page.mark)
+
+
+def _confirm(server: MailServer, page: wire.Changes, applied: wire.Applied) -> None:
+    if applied.revision != page.revision:
+        raise AgentError(f"The server applied {applied.revision} where {page.revision} was sent.", retry=True)
+    _note(
+        server, confirmed_revision=page.revision, confirmed_mark=page.mark, pending_revision=None, pending_mark="",
+        effective=min(applied.effective, page.revision), contact_at=timezone.now(), failed_at=None, failure="",
+    )
+
+
+def _go_on_from(server: MailServer, point: wire.Point) -> None:
+    """The node is elsewhere than thought: take its point as confirmed where the panel gave it, halt otherwise."""
+    if not _is_known(server, point):
+        raise Halt(_halted_reason(server, point))
+    _note(
+        server, confirmed_revision=point.revision, confirmed_mark=point.mark, pending_revision=None, pending_mark="",
+        effective=min(server.sync.effective, point.revision), contact_at=timezone.now(),
+    )
+
+
+def _is_known(server: MailServer, point: wire.Point) -> bool:
+    """Whether the panel gave the server this pair (confirmed, pending, or remembered) and can go on from there.
+
+    A node with no history at all may only be filled by one whole page: it would begin to turn mail away for
+    whatever a first of several pages does not name. More than that is a rebuild.
+    """
+    if point == wire.Point(revision=0, mark=""):
+        return server.floor == 0 and ServerRow.objects.filter(server=server).count() <= wire.MAX_ROWS
+    given = ServerMark.objects.filter(server=server, revision=point.revision, mark=point.mark)
+    return point.revision >= server.floor and given.exists()
+
+
+def _halted_reason(server: MailServer, point: wire.Point) -> str:
+    if point.revision == 0:
+        return (
+            f"{server} holds no rows any more, and this panel has too many to send them as one page. "
+            "Nothing was changed. Bring back the server's own files from a copy, then let the sync go on."
+        )
+    return (
+        f"{server} is at revision {point.revision} with a mark that this panel never gave it: either the panel's "
+        "database was restored from an older copy, or the server belongs to another panel. Nothing was changed or "
+        "deleted. Bring back the newer database or the server's own files, then let the sync go on."
+    )
+
+
+def _ask_effective(server: MailServer, agent: Agent) -> None:
+    """All is sent and not all has come about: ask how far it is, for a moment."""
+    for pause in EFFECTIVE_PAUSES:
+        time.sleep(pause)
+        status = agent.status()
+        point = wire.Point(revision=status.revision, mark=status.mark)
+        if point != _confirmed(server.sync):
+            _go_on_from(server, point)
+        _note(server, effective=min(status.effective, server.sync.confirmed_revision), contact_at=timezone.now())
+        if server.sync.effective == server.sync.confirmed_revision:
+            return
+    raise AgentError(status.lag_error or "Some of what was sent has not come about yet.", retry=True)
+
+
+def _confirmed(state: ServerSync) -> wire.Point:
+    return wire.Point(revision=state.confirmed_revision, mark=state.confirmed_mark)
+
+
+def _note(server: MailServer, **facts: object) -> None:
+    ServerSync.objects.filter(server=server).update(**facts)
+    for name, value in facts.items():
+        setattr(server.sync, name, value)

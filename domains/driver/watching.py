@@ -1,0 +1,90 @@
+"""What mail servers report of themselves: usage and last sign-ins, status. Hostile input: bounded by the wire format,
+and taken only for mailboxes of customers that are placed there.
+"""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Sum
+from django.utils import timezone
+
+from accounts.models import Customer
+from billing.entitlements import report_usage
+from domains.driver.agent import Agent
+from domains.models import Mailbox, MailServer, ServerSync
+from mailnode import wire
+
+PAGES_AT_MOST = 100  # in one pull; the next goes on from the cursor
+CLOCK_MAY_BE_OFF = timedelta(minutes=10)
+
+
+def pull_status(server: MailServer) -> None:
+    """Keep the server's status for staff."""
+    status = Agent(server).status()
+    now = timezone.now()
+    reported = {
+        "version": status.version, "queue": status.queue, "rows": dict(status.rows), "lag_error": status.lag_error,
+        "disk_total": status.disk.total, "disk_free": status.disk.free, "revision": status.revision,
+        "certificate_not_after": status.certificate_not_after,
+        "services": {service.name: service.running for service in status.services},
+    }
+    ServerSync.objects.filter(server=server).update(reported=reported, reported_at=now, contact_at=now)
+
+
+def pull_usage(server: MailServer) -> None:
+    """Take what changed since the last pull, in pages, the cursor kept with each."""
+    agent, cursor = Agent(server), server.sync.usage_cursor
+    for _ in range(PAGES_AT_MOST):
+        page = agent.usage(cursor)
+        take_usage(server, page.entries)
+        if page.next == cursor:
+            break
+        cursor = page.next
+        ServerSync.objects.filter(server=server).update(usage_cursor=cursor)
+        if not page.entries:
+            break
+
+
+def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
+    """Store usage and last sign-in of the mailboxes placed on `server`; others are passed over."""
+    customers = _store(server, entries)
+    if not customers:
+        return
+    now = timezone.now()
+    used = Mailbox.objects.filter(domain__customer__in=customers, deleted_at=None)
+    sums = dict(used.values_list("domain__customer").annotate(total=Sum("used_bytes")).order_by())
+    for customer in Customer.objects.filter(pk__in=customers):
+        report_usage(customer, int(sums.get(customer.pk) or 0), now)
+
+
+def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
+    """Write the page in one statement; returns the customers whose mailboxes were in it."""
+    latest = timezone.now() + CLOCK_MAY_BE_OFF
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE domains_mailbox AS mailbox
+            SET used_bytes = seen.bytes, last_sign_in_at = coalesce(seen.last_sign_in, mailbox.last_sign_in_at)
+            FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[]) AS seen(id, bytes, last_sign_in),
+                 domains_domain AS domain, domains_placement AS placement
+            WHERE mailbox.id = seen.id AND domain.id = mailbox.domain_id
+              AND placement.customer_id = domain.customer_id
+              AND placement.server_id = %s AND placement.placed_at IS NOT NULL
+            RETURNING domain.customer_id
+            """,
+            [
+                [UUID(entry.mailbox) for entry in entries],
+                [entry.bytes for entry in entries],
+                [_time(entry.last_sign_in, latest) for entry in entries],
+                server.pk,
+            ],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _time(seconds: int | None, latest: datetime) -> datetime | None:
+    """A reported time; one that lies in the future, or in no calendar, is none."""
+    if seconds is None or seconds > latest.timestamp():
+        return None
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,131 @@
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+
+from accounts.models import Customer, Stop
+from domains.dns import ownership
+from domains.dns.ownership import Result
+from domains.mailbox_password import MOST, normalise
+from domains.models import OwnershipKey
+from domains.models.mailbox import QUOTA_MOST_MB
+from foundation.names import normalise_domain, normalise_local_part
+
+T = TypeVar("T")
+
+one_line = RegexValidator(r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z", "Write this on one line, without control characters.")
+
+
+class VerbForm(forms.Form):
+    """A form whose data are the arguments of one verb of a model."""
+
+    def run(self, verb: Callable[..., T], **more: Any) -> T | None:
+        """Call the verb with the form's data; its refusal becomes errors of the form, and None."""
+        try:
+            return verb(**self.cleaned_data, **more)
+        except ValidationError as error:
+            self.add_error(None, error)
+            return None
+
+
+class PasswordField(forms.CharField):
+    """A new password of a mailbox; cleaned to its NFC form."""
+
+    def __init__(self) -> None:
+        widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        text = f"8 to {MOST} characters, the longer the better. Mail programs ask for it once and keep it."
+        super().__init__(max_length=MOST * 4, strip=False, widget=widget, help_text=text)
+
+    def clean(self, value: Any) -> str:
+        return normalise(super().clean(value))
+
+
+class DomainAddForm(forms.Form):
+    """Proves the name while it is validated: DNS is asked before any transaction begins."""
+
+    domain = forms.CharField(max_length=1000, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "url"}))
+
+    def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.customer = customer
+        self.name = ""  # what was entered, once it is a domain name
+        self.result = ""  # missing, unchecked or taken
+
+    def clean_domain(self) -> str:
+        name = self.name = normalise_domain(self.cleaned_data["domain"])
+        if self.customer.domains.live().filter(name=name).exists():
+            self.result = "taken"
+            raise ValidationError(f"You have {name} already.", code="taken")
+        proof = ownership.prove(name, OwnershipKey.of(self.customer).label)
+        if proof.result is not Result.PROVED:
+            self.result = proof.result.value
+            raise ValidationError(proof.why, code=self.result)
+        return name
+
+    def refuse(self, error: ValidationError) -> None:
+        """Show why the verb refused a name that is proved."""
+        self.result = "taken" if error.code == "taken" else ""
+        self.add_error("domain", error)
+
+
+class DomainDeleteForm(forms.Form):
+    confirm = forms.CharField(
+        max_length=1000, label="Name of the domain", widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        help_text="Type the name in full, so that no other domain is deleted by mistake.",
+    )
+
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name
+
+    def clean_confirm(self) -> str:
+        try:
+            typed = normalise_domain(self.cleaned_data["confirm"])
+        except ValidationError:
+            typed = ""
+        if typed != self.name:
+            raise ValidationError(f"This is not the name of the domain. Type {self.name} to delete it.")
+        return typed
+
+
+class MailboxChangeForm(VerbForm):
+    name = forms.CharField(
+        max_length=120, required=False, validators=[one_line], help_text="Whose mailbox it is, or what it is for.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    quota_mb = forms.IntegerField(
+        label="Quota in MB", min_value=0, max_value=QUOTA_MOST_MB, required=False, initial=1024,
+        help_text="1024 MB are 1 GB. 0: as much as the plan holds.",
+    )
+
+    def clean_quota_mb(self) -> int:
+        quota = self.cleaned_data["quota_mb"]
+        return 1024 if quota is None else quota
+
+
+class MailboxAddForm(MailboxChangeForm):
+    username = forms.CharField(
+        max_length=1000, label="Name before the @", widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
+    )
+    password = PasswordField()
+    field_order = ["username", "password", "name", "quota_mb"]
+
+    def clean_username(self) -> str:
+        return normalise_local_part(self.cleaned_data["username"])
+
+
+class MailboxPasswordForm(VerbForm):
+    password = PasswordField()
+
+
+class MailboxSuspendForm(VerbForm):
+    stops = forms.MultipleChoiceField(
+        label="What to stop", choices=Stop.choices, required=False, widget=forms.CheckboxSelectMultiple,
+        initial=Stop.values, help_text="None chosen: all three.",
+    )
+    reason = forms.CharField(
+        max_length=500, required=False, validators=[one_line], help_text="Kept with the suspension and shown on this page.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )

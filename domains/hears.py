@@ -1,0 +1,50 @@
+"""What the apps below say, inside their transactions, and what it means for mail servers. Sweeps repeat what was missed."""
+
+from typing import Any
+
+from django.dispatch import receiver
+from django.utils import timezone
+
+from accounts.models import Customer, Stop
+from accounts.signals import suspension_changed
+from billing.signals import service_ended, service_started
+from domains.driver.stamping import stamp
+from domains.models import Kind, ServerRow, ServiceStop
+from domains.placement import place
+from foundation.unit_of_work import unit_of_work
+
+
+@receiver(suspension_changed, dispatch_uid="domains")
+def on_suspension_changed(customer: Customer, **_: Any) -> None:
+    """One row for each suspension that came or went, never one for each mailbox."""
+    with unit_of_work():
+        suspensions = dict(customer.suspensions.values_list("pk", "lifted_at"))
+        rows = ServerRow.objects.filter(kind=Kind.STATE, key__in=suspensions)
+        standing = set(rows.filter(gone=False).values_list("key", flat=True))
+        for key, lifted_at in suspensions.items():
+            if (lifted_at is None) != (key in standing):
+                stamp(customer, Kind.STATE, key, gone=lifted_at is not None)
+
+
+@receiver(service_started, dispatch_uid="domains")
+def on_service_started(customer: Customer, **_: Any) -> None:
+    """Place the customer, or tell its server what the plan now allows, and lift what the end of service stopped."""
+    with unit_of_work():
+        for stop in customer.service_stops.filter(lifted_at=None):
+            stamp(customer, Kind.STATE, stop.pk, gone=True)
+        customer.service_stops.filter(lifted_at=None).update(lifted_at=timezone.now())
+        place(customer, by=None)
+        stamp(customer, Kind.CUSTOMER, customer.pk)
+
+
+@receiver(service_ended, dispatch_uid="domains")
+def on_service_ended(customer: Customer, **_: Any) -> None:
+    """Stop sending and receiving with one row. Nothing is deleted, and signing in to fetch one's mail goes on."""
+    with unit_of_work():
+        Customer.objects.select_for_update().get(pk=customer.pk)
+        stop, made = ServiceStop.objects.get_or_create(
+            customer=customer, lifted_at=None,
+            defaults={"stops": [Stop.RECEIVE, Stop.SEND], "reason": "The service has ended."},
+        )
+        if made:
+            stamp(customer, Kind.STATE, stop.pk)

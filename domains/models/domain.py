@@ -1,0 +1,307 @@
+"""Domains, their proof of ownership, their DKIM keys and what their DNS was last seen to say."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Customer, User
+from billing.entitlements import Feature, limit
+from domains import dkim
+from domains.dns import records
+from domains.driver.stamping import stamp
+from domains.models.server import Kind, MailServer
+from foundation.encryption import EncryptedTextField
+from foundation.names import normalise_domain
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from domains.models.mailbox import Mailbox
+
+DELETED_KEPT = timedelta(days=30)  # how long what was deleted can be restored
+
+
+class OwnershipKey(models.Model):
+    """The name under which a customer proves domains: TXT `_da-verify-<token>.<domain>`. One for all its domains."""
+
+    customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="ownership_key")
+    token = models.CharField(max_length=32, unique=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.label
+
+    @classmethod
+    def of(cls, customer: Customer) -> "OwnershipKey":
+        """The customer's key, made at the first call."""
+        return cls.objects.get_or_create(customer=customer, defaults={"token": token_hex(16)})[0]
+
+    @property
+    def label(self) -> str:
+        return f"_da-verify-{self.token}"
+
+
+class DomainQuerySet(models.QuerySet["Domain"]):
+    def live(self) -> "DomainQuerySet":
+        return self.filter(deleted_at=None)
+
+    def restorable(self) -> "DomainQuerySet":
+        """Deleted, and still to be had back."""
+        return self.filter(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
+
+    def named(self, name: str) -> "DomainQuerySet":
+        """At most one: the live domain of this name, else the one that was deleted last and can be restored."""
+        return self._of_name(name).order_by(F("deleted_at").desc(nulls_first=True))[:1]
+
+    def to_restore(self, name: str) -> "DomainQuerySet":
+        """At most one: the domain of this name that was deleted last and can be restored, else the live one."""
+        return self._of_name(name).order_by(F("deleted_at").desc(nulls_last=True))[:1]
+
+    def _of_name(self, name: str) -> "DomainQuerySet":
+        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None), name=name)
+
+
+class Domain(models.Model):
+    """A domain whose mail is hosted here. Unique while it is not deleted; deleting it frees the name at once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="domains")
+    name = models.CharField(max_length=253, help_text="Lower case, A-labels, no trailing dot.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    purging_at = models.DateTimeField(null=True, editable=False)
+
+    objects = DomainQuerySet.as_manager()
+
+    mailboxes: "models.Manager[Mailbox]"
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=Q(deleted_at=None), name="domain_live_once"),
+            models.CheckConstraint(condition=Q(name__regex=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), name="domain_name_form"),
+            models.CheckConstraint(
+                condition=Q(purging_at=None) | Q(deleted_at__isnull=False), name="domain_purged_only_when_deleted"
+            ),
+        ]
+        indexes = [models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="domain_deleted")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("domains:domain-page", args=[self.customer.username, self.name])
+
+    @property
+    def mailboxes_url(self) -> str:
+        return reverse("domains:mailbox-list", args=[self.customer.username, self.name])
+
+    @property
+    def status(self) -> str:
+        return "deleted" if self.deleted_at else "active"
+
+    @property
+    def restorable_until(self) -> datetime | None:
+        return self.deleted_at + DELETED_KEPT if self.deleted_at else None
+
+    @property
+    def server(self) -> MailServer | None:
+        """The mail server that holds it; None until its customer has been placed."""
+        placement = getattr(self.customer, "placement", None)
+        return placement.server if placement and placement.placed_at else None
+
+    @property
+    def dkim_key(self) -> "DkimKey":
+        return self.dkim_keys.get()
+
+    @property
+    def records(self) -> list[records.Record]:
+        """What its DNS should say, each with what the last check found."""
+        check = getattr(self, "dns_check", None)
+        expected = records.expected(self.name, self.server and self.server.name, self.dkim_key)
+        return [record.as_found(check.found.get(record.kind) if check else None) for record in expected]
+
+    @property
+    def dns_state(self) -> str:
+        """The last check in a word: `ok`, `unchecked`, or the first state that asks for something."""
+        check = getattr(self, "dns_check", None)
+        states = [found["state"] for found in check.found.values()] if check else []
+        return next((state for state in states if state != "ok"), "ok") if states else "unchecked"
+
+    def check_dns(self) -> None:
+        """Ask DNS, for at most the resolver's deadline, and keep what it says."""
+        expected = records.expected(self.name, self.server and self.server.name, self.dkim_key)
+        found = records.check(self.name, expected)
+        DnsCheck.objects.update_or_create(domain=self, defaults={"found": found, "checked_at": timezone.now()})
+
+    def add_mailbox(
+        self, username: str, password: str = "", quota_mb: int = 1024, name: str = "", *,
+        by: User | None, password_hash: str = "",
+    ) -> "Mailbox":
+        """Add a mailbox with this password, or with a ready Dovecot hash (`{SCHEME}…`) instead.
+
+        Raises ValidationError, by field, when a name or password will not do, the address exists, or the plan
+        is used up.
+        """
+        from domains.models.mailbox import add_mailbox
+
+        return add_mailbox(self, username, password, quota_mb, name, by=by, password_hash=password_hash)
+
+    def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
+        """Stop hosting it; mailboxes and mail wait DELETED_KEPT for `restore`. False when it is deleted already."""
+        with unit_of_work():
+            now = timezone.now()
+            if not Domain.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
+                return False
+            self.deleted_at = now
+            self._stamp(gone=True)
+            audit.record("domain.delete", by=by, customer=self.customer, subject=self.name)
+        return True
+
+    def restore(self, *, by: User | None) -> bool:
+        """Undo the deletion, with everything as it was; false when it is not deleted.
+
+        Raises ValidationError when its days are over, the plan is used up, or the name is hosted again.
+        """
+        with taken_if_doubled(self.name), unit_of_work():
+            lock(self.customer)
+            self.refresh_from_db(fields=["deleted_at", "purging_at"], from_queryset=Domain.objects.select_for_update())
+            if not self.deleted_at:
+                return False
+            if self.purging_at or self.deleted_at + DELETED_KEPT < timezone.now():
+                raise ValidationError("Its 30 days are over, and its mail has been removed. Add it anew.", code="purged")
+            refuse_taken(self.name, self.customer)
+            check_room_for_domain(self.customer)
+            check_room_for_mailboxes(self.customer, self.mailboxes.filter(deleted_at=None).count())
+            self.deleted_at = None
+            self.save(update_fields=["deleted_at"])
+            self._stamp()
+            audit.record("domain.restore", by=by, customer=self.customer, subject=self.name)
+        return True
+
+    def _stamp(self, *, gone: bool = False) -> None:
+        stamp(self.customer, Kind.DOMAIN, self.pk, gone=gone)
+        for key in self.dkim_keys.all():
+            stamp(self.customer, Kind.DKIM, key.pk, gone=gone)
+
+
+class DkimKey(models.Model):
+    """A domain's key for signing (RFC 6376): the private half encrypted here, and otherwise only on its mail server."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    domain = models.ForeignKey(Domain, models.CASCADE, related_name="dkim_keys")
+    selector = models.CharField(max_length=32, default="k1")
+    private_key = EncryptedTextField(editable=False)
+    public_key = models.TextField(help_text="SubjectPublicKeyInfo, DER in base64: the p= of the DNS record.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["domain", "selector"], name="dkim_selector_once")]
+
+    def __str__(self) -> str:
+        return f"{self.selector}._domainkey.{self.domain}"
+
+
+class DnsCheck(models.Model):
+    """What DNS said at the last look: `found` maps a record's kind to its state and what was there."""
+
+    domain = models.OneToOneField(Domain, models.CASCADE, primary_key=True, related_name="dns_check")
+    found: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict)
+    checked_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"DNS of {self.domain}"
+
+
+def add_domain(customer: Customer, name: str, *, by: User | None) -> Domain:
+    """Host a domain that `customer` has proved (`domains.dns.ownership`); its DKIM key is made here.
+
+    Raises ValidationError when the name is none, is hosted already, or the plan is used up.
+    """
+    name = normalise_domain(name)
+    refuse_taken(name, customer)
+    pair = dkim.new_pair()
+    with taken_if_doubled(name), unit_of_work():
+        lock(customer)
+        check_room_for_domain(customer)
+        domain = customer.domains.create(name=name)
+        key = domain.dkim_keys.create(private_key=pair.private_pem, public_key=pair.public_base64)
+        stamp(customer, Kind.DOMAIN, domain.pk)
+        stamp(customer, Kind.DKIM, key.pk)
+        audit.record("domain.add", by=by, customer=customer, subject=name)
+        _check_soon(domain.pk)
+    return domain
+
+
+def refuse_taken(name: str, customer: Customer) -> None:
+    """Raise ValidationError (code `taken`) when a live domain has this name."""
+    holder = Domain.objects.live().filter(name=name).values_list("customer_id", flat=True).first()
+    if holder == customer.pk:
+        raise ValidationError(f"You have {name} already.", code="taken")
+    if holder is not None:
+        raise _taken(name)
+
+
+@contextmanager
+def taken_if_doubled(name: str) -> Iterator[None]:
+    """Tell two at once who add the same name apart by the constraint; the second is told that it is taken."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "domain_live_once" in str(error):
+            raise _taken(name) from error
+        raise
+
+
+def lock(customer: Customer) -> None:
+    """Let one change of this customer's at a time pass from here to COMMIT, so that two cannot both take the last
+    place of its plan.
+    """
+    Customer.objects.select_for_update().only("pk").get(pk=customer.pk)
+
+
+def check_room_for_domain(customer: Customer) -> None:
+    """Refuse one domain more than the plan holds; the customer is locked."""
+    allowed = limit(customer, Feature.DOMAINS)
+    if allowed is not None and customer.domains.live().count() >= allowed:
+        raise ValidationError(
+            f"Your plan holds {allowed} domains, and you have as many. Delete one, or change to a larger plan.",
+            code="limit",
+        )
+
+
+def check_room_for_mailboxes(customer: Customer, more: int) -> None:
+    """Refuse more mailboxes than the plan holds. Locks the customer where there is a limit, and only there, so
+    that customers without one may add several at a time.
+    """
+    from domains.models.mailbox import Mailbox
+
+    allowed = limit(customer, Feature.MAILBOXES)
+    if allowed is None or not more:
+        return
+    lock(customer)
+    present = Mailbox.objects.live().filter(domain__customer=customer, domain__deleted_at=None).count()
+    if present + more > allowed:
+        raise ValidationError(
+            f"Your plan holds {allowed} mailboxes, and you have {present}. Delete some, or change to a larger plan.",
+            code="limit",
+        )
+
+
+def _taken(name: str) -> ValidationError:
+    text = f"{name} is hosted here for another customer. If it is yours, write to us; a person will look into it."
+    return ValidationError(text, code="taken")
+
+
+def _check_soon(domain_id: UUID) -> None:
+    from domains.tasks import check_domain
+
+    check_domain.delay_on_commit(str(domain_id))

@@ -1,0 +1,311 @@
+"""Mailboxes and what may be done with them."""
+
+from collections.abc import Iterable
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models
+from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Customer, Stop, SuspensionBase, User
+from billing.entitlements import Feature, limit
+from domains.driver.stamping import stamp
+from domains.mailbox_password import accept_hash, hash_password
+from domains.models.domain import DELETED_KEPT, Domain, check_room_for_mailboxes
+from domains.models.server import Kind, ServerRow
+from foundation.names import normalise_local_part
+from foundation.unit_of_work import unit_of_work
+
+QUOTA_MOST_MB = 100 * 2**20  # 100 TB
+
+
+class MailboxQuerySet(models.QuerySet["Mailbox"]):
+    def live(self) -> "MailboxQuerySet":
+        return self.filter(deleted_at=None)
+
+    def restorable(self) -> "MailboxQuerySet":
+        """Deleted, and still to be had back."""
+        return self.filter(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
+
+    def named(self, local_part: str) -> "MailboxQuerySet":
+        """At most one: the live mailbox of this name, else the one that was deleted last and can be restored."""
+        return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_first=True))[:1]
+
+    def to_restore(self, local_part: str) -> "MailboxQuerySet":
+        """At most one: the mailbox of this name that was deleted last and can be restored, else the live one."""
+        return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_last=True))[:1]
+
+    def _of_name(self, local_part: str) -> "MailboxQuerySet":
+        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None), local_part=local_part)
+
+    def with_state(self) -> "MailboxQuerySet":
+        """Each with `row_revision` (its newest wish on its server) and `is_suspended`, for lists, in one query."""
+        row = ServerRow.objects.filter(
+            server=OuterRef("domain__customer__placement__server"), kind=Kind.MAILBOX, key=OuterRef("pk")
+        )
+        suspended = MailboxSuspension.objects.in_force().filter(mailbox=OuterRef("pk"))
+        return self.annotate(row_revision=Subquery(row.values("revision")[:1]), is_suspended=Exists(suspended))
+
+
+class Mailbox(models.Model):
+    """A mailbox. Its id names its home on the mail server for good: the same address made again starts empty."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    domain = models.ForeignKey(Domain, models.PROTECT, related_name="mailboxes")
+    local_part = models.CharField(max_length=64)
+    name = models.CharField(max_length=120, blank=True)
+    quota_mb = models.PositiveIntegerField("quota in MB", default=1024, help_text="0: as much as the plan holds.")
+    password_hash = models.CharField(max_length=400, editable=False)
+    used_bytes = models.PositiveBigIntegerField(default=0, editable=False)
+    last_sign_in_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+    purging_at = models.DateTimeField(null=True, editable=False)
+
+    objects = MailboxQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["local_part"]
+        verbose_name_plural = "mailboxes"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["domain", "local_part"], condition=Q(deleted_at=None), name="mailbox_live_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(local_part__regex=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"), name="mailbox_local_part_form"
+            ),
+            models.CheckConstraint(condition=Q(quota_mb__lte=QUOTA_MOST_MB), name="mailbox_quota_bounded"),
+            models.CheckConstraint(condition=Q(password_hash__startswith="{"), name="mailbox_hash_has_scheme"),
+            models.CheckConstraint(
+                condition=Q(purging_at=None) | Q(deleted_at__isnull=False), name="mailbox_purged_only_when_deleted"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="mailbox_deleted"),
+        ]
+
+    def __str__(self) -> str:
+        return self.address
+
+    def get_absolute_url(self) -> str:
+        return self.url_of("mailbox-page")
+
+    def url_of(self, page: str) -> str:
+        """The URL of one of its pages."""
+        return reverse(f"domains:{page}", args=[self.customer.username, self.domain.name, self.slug])
+
+    @property
+    def slug(self) -> str:
+        """Its name in URLs: the local part; the whole address where a page beside it has that name."""
+        return self.address if self.local_part == "add" else self.local_part
+
+    @property
+    def address(self) -> str:
+        return f"{self.local_part}@{self.domain.name}"
+
+    @property
+    def customer(self) -> Customer:
+        return self.domain.customer
+
+    @property
+    def status(self) -> str:
+        if self.deleted_at:
+            return "deleted"
+        return "suspended" if self.suspension else "active"
+
+    @property
+    def suspension(self) -> "MailboxSuspension | None":
+        """The suspension in force, if there is one."""
+        return self.suspensions.in_force().first()
+
+    @property
+    def restorable_until(self) -> datetime | None:
+        return self.deleted_at + DELETED_KEPT if self.deleted_at else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its server has made true what was last wished of it and of its suspension."""
+        server = self.domain.server
+        if server is None:
+            return False
+        last_suspension = self.suspensions.order_by("-at").values_list("pk", flat=True)[:1]
+        rows = ServerRow.objects.filter(server=server, kind__in=[Kind.MAILBOX, Kind.STATE], key__in=[self.pk, *last_suspension])
+        wished = rows.aggregate(newest=models.Max("revision"))["newest"]
+        return wished is not None and server.sync.effective >= wished
+
+    def change(self, quota_mb: int, name: str, *, by: User | None) -> bool:
+        """Change quota and name; false when both are so already. ValidationError above the plan's storage."""
+        if quota_mb != self.quota_mb:
+            check_quota(self.customer, quota_mb)
+        with unit_of_work():
+            self._lock()
+            before, after = self._settings(), {"quota_mb": quota_mb, "name": name}
+            if before == after:
+                return False
+            self.quota_mb, self.name = quota_mb, name
+            self.save(update_fields=["quota_mb", "name"])
+            self._record("mailbox.change", by, before=before, after=after)
+        return True
+
+    def set_password(self, password: str = "", *, by: User | None, password_hash: str = "") -> bool:
+        """Replace the password; open sessions end. False when the mailbox has been deleted.
+
+        ValidationError for a password that will not do.
+        """
+        ready = _ready_hash(password, password_hash)
+        with unit_of_work():
+            if not Mailbox.objects.live().filter(pk=self.pk).update(password_hash=ready):
+                return False
+            self.password_hash = ready
+            self._record("mailbox.password", by)
+        return True
+
+    def suspend(
+        self, *, by: User | None, stops: Iterable[str] = (), reason: str = "", until: datetime | None = None
+    ) -> "MailboxSuspension":
+        """Stop signing in, sending, receiving, or those named in `stops`. The same again changes nothing; other
+        stops replace the suspension in force.
+        """
+        stops = sorted(set(stops) or set(Stop.values))
+        with unit_of_work():
+            Mailbox.objects.select_for_update().only("pk").get(pk=self.pk)
+            present = self.suspension
+            if present and (present.stops, present.reason, present.until) == (stops, reason, until):
+                return present
+            self._lift(by)
+            made = self.suspensions.create(stops=stops, reason=reason, until=until, by=by)
+            stamp(self.customer, Kind.STATE, made.pk)
+            after = {"stops": stops, "reason": reason, "until": until.isoformat() if until else None}
+            audit.record("mailbox.suspend", by=by, customer=self.customer, subject=self.address, after=after)
+        return made
+
+    def unsuspend(self, *, by: User | None) -> bool:
+        """Lift what `suspend` stopped; false when nothing is stopped."""
+        with unit_of_work():
+            Mailbox.objects.select_for_update().only("pk").get(pk=self.pk)
+            lifted = self._lift(by)
+            if lifted:
+                audit.record("mailbox.unsuspend", by=by, customer=self.customer, subject=self.address)
+        return lifted
+
+    def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
+        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted already."""
+        with unit_of_work():
+            now = timezone.now()
+            if not Mailbox.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
+                return False
+            self.deleted_at = now
+            self._record("mailbox.delete", by)
+        return True
+
+    def restore(self, *, by: User | None) -> bool:
+        """Undo the deletion, with mail, password and suspension as they were; false when it is not deleted.
+
+        Raises ValidationError when its days are over, the plan is used up, or the address exists again.
+        """
+        with exists_if_doubled("__all__"), unit_of_work():
+            check_room_for_mailboxes(self.customer, 1 if self.deleted_at else 0)
+            self._lock()
+            if not self.deleted_at:
+                return False
+            if self.purging_at or self.deleted_at + DELETED_KEPT < timezone.now():
+                raise ValidationError("Its 30 days are over, and its mail has been removed.", code="purged")
+            self.deleted_at = None
+            self.save(update_fields=["deleted_at"])
+            self._record("mailbox.restore", by)
+        return True
+
+    def _lock(self) -> None:
+        """Read what may be changed once more, locked; what was read of its domain and customer stays."""
+        fields = ["quota_mb", "name", "deleted_at", "purging_at"]
+        self.refresh_from_db(fields=fields, from_queryset=Mailbox.objects.select_for_update())
+
+    def _settings(self) -> dict[str, Any]:
+        return {"quota_mb": self.quota_mb, "name": self.name}
+
+    def _lift(self, by: User | None) -> bool:
+        """Lift every suspension that is not lifted, also one whose time is over."""
+        open_ones = list(self.suspensions.filter(lifted_at=None))
+        for suspension in open_ones:
+            stamp(self.customer, Kind.STATE, suspension.pk, gone=True)
+        self.suspensions.filter(lifted_at=None).update(lifted_at=timezone.now(), lifted_by=by)
+        return any(suspension.until is None or suspension.until > timezone.now() for suspension in open_ones)
+
+    def _record(self, action: str, by: User | None, **values: Any) -> None:
+        """The end of every change of this mailbox: its row stamped, its audit entry written."""
+        stamp(self.customer, Kind.MAILBOX, self.pk, gone=self.deleted_at is not None)
+        audit.record(action, by=by, customer=self.customer, subject=self.address, **values)
+
+
+class MailboxSuspension(SuspensionBase):
+    """A mailbox stopped, wholly or in part, by its customer or by staff."""
+
+    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="suspensions")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["mailbox"], condition=Q(lifted_at=None), name="mailbox_suspended_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Suspension of {self.mailbox}"
+
+    @property
+    def stops_text(self) -> str:
+        return ", ".join(str(Stop(stop).label) for stop in self.stops)
+
+
+def add_mailbox(
+    domain: Domain, username: str, password: str, quota_mb: int, name: str, *, by: User | None, password_hash: str = ""
+) -> Mailbox:
+    """See `Domain.add_mailbox`."""
+    local_part = _local_part(username)
+    check_quota(domain.customer, quota_mb)
+    ready = _ready_hash(password, password_hash)
+    with exists_if_doubled("username"), unit_of_work():
+        check_room_for_mailboxes(domain.customer, 1)
+        mailbox = domain.mailboxes.create(local_part=local_part, name=name, quota_mb=quota_mb, password_hash=ready)
+        mailbox._record("mailbox.add", by, after=mailbox._settings())
+    return mailbox
+
+
+def check_quota(customer: Customer, quota_mb: int) -> None:
+    """Refuse a quota above the plan's storage; several quotas may add up to more than it."""
+    allowed = limit(customer, Feature.STORAGE_MB)
+    if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
+        most = QUOTA_MOST_MB if allowed is None else allowed
+        raise ValidationError(
+            {"quota_mb": f"Your plan holds {most} MB. Choose at most that, or 0 for as much as the plan holds."}
+        )
+
+
+@contextmanager
+def exists_if_doubled(field: str):  # type: ignore[no-untyped-def]  # a generator of nothing
+    """Turn the second of two mailboxes with one address away, by the constraint, with an error on `field`."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "mailbox_live_once" not in str(error):
+            raise
+        text = "A mailbox with this address exists. Choose another name, or change that mailbox."
+        raise ValidationError({field: text}) from error
+
+
+def _local_part(username: str) -> str:
+    try:
+        return normalise_local_part(username)
+    except ValidationError as error:
+        raise ValidationError({"username": error.messages}) from error
+
+
+def _ready_hash(password: str, password_hash: str) -> str:
+    try:
+        return accept_hash(password_hash) if password_hash else hash_password(password)
+    except ValidationError as error:
+        raise ValidationError({"password": error.messages}) from error

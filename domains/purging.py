@@ -1,0 +1,68 @@
+"""Removing for good what was deleted DELETED_KEPT ago: first the mail on the server, then the rows here."""
+
+from django.utils import timezone
+
+from domains.driver.agent import Agent
+from domains.driver.stamping import stamp
+from domains.models import Domain, Kind, Mailbox, ServerRow
+from domains.models.domain import DELETED_KEPT
+from foundation.unit_of_work import unit_of_work
+
+AT_ONCE = 500
+
+
+def due_mailboxes() -> list[Mailbox]:
+    """Mailboxes whose days are over, by themselves or with their domain."""
+    over = timezone.now() - DELETED_KEPT
+    mailboxes = Mailbox.objects.filter(deleted_at__lte=over) | Mailbox.objects.filter(domain__deleted_at__lte=over)
+    return list(mailboxes.select_related("domain__customer__placement__server__sync").order_by("pk")[:AT_ONCE])
+
+
+def purge_mailbox(mailbox: Mailbox) -> bool:
+    """Take one step towards the mailbox's end; true when it is gone. May be called any number of times.
+
+    From the claim on it cannot be restored. Its mail is removed only when its server has made true that it is gone.
+    """
+    server = mailbox.domain.server
+    if not _claim(mailbox):
+        return False
+    if server is not None:
+        row = ServerRow.objects.filter(server=server, kind=Kind.MAILBOX, key=mailbox.pk).first()
+        if row and (not row.gone or server.sync.effective < row.revision):
+            return False
+        Agent(server).purge(mailbox.pk)
+    _remove(mailbox)
+    return True
+
+
+def purge_domains() -> None:
+    """Remove the rows of domains whose days are over and that hold no mailbox any more."""
+    over = timezone.now() - DELETED_KEPT
+    for domain in Domain.objects.filter(deleted_at__lte=over, mailboxes=None)[:AT_ONCE]:
+        with unit_of_work():
+            Domain.objects.filter(pk=domain.pk, deleted_at__lte=over, mailboxes=None).delete()
+
+
+def _claim(mailbox: Mailbox) -> bool:
+    """Mark the mailbox, and its domain where that is why, as being purged; false when it was restored meanwhile."""
+    over, now = timezone.now() - DELETED_KEPT, timezone.now()
+    with unit_of_work():
+        domain = Domain.objects.select_for_update().get(pk=mailbox.domain_id)
+        found = Mailbox.objects.select_for_update().filter(pk=mailbox.pk).first()
+        if found is None:
+            return False
+        if domain.deleted_at and domain.deleted_at <= over:
+            Domain.objects.filter(pk=domain.pk, purging_at=None).update(purging_at=now)
+        elif not found.deleted_at or found.deleted_at > over:
+            return False
+        if found.deleted_at is None:
+            stamp(mailbox.domain.customer, Kind.MAILBOX, mailbox.pk, gone=True)
+        Mailbox.objects.filter(pk=mailbox.pk).update(deleted_at=found.deleted_at or domain.deleted_at, purging_at=now)
+    return True
+
+
+def _remove(mailbox: Mailbox) -> None:
+    with unit_of_work():
+        for key in mailbox.suspensions.filter(lifted_at=None).values_list("pk", flat=True):
+            stamp(mailbox.domain.customer, Kind.STATE, key, gone=True)
+        Mailbox.objects.filter(pk=mailbox.pk).delete()

@@ -1,0 +1,68 @@
+"""Tasks of this app: ids in, re-read, one verb. Each may be lost or run twice without harm."""
+
+import logging
+
+from celery import shared_task
+
+from domains import placement, purging
+from domains.driver import watching
+from domains.driver.agent import AgentError
+from domains.driver.hints import hint, taken
+from domains.driver.sync import forget_old_marks, sync
+from domains.models import Domain, MailServer
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def sync_server(server_id: int) -> None:
+    taken(server_id)
+    sync(server_id)
+
+
+@shared_task
+def sweep_servers() -> None:
+    for server_id in MailServer.objects.behind().values_list("pk", flat=True):
+        hint(server_id)
+
+
+@shared_task
+def pull_usage() -> None:
+    for server_id in MailServer.objects.values_list("pk", flat=True):
+        pull_server.apply_async([server_id], expires=20)
+
+
+@shared_task
+def pull_server(server_id: int) -> None:
+    server = MailServer.objects.select_related("sync").get(pk=server_id)
+    try:
+        watching.pull_status(server)
+        watching.pull_usage(server)
+    except AgentError as error:
+        logger.warning("Mail server %s reports nothing: %s", server, error)
+
+
+@shared_task
+def sweep_placements() -> None:
+    for customer in placement.unplaced():
+        try:
+            placement.place(customer, by=None)
+        except Exception:  # one customer's failure is not the others'
+            logger.exception("Customer %s could not be placed.", customer.pk)
+
+
+@shared_task
+def sweep_purges() -> None:
+    for mailbox in purging.due_mailboxes():
+        try:
+            purging.purge_mailbox(mailbox)
+        except Exception:  # one mailbox's failure is not the others'
+            logger.exception("Mailbox %s could not be purged.", mailbox.pk)
+    purging.purge_domains()
+    forget_old_marks()
+
+
+@shared_task
+def check_domain(domain_id: str) -> None:
+    for domain in Domain.objects.live().filter(pk=domain_id):
+        domain.check_dns()

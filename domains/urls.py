@@ -1,0 +1,52 @@
+from django.urls import include, path, register_converter
+
+from domains.views import domains as domain
+from domains.views import mailboxes as mailbox
+
+
+class DomainName:
+    """A name in its stored form; anything else is a URL of nothing."""
+
+    regex = r"[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class MailboxName(DomainName):
+    """A local part, or a whole address (which also names the mailbox whose local part is that of a page)."""
+
+    regex = r"[a-z0-9._-]{1,64}(?:@[a-z0-9.-]{1,253})?"
+
+
+register_converter(DomainName, "domain")
+register_converter(MailboxName, "mailbox")
+
+app_name = "domains"
+
+mailbox_pages = [
+    path("", mailbox.mailbox_page, name="mailbox-page"),
+    path("change/", mailbox.mailbox_change, name="mailbox-change"),
+    path("password/", mailbox.mailbox_password, name="mailbox-password"),
+    path("suspend/", mailbox.mailbox_suspend, name="mailbox-suspend"),
+    path("unsuspend/", mailbox.mailbox_unsuspend, name="mailbox-unsuspend"),
+    path("delete/", mailbox.mailbox_delete, name="mailbox-delete"),
+    path("restore/", mailbox.mailbox_restore, name="mailbox-restore"),
+]
+domain_pages = [
+    path("", domain.domain_page, name="domain-page"),
+    path("check/", domain.domain_check, name="domain-check"),
+    path("delete/", domain.domain_delete, name="domain-delete"),
+    path("restore/", domain.domain_restore, name="domain-restore"),
+    path("mailboxes/", mailbox.mailbox_list, name="mailbox-list"),
+    path("mailboxes/add/", mailbox.mailbox_add, name="mailbox-add"),
+    path("mailboxes/<mailbox:username>/", include(mailbox_pages)),
+]
+urlpatterns = [
+    path("c/<slug:customer>/domains/", domain.domain_list, name="domain-list"),
+    path("c/<slug:customer>/domains/add/", domain.domain_add, name="domain-add"),
+    path("c/<slug:customer>/domains/<domain:domain>/", include(domain_pages)),
+]

@@ -1,0 +1,87 @@
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Permission, customer_page
+from domains.dns.ownership import VALUE
+from domains.forms import DomainAddForm, DomainDeleteForm
+from domains.models import Domain, OwnershipKey, add_domain
+
+DELETED_SHOWN = 20
+
+
+@customer_page(Permission.DOMAINS_READ)
+@require_safe
+def domain_list(request: Any) -> HttpResponse:
+    counted = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
+    domains = request.customer.domains.live().select_related("dns_check").annotate(mailbox_count=counted)
+    deleted = request.customer.domains.restorable()
+    return render(request, "domains/domain_list.html", {"domains": domains, "deleted": deleted})
+
+
+@customer_page(Permission.DOMAINS_EDIT)
+def domain_add(request: Any) -> HttpResponse:
+    form = DomainAddForm(request.POST if request.method == "POST" else None, customer=request.customer)
+    if form.is_valid():
+        try:
+            return redirect(add_domain(request.customer, form.cleaned_data["domain"], by=request.user))
+        except ValidationError as refusal:
+            form.refuse(refusal)
+    label = OwnershipKey.of(request.customer).label
+    record_name = f"{label}.{form.name}" if form.name else label
+    context = {"form": form, "record_name": record_name, "record_value": VALUE}
+    return render(request, "domains/domain_add.html", context, status=422 if form.is_bound else 200)
+
+
+@customer_page(Permission.DOMAINS_READ)
+@require_safe
+def domain_page(request: Any, domain: str) -> HttpResponse:
+    found = _named(request, domain)
+    deleted = found.mailboxes.restorable().order_by("-deleted_at")[:DELETED_SHOWN]
+    return render(request, "domains/domain_page.html", {"domain": found, "deleted_mailboxes": deleted})
+
+
+@customer_page(Permission.DOMAINS_EDIT)
+@require_POST
+def domain_check(request: Any, domain: str) -> HttpResponse:
+    found = get_object_or_404(_with_server(request).live(), name=domain)
+    found.check_dns()
+    return redirect(found)
+
+
+@customer_page(Permission.DOMAINS_EDIT)
+def domain_delete(request: Any, domain: str) -> HttpResponse:
+    found = _named(request, domain)
+    form = DomainDeleteForm(request.POST if request.method == "POST" else None, name=found.name)
+    if form.is_valid():
+        if found.delete(by=request.user):
+            messages.success(request, f"{found} was deleted. For 30 days its page can restore it with everything in it.")
+        return redirect(request.customer)
+    context = {"domain": found, "form": form, "mailbox_count": found.mailboxes.live().count()}
+    return render(request, "domains/domain_delete.html", context, status=422 if form.is_bound else 200)
+
+
+@customer_page(Permission.DOMAINS_EDIT)
+@require_POST
+def domain_restore(request: Any, domain: str) -> HttpResponse:
+    found = get_object_or_404(_with_server(request).to_restore(domain))
+    try:
+        if found.restore(by=request.user):
+            messages.success(request, f"{found} is back as it was.")
+    except ValidationError as refusal:
+        return render(request, "domains/domain_page.html", {"domain": found, "refusal": refusal.messages}, status=422)
+    return redirect(found)
+
+
+def _with_server(request: Any) -> Any:
+    return request.customer.domains.select_related("dns_check", "customer__placement__server__sync")
+
+
+def _named(request: Any, name: str) -> Domain:
+    """The customer's live domain of this name, else the deleted one that can be restored; Http404 without either."""
+    return get_object_or_404(_with_server(request).named(name))

@@ -1,0 +1,132 @@
+from typing import Any, Literal
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Permission, customer_page
+from domains.forms import MailboxAddForm, MailboxChangeForm, MailboxPasswordForm, MailboxSuspendForm
+from domains.models import Domain, Mailbox
+
+PAGE = 50
+
+
+@customer_page(Permission.MAILBOXES_READ)
+@require_safe
+def mailbox_list(request: Any, domain: str) -> HttpResponse:
+    found = _domain(request, domain)
+    after = request.GET.get("after", "")[:64]
+    mailboxes = list(found.mailboxes.live().filter(local_part__gt=after).with_state()[: PAGE + 1])
+    more = mailboxes[PAGE - 1].local_part if len(mailboxes) > PAGE else ""
+    context = {
+        "domain": found, "mailboxes": mailboxes[:PAGE], "after": after, "more": more,
+        "effective": found.server.sync.effective if found.server else 0, "list_url": found.mailboxes_url,
+        "deleted": [] if after else list(found.mailboxes.restorable().order_by("-deleted_at")[:PAGE]),
+    }
+    return render(request, "domains/mailbox_list.html", context)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+def mailbox_add(request: Any, domain: str) -> HttpResponse:
+    found = _domain(request, domain)
+    form = MailboxAddForm(request.POST if request.method == "POST" else None)
+    if form.is_valid() and (mailbox := form.run(found.add_mailbox, by=request.user)):
+        return redirect(mailbox)
+    context = {"domain": found, "form": form}
+    return render(request, "domains/mailbox_add.html", context, status=422 if form.is_bound else 200)
+
+
+@customer_page(Permission.MAILBOXES_READ)
+@require_safe
+def mailbox_page(request: Any, domain: str, username: str) -> HttpResponse:
+    """The page; to htmx, which asks again until the mailbox is live, the part of it that says so."""
+    mailbox = _mailbox(request, domain, username)
+    template = "domains/_mailbox_live.html" if request.htmx else "domains/mailbox_page.html"
+    response = render(request, template, {"mailbox": mailbox, "suspend_form": MailboxSuspendForm()})
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+def mailbox_change(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = _mailbox(request, domain, username, of="live")
+    initial = {"quota_mb": mailbox.quota_mb, "name": mailbox.name}
+    form = MailboxChangeForm(request.POST if request.method == "POST" else None, initial=initial)
+    if form.is_valid() and form.run(mailbox.change, by=request.user) is not None:
+        return redirect(mailbox)
+    context = {"mailbox": mailbox, "form": form}
+    return render(request, "domains/mailbox_change.html", context, status=422 if form.is_bound else 200)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+def mailbox_password(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = _mailbox(request, domain, username, of="live")
+    form = MailboxPasswordForm(request.POST if request.method == "POST" else None)
+    if form.is_valid() and form.run(mailbox.set_password, by=request.user) is not None:
+        messages.success(request, "The password is changed. Mail programs ask for the new one from now on.")
+        return redirect(mailbox)
+    context = {"mailbox": mailbox, "form": form}
+    return render(request, "domains/mailbox_password.html", context, status=422 if form.is_bound else 200)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+@require_POST
+def mailbox_suspend(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = _mailbox(request, domain, username, of="live")
+    form = MailboxSuspendForm(request.POST)
+    if form.is_valid() and form.run(mailbox.suspend, by=request.user):
+        return redirect(mailbox)
+    return render(request, "domains/mailbox_page.html", {"mailbox": mailbox, "suspend_form": form}, status=422)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+@require_POST
+def mailbox_unsuspend(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = _mailbox(request, domain, username, of="live")
+    mailbox.unsuspend(by=request.user)
+    return redirect(mailbox)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+def mailbox_delete(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = _mailbox(request, domain, username)
+    if request.method != "POST":
+        return render(request, "domains/mailbox_delete.html", {"mailbox": mailbox})
+    if mailbox.delete(by=request.user):
+        messages.success(request, f"{mailbox} was deleted. For 30 days its page can restore it with its mail.")
+    return redirect(mailbox.domain)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+@require_POST
+def mailbox_restore(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = _mailbox(request, domain, username, of="to_restore")
+    try:
+        if mailbox.restore(by=request.user):
+            messages.success(request, f"{mailbox} is back, with its mail and its password.")
+    except ValidationError as refusal:
+        context = {"mailbox": mailbox, "refusal": refusal.messages}
+        return render(request, "domains/mailbox_page.html", context, status=422)
+    return redirect(mailbox)
+
+
+def _domain(request: Any, name: str) -> Domain:
+    domains = request.customer.domains.live().select_related("customer__placement__server__sync")
+    return get_object_or_404(domains, name=name)
+
+
+def _mailbox(request: Any, domain: str, name: str, *, of: Literal["named", "live", "to_restore"] = "named") -> Mailbox:
+    """The mailbox with this local part or address: the live one; else, or first for `to_restore`, the one that was
+    deleted last and can be restored. Http404 without.
+    """
+    found = _domain(request, domain)
+    local_part, _, of_domain = name.partition("@")
+    if of_domain not in ("", found.name):
+        raise Http404
+    mailboxes = found.mailboxes.live().named(local_part) if of == "live" else getattr(found.mailboxes, of)(local_part)
+    mailbox: Mailbox = get_object_or_404(mailboxes)
+    mailbox.domain = found  # with its server, already read
+    return mailbox
