@@ -156,6 +156,7 @@ CELERY_TASK_ROUTES = {
 CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page must not wait for the broker
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,  # of a connection: a hint fails at once, a worker has its own patience
     "visibility_timeout": 300, "socket_connect_timeout": 1, "socket_timeout": 5, "health_check_interval": 10,
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
