@@ -1,6 +1,6 @@
-"""The form renderer of the whole house (``FORM_RENDERER``): every form, allauth's too, is drawn by two templates.
+"""The form renderer of the whole house (``FORM_RENDERER``): two templates draw every form, allauth's too.
 
-``templates/foundation/form.html`` draws a form, ``form_field.html`` one field. A form may name groups of its fields:
+``templates/foundation/form.html`` draws a form, ``form_field.html`` one field. A form may group its fields:
 
     class OrderForm(forms.Form):
         groups = [("Address", ["street", "city"])]  # the rest stands first, without a legend
@@ -12,10 +12,10 @@ from typing import Any
 from django.forms import BaseForm, BoundField
 from django.forms.renderers import TemplatesSetting
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 
 # The names of fields that mean the same in every form of ours, and what a browser calls them (HTML, section
-# "Autofill"). Fields that mean different things in different forms (name, username, password) say it in their widget.
+# "Autofill"). Fields that mean different things in different forms (name, username, password) say it in their
+# widget.
 AUTOCOMPLETE: Mapping[str, str] = {
     "company": "organization",
     "street": "street-address",
@@ -30,14 +30,12 @@ Group = tuple[str, list[BoundField]]
 
 
 class FormRenderer(TemplatesSetting):
-    """Draws a form with a summary of its errors, groups of fields, hints, and errors in ``#id_<field>_error``."""
+    """Draws a form with a summary of its errors, groups of fields, hints, and ``#id_<field>_error``."""
 
     form_template_name = "foundation/form.html"
     field_template_name = "foundation/form_field.html"
 
-    def render(
-        self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None
-    ) -> SafeString:
+    def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> str:
         if template_name == self.form_template_name:
             context = {**context, "groups": field_groups(context["form"])}
         elif template_name == self.field_template_name:
@@ -46,7 +44,7 @@ class FormRenderer(TemplatesSetting):
 
 
 def field_groups(form: BaseForm) -> list[Group]:
-    """The visible fields of a form as (legend, fields): first those that stand in no group of the form's ``groups``."""
+    """The visible fields of a form as (legend, fields): first those that stand in none of its ``groups``."""
     named: Iterable[tuple[str, list[str]]] = getattr(form, "groups", ())
     grouped = {name for _, names in named for name in names}
     groups = [("", [field for field in form.visible_fields() if field.name not in grouped])]
@@ -55,8 +53,8 @@ def field_groups(form: BaseForm) -> list[Group]:
 
 
 def prepare_field(field: BoundField) -> None:
-    """Give an address field its autofill name, unless its widget says something else; drop a placeholder (allauth
-    sets them) that only repeats the label.
+    """Give an address field its autofill name, unless its widget says something else; drop a placeholder
+    (allauth sets them) that only repeats the label.
     """
     attrs = field.field.widget.attrs
     if field.name in AUTOCOMPLETE:

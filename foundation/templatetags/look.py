@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 register = template.Library()
 
-# A tone is what a state asks of its reader: nothing, patience, an act, or acceptance. CSS knows tones, not states.
+# A tone is what a state asks of its reader: nothing, patience, an act, acceptance. CSS knows tones alone.
 TONES: Mapping[str, str] = {
     **dict.fromkeys(("ok", "active", "live", "true", "verified", "paid", "approved", "running"), "ok"),
     **dict.fromkeys(("checking", "review", "unchecked", "pending", "saving", "invited", "false"), "wait"),
@@ -40,9 +40,12 @@ def badge(value: object, label: object = "") -> SafeString:
 
 @register.simple_tag
 def status(value: object, label: object = "") -> SafeString:
-    """The badge with the page's one ``data-status`` attribute: the state of the object that the page is about."""
+    """The badge with the page's one ``data-status`` attribute: the state of the object it is about."""
     return format_html(
-        '<span class="badge" data-status="{}" data-tone="{}">{}</span>', value, tone(value), label or _words(value)
+        '<span class="badge" data-status="{}" data-tone="{}">{}</span>',
+        value,
+        tone(value),
+        label or _words(value),
     )
 
 
@@ -50,13 +53,16 @@ def status(value: object, label: object = "") -> SafeString:
 def state(value: object, label: object = "") -> SafeString:
     """The badge with ``data-state``: the state of one part of the page, such as a DNS record."""
     return format_html(
-        '<span class="badge" data-state="{}" data-tone="{}">{}</span>', value, tone(value), label or _words(value)
+        '<span class="badge" data-state="{}" data-tone="{}">{}</span>',
+        value,
+        tone(value),
+        label or _words(value),
     )
 
 
 @register.inclusion_tag("partials/copy.html")
 def copy(value: object, attr: str = "") -> dict[str, Any]:
-    """A value in a code box with a copy button; ``attr`` is a data attribute for the code element, without ``data-``."""
+    """A value in a code box with a copy button; ``attr`` gives the box an attribute ``data-<attr>``."""
     return {"value": value, "attr": attr}
 
 
@@ -66,7 +72,7 @@ def nav_link(
 ) -> dict[str, Any]:
     """A navigation entry, marked as current on its page and, unless ``exact``, on those below it.
 
-    Where no such URL exists there is no entry: a part that is not built does not break the pages of the others.
+    Where no such URL exists there is no entry: a part that is not built does not break other pages.
     """
     try:
         url = reverse(viewname, args=args)
