@@ -1,0 +1,113 @@
+"""Customers with a running plan, placed on a mail server; acme has a domain with one mailbox."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Customer
+from billing.models import Order, Plan
+from domains import dkim
+from domains.models import Domain, Mailbox, MailServer, Placement, ServerRow, ServerSync
+
+PASSWORD = "correct horse battery 17"
+HASH = (
+    "{ARGON2ID}$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$"
+    "n4kmcrRBeVsZzFYxhZLqmRA8yKkHeYcPXaT2d5v1sYI"
+)
+BASE = "/c/acme/domains/"
+
+
+@pytest.fixture(autouse=True)
+def quiet_broker(settings: Any) -> None:
+    """Hints and tasks go nowhere: a lost one must not matter."""
+    from mxpanel.celery import app
+
+    app.conf.broker_url = "memory://"
+    settings.CACHES = {**settings.CACHES, "volatile": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+
+@pytest.fixture(scope="session")
+def dkim_pair() -> dkim.Pair:
+    return dkim.new_pair()
+
+
+@pytest.fixture(autouse=True)
+def one_dkim_pair(monkeypatch: pytest.MonkeyPatch, dkim_pair: dkim.Pair, request: pytest.FixtureRequest) -> None:
+    """Making a key takes a tenth of a second; only the test of adding domains needs a new one each time."""
+    if "real_dkim" not in request.fixturenames:
+        monkeypatch.setattr(dkim, "new_pair", lambda: dkim_pair)
+
+
+@pytest.fixture
+def real_dkim() -> None:
+    """This test makes its DKIM keys anew."""
+
+
+@pytest.fixture
+def mx1(db: None) -> MailServer:
+    """A mail server that nobody has spoken to yet."""
+    return make_server("mx1.mxpanel.test")
+
+
+def make_server(name: str, **fields: Any) -> MailServer:
+    server = MailServer.objects.create(
+        **{"name": name, "address": "127.0.0.1", "agent_url": "https://127.0.0.1:9", "agent_key": "k" * 40}
+        | {"certificate_sha256": "0" * 64}
+        | fields
+    )
+    ServerSync.objects.create(server=server)
+    return server
+
+
+@pytest.fixture
+def subscribe() -> Callable[..., Plan]:
+    """Give a customer a running subscription to a plan with these limits."""
+
+    def make(customer: Customer, **limits: Any) -> Plan:
+        plan = Plan.objects.create(
+            slug=f"plan-of-{customer.username}".replace("_", "-"), name="Test plan", currency="USD", yearly_minor=100,
+            **{"storage_mb": 10_240} | limits,
+        )  # fmt: skip
+        owner = customer.members.get(memberships__role="owner")
+        order = Order.objects.create(
+            customer=customer, placed_by=owner, plan=plan, period="yearly", amount_minor=100, currency="USD",
+            name="A", email=owner.email, street="1 Road", city="Leeds", postcode="LS1", country="GB",
+            phone="+44 113 496 0000", terms_accepted_at=timezone.now(),
+        )  # fmt: skip
+        customer.subscriptions.create(order=order, plan=plan, period="yearly", amount_minor=100, currency="USD")
+        return plan
+
+    return make
+
+
+@pytest.fixture
+def served(acme: Customer, mx1: MailServer, subscribe: Callable[..., Plan]) -> Customer:
+    """Acme with a running plan, placed on mx1."""
+    subscribe(acme)
+    Placement.objects.create(customer=acme, server=mx1, placed_at=timezone.now())
+    return acme
+
+
+@pytest.fixture
+def domain(served: Customer, dkim_pair: dkim.Pair) -> Domain:
+    made = served.domains.create(name="acme.test")
+    made.dkim_keys.create(private_key=dkim_pair.private_pem, public_key=dkim_pair.public_base64)
+    return made
+
+
+@pytest.fixture
+def anna(domain: Domain) -> Mailbox:
+    """anna@acme.test, made by the verb."""
+    return domain.add_mailbox("anna", quota_mb=1024, name="Anna", password_hash=HASH, by=None)
+
+
+def revision_of(mailbox: Mailbox) -> int:
+    return ServerRow.objects.get(kind="mailbox", key=mailbox.pk).revision
+
+
+def settle(server: MailServer) -> None:
+    """As if the server had made everything true."""
+    server.refresh_from_db()
+    ServerSync.objects.filter(server=server).update(effective=server.revision, confirmed_revision=server.revision)
