@@ -1,9 +1,11 @@
 """Our manners for django-allauth."""
 
+import time
 from typing import Any
 from urllib.parse import urljoin
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.authentication import get_authentication_records
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,6 +16,14 @@ from foundation.client_address import client_address
 class AccountAdapter(DefaultAccountAdapter):
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request)
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Not within ACCOUNT_REAUTHENTICATION_TIMEOUT of signing in, which allauth itself does not count."""
+        records = get_authentication_records(self.request, self.request.user)
+        since = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+        if any(record.get("at", 0) > since for record in records):
+            return False
+        return bool(super().is_reauthentication_required(app=app, **kwargs))
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         """Built from the configured address, whatever the request's Host header says."""
