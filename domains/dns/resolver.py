@@ -19,6 +19,7 @@ from django.conf import settings
 
 DEADLINE = 5.0  # seconds for all questions of one check together
 TRY = 1.5  # seconds for one server before the next is asked
+OWN_PORT = 53
 ALIASES_AT_MOST = 8
 
 
@@ -88,7 +89,7 @@ class Resolver:
     def _own_servers(self, name: str) -> list[dns.nameserver.Do53Nameserver]:
         """The authoritative servers of the zone that holds `name`, found through the machine's own resolver."""
         try:
-            system = dns.resolver.Resolver()
+            system = machine_resolver()
             apex = dns.resolver.zone_for_name(dns.name.from_text(name), resolver=system, lifetime=self._left())
             hosts = [rdata.target for rdata in system.resolve(apex, "NS", lifetime=self._left())]
             servers = [server for host in hosts for server in self._addresses(system, host)]
@@ -105,13 +106,18 @@ class Resolver:
             found = system.resolve(host, "A", lifetime=self._left(), raise_on_no_answer=False)
         except dns.exception.DNSException:
             return []  # the others may do
-        return [dns.nameserver.Do53Nameserver(rdata.address, 53) for rdata in found.rrset or ()]
+        return [dns.nameserver.Do53Nameserver(rdata.address, OWN_PORT) for rdata in found.rrset or ()]
 
     def _left(self) -> float:
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise Unchecked(f"The name servers of {self._zone} did not answer in time.")
         return left
+
+
+def machine_resolver() -> dns.resolver.Resolver:
+    """The resolver of this machine (/etc/resolv.conf), by which the world finds a zone's servers."""
+    return dns.resolver.Resolver()
 
 
 def _configured(text: str) -> dns.nameserver.Do53Nameserver:

@@ -1,6 +1,7 @@
 """Customers with a running plan, placed on a mail server; acme has a domain with one mailbox."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from accounts.models import Customer
 from billing.models import Order, Plan
 from domains import dkim
 from domains.models import Domain, Mailbox, MailServer, Placement, ServerRow, ServerSync
+from tests.domains.authoritative import Authoritative
 
 PASSWORD = "correct horse battery 17"
 HASH = (
@@ -101,6 +103,30 @@ def domain(served: Customer, dkim_pair: dkim.Pair) -> Domain:
 def anna(domain: Domain) -> Mailbox:
     """anna@acme.test, made by the verb."""
     return domain.add_mailbox("anna", quota_mb=1024, name="Anna", password_hash=HASH, by=None)
+
+
+@pytest.fixture(scope="session")
+def knot() -> Iterator[Authoritative]:
+    server = Authoritative()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def dns(knot: Authoritative, settings: Any) -> Iterator[Authoritative]:
+    """The zone `test.`, which the panel asks; empty again after the test."""
+    settings.DNS_NAMESERVERS = knot.nameservers
+    yield knot
+    knot.clear()
+
+
+@pytest.fixture
+def dead_dns(settings: Any) -> Iterator[None]:
+    """Name servers that take questions and never answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        settings.DNS_NAMESERVERS = [f"127.0.0.1@{silent.getsockname()[1]}"]
+        yield
 
 
 def revision_of(mailbox: Mailbox) -> int:
