@@ -4,12 +4,16 @@ from collections.abc import Callable
 from enum import Enum
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
-from django.contrib.auth.decorators import login_not_required, login_required
+from allauth.mfa.models import Authenticator
+from allauth.mfa.utils import is_mfa_enabled
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 
 from accounts.models import Customer, Membership, Role, User
 
@@ -60,23 +64,17 @@ def customer_page(permission: Permission, *, before_activation: bool = False) ->
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def page(request: Any, customer: str, **kwargs: Any) -> HttpResponseBase:
-            found = customer_of(request.user, customer)
+            found = get_object_or_404(Customer, username=customer)
             enter(request, found, permission)
-            if request.method not in ("GET", "HEAD", "OPTIONS") and not before_activation and found.blocked_reason:
+            if request.method not in ("GET", "HEAD", "POST"):
+                return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
+            if request.method == "POST" and not before_activation and found.blocked_reason:
                 raise PermissionDenied(found.blocked_reason)
             return view(request, **kwargs)
 
         return login_required(page)
 
     return decorate
-
-
-def customer_of(user: User, username: str) -> Customer:
-    """The customer of that username if `user` is a member, with the role as `customer.role`; Http404 otherwise."""
-    membership = Membership.objects.select_related("customer").filter(customer__username=username, user=user).first()
-    if membership is None:
-        raise Http404
-    return membership.customer
 
 
 def enter(request: Any, customer: Customer, permission: Permission) -> None:
@@ -90,9 +88,9 @@ def enter(request: Any, customer: Customer, permission: Permission) -> None:
                                "Ask an owner or admin of this customer.")
 
 
-def has_second_factor(request: HttpRequest) -> bool:
+def has_second_factor(request: Any) -> bool:
     """Whether this session was signed in with a second factor."""
-    return any(record.get("method") == "mfa" for record in get_authentication_records(request))
+    return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
 
 
 def staff_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -107,15 +105,12 @@ def staff_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
 
 
 def refuse_non_staff(request: Any) -> HttpResponse | None:
-    """None for staff with a second factor; a redirect to set it up; PermissionDenied for everybody else."""
+    """None for staff with a second factor; a redirect to set it up or to use it; PermissionDenied for everybody else."""
     if not (request.user.is_active and request.user.is_staff):
         raise PermissionDenied("These pages are for staff.")
-    if not has_second_factor(request):
-        return redirect("mfa_index")
-    return None
+    if has_second_factor(request):
+        return None
+    if is_mfa_enabled(request.user, [Authenticator.Type.TOTP]):
+        return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
+    return redirect("mfa_activate_totp")
 
-
-__all__ = [
-    "RIGHTS", "Permission", "customer_of", "customer_page", "enter", "has_second_factor", "login_not_required", "may",
-    "refuse_non_staff", "role_of", "staff_page",
-]

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.models import AuditEntry, Customer, CustomerSuspension, Membership, Notice, User
+from foundation.unit_of_work import unit_of_work
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -15,6 +16,14 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class VerbAdmin(admin.ModelAdmin):
+    """Forms whose saving calls a verb: the page's transaction is a unit of work, which Django's own one joins."""
+
+    def changeform_view(self, *args: Any, **kwargs: Any) -> Any:
+        with unit_of_work():
+            return super().changeform_view(*args, **kwargs)
 
 
 @admin.register(User)
@@ -56,7 +65,7 @@ class CustomerAdmin(admin.ModelAdmin):
 
 
 @admin.register(CustomerSuspension)
-class CustomerSuspensionAdmin(admin.ModelAdmin):
+class CustomerSuspensionAdmin(VerbAdmin):
     """Adding one suspends the customer; the action lifts it. Both go through the customer's verbs."""
 
     list_display = ("customer", "stops", "reason", "at", "until", "lifted_at")

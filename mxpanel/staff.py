@@ -1,11 +1,15 @@
 """The staff site: stock Django admin behind a second factor."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib.contenttypes.views import shortcut
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse_lazy
 
 from accounts.access import has_second_factor, staff_page
 
@@ -20,7 +24,16 @@ class StaffSite(AdminSite):
         return bool(request.user.is_active and request.user.is_staff and has_second_factor(request))
 
     def admin_view(self, view: Callable[..., HttpResponseBase], cacheable: bool = False) -> Callable[..., Any]:
-        return staff_page(super().admin_view(view, cacheable))
+        inner = super().admin_view(view, cacheable)
+        return staff_page(_unknown_is_404(inner) if view is shortcut else inner)
+
+    def get_urls(self) -> list[Any]:
+        """Stock URLs whose anonymous visitors are sent straight to the panel's own sign-in."""
+        urls = super().get_urls()
+        for url in urls:
+            if hasattr(getattr(url, "callback", None), "login_url"):
+                url.callback.login_url = reverse_lazy("account_login")
+        return urls
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return redirect("account_login")
@@ -28,3 +41,16 @@ class StaffSite(AdminSite):
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return redirect("account_logout")
 
+
+
+def _unknown_is_404(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Django's "view on site" knows no ids that are UUIDs, and breaks at one that is malformed."""
+
+    @wraps(view)
+    def page(*args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(*args, **kwargs)
+        except ValidationError as error:
+            raise Http404 from error
+
+    return page

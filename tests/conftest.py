@@ -25,6 +25,12 @@ def plain_static_files(settings: Any) -> None:
     }
 
 
+@pytest.fixture(autouse=True)
+def cheap_hashes(settings: Any) -> None:
+    """Passwords of people are hashed cheaply here; test_sign_up proves that the real ones are argon2id."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+
+
 @pytest.fixture
 def person(db: None) -> Callable[..., User]:
     def make(email: str, **fields: Any) -> User:
@@ -51,6 +57,11 @@ def carol(person: Callable[..., User]) -> User:
 
 
 @pytest.fixture
+def dave(person: Callable[..., User]) -> User:
+    return person("dave@example.test", name="Dave Admin")
+
+
+@pytest.fixture
 def mallory(person: Callable[..., User]) -> User:
     return person("mallory@example.test", name="Mallory Other")
 
@@ -63,12 +74,13 @@ def sam(person: Callable[..., User]) -> User:
 
 
 @pytest.fixture
-def acme(alice: User, bob: User, carol: User) -> Customer:
-    """An active customer: alice owns it, bob reads it, carol does its billing."""
+def acme(alice: User, bob: User, carol: User, dave: User) -> Customer:
+    """An active customer: alice owns it, dave is its admin, carol does its billing, bob reads it."""
     customer = Customer.objects.create(username="acme", name="Acme Ltd")
     customer.memberships.create(user=alice, role=Role.OWNER)
     customer.memberships.create(user=bob, role=Role.READER)
     customer.memberships.create(user=carol, role=Role.BILLING)
+    customer.memberships.create(user=dave, role=Role.ADMIN)
     customer.activate(by=None)
     return customer
 
@@ -94,6 +106,7 @@ def as_(db: None) -> Callable[[User], Client]:
         if Authenticator.objects.filter(user=user).exists():
             records.append({"method": "mfa", "type": "totp", "at": time.time()})
         session["account_authentication_methods"] = records
+        session["account_authentication_methods_user"] = str(user.pk)
         session.save()
         return client
 

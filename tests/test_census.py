@@ -1,0 +1,125 @@
+"""Every URL × method × role. A URL that the access table does not name fails, so nothing is ever reachable by oversight."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from accounts.models import Customer, User
+from billing.models import FraudCheck, Order, Plan
+from billing.models import Outcome as FraudOutcome
+from tests.access_table import ADMIN, METHODS, ROLES, TABLE, Outcome, outcomes
+
+SAMPLES: dict[str, Any] = {
+    "customer": "acme",
+    "domain": "acme.test",
+    "username": "anna",
+    "key": "MQ:0",
+    "uidb36": "1",
+    "object_id": "1",
+    "content_type_id": 1,
+    "app_label": "accounts",
+    "url": "no/such/page",
+}
+
+
+def walk(
+    patterns: list[URLPattern | URLResolver], namespace: str = "", keys: frozenset[str] = frozenset()
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each URL's full name and the arguments that its path takes."""
+    for pattern in patterns:
+        taken = keys | set(pattern.pattern.converters) | set(getattr(pattern.pattern.regex, "groupindex", ()))
+        if isinstance(pattern, URLResolver):
+            yield from walk(pattern.url_patterns, f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace, taken)
+        else:
+            yield f"{namespace}{pattern.name}", taken
+
+
+def named_urls() -> dict[str, frozenset[str]]:
+    return dict(walk(get_resolver().url_patterns))
+
+
+def policy_of(name: str) -> dict[str, Any]:
+    if name in TABLE:
+        return TABLE[name]
+    return ADMIN if name.startswith("admin:") else {}
+
+
+def test_the_table_names_every_url_and_nothing_else():
+    names = set(named_urls())
+    unnamed = {name for name in names if not policy_of(name)}
+    assert not unnamed, f"Add these to tests/access_table.py: {sorted(unnamed)}"
+    assert not set(TABLE) - names, f"No such URLs any more: {sorted(set(TABLE) - names)}"
+
+
+@pytest.fixture
+def clients(
+    as_: Callable[[User], Client], acme: Customer, other: Customer, request: pytest.FixtureRequest
+) -> dict[str, Client]:
+    people = {"stranger": "mallory", "reader": "bob", "billing": "carol", "admin": "dave", "owner": "alice", "staff": "sam"}
+    return {"anonymous": Client()} | {role: as_(request.getfixturevalue(name)) for role, name in people.items()}
+
+
+@pytest.fixture
+def census_things(acme: Customer, alice: User) -> dict[str, Any]:
+    """Things of acme that the URLs can name."""
+    domain = acme.domains.create(name="acme.test")
+    domain.dkim_keys.create(private_key="not used", public_key="not used")
+    domain.mailboxes.create(local_part="anna", password_hash="{ARGON2ID}$argon2id$none")
+    order = order_of(acme, alice)
+    return {"number": order.number}
+
+
+def order_of(customer: Customer, owner: User) -> Order:
+    plan = Plan.objects.get(slug="10gb")
+    order = Order.objects.create(
+        customer=customer, placed_by=owner, plan=plan, period="yearly", amount_minor=plan.yearly_minor, currency=plan.currency,
+        name="Alice", email=owner.email, street="1 Road", city="Leeds", postcode="LS1", country="GB", phone="+44 113 496 0000",
+        terms_accepted_at=timezone.now(),
+    )  # fmt: skip
+    FraudCheck.objects.create(order=order, outcome=FraudOutcome.OFF, next_ask_at=None)
+    return order
+
+
+@pytest.mark.parametrize("name", sorted(named_urls()))
+def test_who_gets_in(name: str, clients: dict[str, Client], census_things: dict[str, Any]) -> None:
+    arguments = {key: {**SAMPLES, **census_things}[key] for key in named_urls()[name]}
+    path = reverse(name, kwargs=arguments) if name != "admin:None" else "/admin/no/such/page"
+    wrong = []
+    for method in METHODS:
+        for role in ROLES:
+            expected = outcomes(policy_of(name), method, role)
+            found = outcome(clients[role], method, path)
+            if found not in expected:
+                wrong.append(f"{method} {path} as {role}: {found}, not {'/'.join(sorted(expected))}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_staff_see_every_list(as_: Callable[[User], Client], sam: User, census_things: dict[str, Any]) -> None:
+    client = as_(sam)
+    lists = [name for name in named_urls() if name.endswith("_changelist")]
+    assert lists
+    answers = {name: client.get(reverse(name), {"q": "a"}).status_code for name in lists}
+    assert set(answers.values()) == {200}, answers
+
+
+def outcome(client: Client, method: str, path: str) -> Outcome:
+    """Make the call, undo what it changed, and name how it ended."""
+    session = dict(client.cookies)
+    block = transaction.atomic()
+    block._from_testcase = True  # as pytest-django's own: units of work may be durable inside
+    with block:
+        answer = client.generic(method, path, "", "application/x-www-form-urlencoded")
+        transaction.set_rollback(True)
+    client.cookies.clear()
+    client.cookies.update(session)
+    if answer.status_code == 302 and answer["Location"].startswith(reverse("account_login")):
+        return "login"
+    if answer.status_code in (403, 404, 405):
+        return str(answer.status_code)  # type: ignore[return-value]
+    assert answer.status_code < 500, f"{method} {path}: {answer.status_code}"
+    return "in"
