@@ -1,0 +1,73 @@
+"""Running other programs inside a stack: the tests, the soak, a command beside a stack that runs already."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from deploy.stack import keys, namespace, panel, session
+from deploy.stack.layout import Layout, StackError
+from deploy.stack.supervisor import Supervisor
+
+
+def pytest(arguments: Sequence[str], extra: Mapping[str, str] | None = None) -> int:
+    """The suite inside a fresh stack. Nothing is printed after pytest's last line."""
+    layout = Layout.from_environment(part="test", base=18_000, servers=2)
+    namespace.check_python(layout)
+    session.make_fresh(layout)
+
+    async def tests(supervisor: Supervisor, env: dict[str, str]) -> int:
+        return await beside(
+            supervisor, [sys.executable, "-m", "pytest", *arguments], layout, {**env, **(extra or {})}
+        )
+
+    return session.run(layout, tests, own_settings=True)
+
+
+def soak(arguments: Sequence[str]) -> int:
+    """The fault and property tests with their full counts; they print their seed and a JSON line each."""
+    return pytest(["-m", "soak", "-s", "--timeout", "0", *arguments], {"MXPANEL_SOAK": "1"})
+
+
+async def beside(
+    supervisor: Supervisor,
+    command: Sequence[str],
+    layout: Layout,
+    env: Mapping[str, str],
+    stdout: int | None = None,
+) -> int:
+    """Run a program from the clone beside the components; its exit code. It ends when the stack does."""
+    told = {"MXPANEL_STACK": str(layout.real_var / "stack.json")}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, **env, **told},
+        cwd=layout.real_code,
+        stdout=stdout,
+        start_new_session=True,
+    )
+    ended, stopping = asyncio.create_task(process.wait()), asyncio.create_task(supervisor.stopping.wait())
+    await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not ended.done():
+        for number, patience in ((signal.SIGINT, 15), (signal.SIGKILL, 5)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            await asyncio.wait({ended}, timeout=patience)
+    return await ended
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Replace this process by a command inside the running stack, with the panel's settings."""
+    layout = Layout.from_environment()
+    pid, start = session.owner(layout)
+    if not pid or session.processes.start_time(pid) != start:
+        raise StackError(f"No stack runs in {layout.real_var}; start it with `make run`.")
+    if not arguments:
+        raise StackError("Name the command to run.")
+    namespace.join(layout, pid)
+    env = {**os.environ, **panel.settings(layout, keys.load(layout.var / "secrets"), os.environ)}
+    os.chdir(layout.code)
+    python = layout.python if arguments[0] == "python" else arguments[0]
+    os.execvpe(python, [python, *arguments[1:]], env)  # noqa: S606 (arguments of who typed the command)
