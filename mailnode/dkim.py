@@ -50,8 +50,18 @@ class KeyFiles:
         staged = self.staging / f"{key}.{wanted[:16]}"
         stamp = max(int(time.time()), not_before)
         write(target, staged.read_bytes(), mode=0o640, stamp=stamp)
-        staged.unlink()
         return stamp
+
+    def unstage(self, key: str, wanted: str) -> None:
+        """Forget the staged copy of a key that is in force."""
+        (self.staging / f"{key}.{wanted[:16]}").unlink(missing_ok=True)
+
+    def stamp(self, domain: str, selector: str) -> int:
+        """The time stamp of the key file, 0 when there is none."""
+        try:
+            return int(self.path(domain, selector).stat().st_mtime)
+        except FileNotFoundError:
+            return 0
 
     def selectors(self, domain: str) -> list[str]:
         """The selectors of a domain that have a key file."""
@@ -68,7 +78,10 @@ class KeyFiles:
         text = "".join(f"{domain} {selector}\n" for domain, selector in signing)
         write(self.directory / MAP_NAME, text.encode(), mode=0o640)
 
-    def clear_staging(self) -> None:
-        """Remove keys that were staged for a page that never came to be."""
+    def clear_staging(self, waiting: set[tuple[str, str]]) -> None:
+        """Remove keys that were staged for a page that never came to be. `waiting`: (key, fingerprint) of the
+        rows that are there; one whose domain has not come yet still needs its staged file."""
+        keep = {f"{key}.{wanted[:16]}" for key, wanted in waiting}
         for path in self.staging.iterdir():
-            path.unlink()
+            if path.name not in keep:
+                path.unlink()

@@ -19,6 +19,7 @@ readable by others than those who need it:
 import hashlib
 import os
 import secrets as random
+from pathlib import Path
 
 from mailnode import certificates, schema
 from mailnode.dkim import MAP_NAME
@@ -42,6 +43,7 @@ def directories(settings: Settings) -> list[Place]:
         Place(settings.mail, 0o700, users.vmail, users.vmail),
         Place(top / "run", 0o755),
         Place(settings.doveadm_socket.parent, 0o755),
+        Place(top / "run/rspamd", 0o2750, users.rspamd, users.postfix),
         Place(top / "log", 0o755),
         Place(top / "postfix", 0o755),
         Place(top / "postfix/etc", 0o755),
@@ -74,6 +76,10 @@ def initialise(settings: Settings) -> dict[str, str]:
     for place in directories(settings):
         place.path.mkdir(exist_ok=True)
         place.settle()
+    if settings.hs_cache:
+        cache = Place(Path(settings.hs_cache), 0o755, settings.users.rspamd, settings.users.rspamd)
+        cache.path.mkdir(parents=True, exist_ok=True)
+        cache.settle()
     for place in databases(settings):
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         place.settle()

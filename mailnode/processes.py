@@ -29,11 +29,11 @@ def processes(settings: Settings) -> list[Process]:
     own = [sys.executable, "-m", "mailnode", "--dir", top]
     return [
         Process(name="keeper", argv=[*own, "keeper"], ready=str(settings.keeper_socket)),
-        Process(name="agent", argv=[*own, "agent"], ready=f"{top}/run/agent.sock"),
+        Process(name="agent", argv=[*own, "agent"], ready=_endpoint(settings)),
         Process(name="lookup", argv=[*own, "lookup"], ready=str(settings.lookup_socket)),
         Process(name="redis", argv=_as_user(settings, ["redis-server", f"{top}/redis/redis.conf"]),
                 ready=f"{top}/redis/redis.sock"),
-        Process(name="rspamd", argv=rspamd(settings, "rspamd", "-f"), ready=f"{top}/rspamd/run/milter.sock"),
+        Process(name="rspamd", argv=rspamd(settings, "rspamd", "-f"), ready=f"{top}/run/rspamd/milter.sock"),
         Process(name="dovecot", argv=["dovecot", "-F", "-c", f"{top}/dovecot/dovecot.conf"],
                 ready=f"{top}/dovecot/run/auth-postfix", after_effective=True),
         Process(name="postfix", argv=["postfix", "-c", f"{top}/postfix/etc", "start-fg"],
@@ -57,3 +57,10 @@ def _as_user(settings: Settings, argv: list[str]) -> list[str]:
     """Redis does not drop root by itself; it serves Rspamd alone, so it runs as Rspamd's user."""
     user = settings.users.rspamd
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *argv]
+
+
+def _endpoint(settings: Settings) -> str:
+    """Where the agent can be reached on this machine."""
+    address = settings.agent.address
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(address, address)  # noqa: S104 a comparison
+    return f"{host}:{settings.agent.port}"

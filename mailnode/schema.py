@@ -10,6 +10,8 @@ demands."""
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # True for a state that still holds; `unixepoch` takes no format, so no % gets into Postfix's or Dovecot's
@@ -39,8 +41,8 @@ CREATE INDEX states_subject ON states (subject);
 CREATE TABLE effects (id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, kind TEXT NOT NULL,
     subject TEXT NOT NULL, detail TEXT NOT NULL);
 -- Mailboxes that are gone and whose mail still lies here, with what they held.
-CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    messages INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0,
+    messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER) WITHOUT ROWID;
 -- Time stamps given to key files, also of files that are gone: Rspamd notices a new file by a later one.
 CREATE TABLE dkim_files (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, mtime INTEGER NOT NULL) WITHOUT
 ROWID; CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT
@@ -122,3 +124,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA cache_size = -2000")
     return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One writing transaction: written when the block ends, undone when it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

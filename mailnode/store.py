@@ -41,24 +41,19 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.node = schema.connect(settings.database)
-        self.node.execute(f"ATTACH DATABASE '{settings.usage}' AS usage_file")
         self.secrets = schema.connect(settings.secrets)
+        self.usage = schema.connect(settings.usage)
         self.keys = KeyFiles(settings.dkim)
 
     def close(self) -> None:
-        self.node.close()
-        self.secrets.close()
+        for connection in (self.node, self.secrets, self.usage):
+            connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One transaction of node.db, written when the block ends and undone when it raises."""
-        self.node.execute("BEGIN IMMEDIATE")
-        try:
+        with schema.transaction(self.node):
             yield self.node
-            self.node.execute("COMMIT")
-        except BaseException:
-            self.node.execute("ROLLBACK")
-            raise
 
     def point(self) -> wire.Point:
         """Where the node is in its history."""
@@ -99,9 +94,10 @@ class Store:
                 self.keys.stage(row.key, row.data.private_key)
         hashes = [(row.key, row.data.password_hash) for row in rows if isinstance(row.data, wire.Mailbox)]
         if hashes:
-            self.secrets.execute("BEGIN IMMEDIATE")
-            self.secrets.executemany("INSERT OR REPLACE INTO secrets (mailbox, hash) VALUES (?, ?)", hashes)
-            self.secrets.execute("COMMIT")
+            with schema.transaction(self.secrets):
+                self.secrets.executemany(
+                    "INSERT OR REPLACE INTO secrets (mailbox, hash) VALUES (?, ?)", hashes
+                )
 
 
 def check(changes: wire.Changes) -> list[Checked]:
@@ -212,8 +208,8 @@ class Page:
     def _remove_mailbox(self, key: str) -> None:
         gone = self._one("DELETE FROM mailboxes WHERE id = ? RETURNING domain, local_part", key)
         if gone:
-            now = int(time.time())
-            self.node.execute("INSERT OR IGNORE INTO gone_homes VALUES (?, ?, 0, 0)", (key, now))
+            values = (key, int(time.time()))
+            self.node.execute("INSERT OR IGNORE INTO gone_homes (id, gone_at) VALUES (?, ?)", values)
             self.effect("gone", key, f"{gone[1]}@{self._domain_name(gone[0])}")
 
     def _remove_dkim(self, key: str) -> None:

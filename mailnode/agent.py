@@ -1,0 +1,264 @@
+"""The agent: the one process of a mail server that listens to the panel.
+
+HTTPS with a certificate of its own (the panel pins it) and a bearer key (kept here as a hash). It runs
+without root and can do no more than its files allow: the node's databases, the key directory of Rspamd,
+Dovecot's `who` and `kick`, and the keeper's few verbs. Everything it answers is a shape of `mailnode.wire`.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from mailnode import __version__, privileges, schema, wire
+from mailnode.commands import COMMANDS, Commands
+from mailnode.digest import digest
+from mailnode.effects import Effects
+from mailnode.keeper_client import Keeper, KeeperError
+from mailnode.sessions import Sessions, SessionsError
+from mailnode.settings import Settings
+from mailnode.status import status
+from mailnode.store import BaseMismatch, Store
+from mailnode.usage import usage_page
+
+log = logging.getLogger("mailnode.agent")
+
+EFFECTS_DEADLINE = 10.0  # seconds that a page waits for its effects; after that they go on without it
+SWEEP_EVERY = 3_600.0  # seconds between looks for homes whose days are over
+AFTER_KICK = 2.0  # a sign-in that was under way during the kick is caught by a second one
+
+T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refused(Exception):
+    """An answer other than success: its HTTP status and what to say."""
+
+    def __init__(self, http_status: int, refusal: wire.Refusal) -> None:
+        super().__init__(refusal.error)
+        self.http_status = http_status
+        self.refusal = refusal
+
+
+class Agent:
+    """The routes and what stands behind them. One lock orders everything that writes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.key_hash = (settings.agent_directory / "key.sha256").read_text().strip()
+        self.store = Store(settings)
+        self.reader = schema.connect_read_only(settings.database)
+        self.usage_reader = schema.connect_read_only(settings.usage)
+        self.sessions = Sessions(settings)
+        self.effects = Effects(self.store, self.sessions)
+        self.keeper = Keeper(settings.keeper_socket)
+        self.commands = Commands(self.store, self.sessions, self.keeper)
+        self.lock = asyncio.Lock()
+        self.lag_error: str | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def application(self) -> web.Application:
+        """The web application with all routes and its background work."""
+        application = web.Application(middlewares=[self.guard], client_max_size=wire.MAX_BODY)
+        application.add_routes(
+            [
+                web.get("/v1/status", self.get_status),
+                web.post("/v1/changes", self.post_changes),
+                web.get("/v1/digest", self.get_digest),
+                web.get("/v1/usage", self.get_usage),
+                web.get("/v1/events", self.not_here),
+                web.post("/v1/rebuild", self.not_here),
+                web.post("/v1/commands/{name}", self.post_command),
+            ]
+        )
+        application.on_startup.append(self.start)
+        application.on_cleanup.append(self.stop)
+        return application
+
+    async def start(self, _: web.Application) -> None:
+        """Complete what a crash interrupted, then keep looking after what is pending and what is over."""
+        await self._bring_about()
+        if not self.effects.lagging():
+            rows = self.store.node.execute("SELECT id, fingerprint FROM dkim").fetchall()
+            self.store.keys.clear_staging(set(rows))
+        self._background(self._retry_effects())
+        self._background(self._sweep_homes())
+
+    async def stop(self, _: web.Application) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.store.close()
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in whoever has the key, before anything of the body is read; answer every error as a
+        Refusal."""
+        presented = request.headers.get("Authorization", "")
+        hashed = hashlib.sha256(presented.removeprefix("Bearer ").encode()).hexdigest()
+        if not presented.startswith("Bearer ") or not hmac.compare_digest(hashed, self.key_hash):
+            return _answer(wire.Refusal(error="the key is not this server's"), 401)
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return _answer(refused.refusal, refused.http_status)
+        except wire.WireError as error:
+            return _answer(wire.Refusal(error=str(error), kind=error.kind, key=error.key), 422)
+        except web.HTTPException as error:
+            return _answer(wire.Refusal(error=error.reason), error.status)
+        except KeeperError as error:
+            return _answer(wire.Refusal(error=str(error)), 503 if error.retry else 422)
+        except SessionsError as error:
+            return _answer(wire.Refusal(error=str(error)), 503)
+        except Exception as error:
+            # The type alone: messages of SQLite and of Python may quote values.
+            log.error("%s %s failed: %s", request.method, request.path, type(error).__name__, exc_info=error)
+            return _answer(wire.Refusal(error=f"the agent failed: {type(error).__name__}"), 500)
+
+    async def post_changes(self, request: web.Request) -> web.Response:
+        """POST /v1/changes: apply a page, bring its effects about, answer Applied; 409 with the node's own
+        point."""
+        changes = _decode(await request.read(), wire.Changes)
+        async with self.lock:
+            try:
+                await asyncio.to_thread(self.store.apply, changes)
+            except BaseMismatch as mismatch:
+                return _answer(mismatch.point, 409)
+        await self._bring_about()
+        effective = min(self.store.effective(), changes.revision)
+        return _answer(wire.Applied(revision=changes.revision, effective=effective))
+
+    async def get_status(self, _: web.Request) -> web.Response:
+        """GET /v1/status."""
+        return _answer(await status(self.settings, self.store, self.keeper, self.lag_error))
+
+    async def get_digest(self, request: web.Request) -> web.Response:
+        """GET /v1/digest?domain=&after=&limit=: what the node holds of one domain."""
+        domain = _parameter(request, "domain", wire.Id)
+        after = _parameter(request, "after", wire.Cursor)
+        async with self.lock:
+            return _answer(digest(self.store, domain, after, _limit(request)))
+
+    async def get_usage(self, request: web.Request) -> web.Response:
+        """GET /v1/usage?after=&limit=: what mailboxes hold, changed after the cursor."""
+        after = _parameter(request, "after", wire.Cursor)
+        return _answer(usage_page(self.reader, self.usage_reader, after, _limit(request)))
+
+    async def post_command(self, request: web.Request) -> web.Response:
+        """POST /v1/commands/<name>: do something once; the same id again is answered as the first time."""
+        name = request.match_info["name"]
+        if name not in COMMANDS:
+            raise Refused(404, wire.Refusal(error=f"no command {name[:64]!r}"))
+        command = _decode(await request.read(), wire.Command)
+        async with self.lock:
+            repeated = await self.commands.run(name, command)
+        return _answer(wire.Done(id=command.id, repeated=repeated))
+
+    async def not_here(self, request: web.Request) -> web.Response:
+        """A route whose shape is agreed and that this version does not serve."""
+        return _answer(wire.Refusal(error=f"mailnode {__version__} does not serve {request.path}"), 501)
+
+    async def _bring_about(self) -> None:
+        """Bring about what is pending, for a limited time; what fails stays pending and is tried again."""
+        async with self.lock:
+            try:
+                kicked = await asyncio.wait_for(self.effects.bring_about(), EFFECTS_DEADLINE)
+                self.lag_error = None
+            except (SessionsError, OSError, TimeoutError) as error:
+                self.lag_error = f"{type(error).__name__}: {error}"[:1_000]
+                log.warning("effects are pending: %s", self.lag_error)
+                return
+        if kicked:
+            self._background(self._kick_again(kicked))
+
+    async def _retry_effects(self) -> None:
+        """Try again what is pending, at growing intervals."""
+        pause = 1.0
+        while True:
+            await asyncio.sleep(pause)
+            if self.effects.lagging():
+                await self._bring_about()
+                pause = min(pause * 2, 30.0)
+            else:
+                pause = 1.0
+
+    async def _kick_again(self, addresses: set[str]) -> None:
+        await asyncio.sleep(AFTER_KICK)
+        for address in addresses:
+            try:
+                await self.sessions.kick(address)
+            except SessionsError as error:
+                log.warning("the second kick failed: %s", error)
+
+    async def _sweep_homes(self) -> None:
+        """Have the keeper purge homes whose days are over."""
+        while True:
+            for home in self.commands.due_homes(self.settings.deleted_home_days, int(time.time())):
+                async with self.lock:
+                    try:
+                        await self.commands.purge(home)
+                    except KeeperError as error:
+                        log.warning("home %s is not purged: %s", home, error)
+            await asyncio.sleep(SWEEP_EVERY)
+
+    def _background(self, work: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+def _decode(body: bytes, shape: type[T]) -> T:
+    """The shape in a body; 400 when it is none."""
+    try:
+        return wire.decode(body, shape)
+    except wire.WireError as error:
+        raise Refused(400, wire.Refusal(error=str(error))) from None
+
+
+def _parameter(request: web.Request, name: str, shape: object) -> str:
+    """One query parameter, checked; 400 when it does not fit."""
+    try:
+        return str(msgspec.convert(request.query.get(name, ""), shape))
+    except msgspec.ValidationError:
+        raise Refused(400, wire.Refusal(error=f"parameter {name} is missing or malformed")) from None
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(wire.MAX_ENTRIES))
+    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= wire.MAX_ENTRIES):
+        raise Refused(400, wire.Refusal(error=f"parameter limit is a number from 1 to {wire.MAX_ENTRIES}"))
+    return int(text)
+
+
+def _answer(value: wire.Wire, http_status: int = 200) -> web.Response:
+    return web.Response(body=wire.encode(value), status=http_status, content_type="application/json")
+
+
+def run(settings: Settings) -> None:
+    """Run in the foreground until SIGTERM; drops root first."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.agent_directory / "agent.pem")
+    privileges.drop(settings.users.agent)
+    web.run_app(
+        _application(settings),
+        host=settings.agent.address,
+        port=settings.agent.port,
+        ssl_context=context,
+        access_log=None,
+        print=None,
+        shutdown_timeout=5,
+    )
+
+
+async def _application(settings: Settings) -> web.Application:
+    """Built inside the event loop that will serve it."""
+    return Agent(settings).application()

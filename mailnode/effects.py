@@ -1,0 +1,115 @@
+"""What follows from committed rows outside node.db: DKIM key files, ended sessions, forgotten secrets and
+usage.
+
+The page's own transaction wrote down what has to follow (table `effects`); `bring_about` does it, as often as
+it takes, and only then moves `effective`. Everything here may run twice: after a crash it does."""
+
+from collections.abc import Sequence
+
+from mailnode import schema
+from mailnode.dkim import fingerprint
+from mailnode.ledger import Ledger
+from mailnode.sessions import Sessions
+from mailnode.store import Store
+
+# Whether the address :local @ :domain may sign in: the same question as Dovecot's first passdb.
+MAY_SIGN_IN = f"""
+SELECT 1 FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND m.local_part = ? AND NOT
+EXISTS (SELECT 1 FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.sign_in = 1 AND
+{schema.HOLDS}) """  # noqa: S608 a constant
+
+KEYS_OF = (
+    "SELECT k.id, k.selector, k.fingerprint FROM domains d JOIN dkim k ON k.domain = d.id WHERE d.name = ?"
+)
+
+DIRECT_KICKS = 10  # up to here one call for each address is cheaper than asking who is there
+
+Pending = Sequence[tuple[int, str, str, str]]  # (id, kind, subject, detail), oldest first
+
+
+class Effects:
+    """Runs what is pending; under the same lock as `Store.apply`."""
+
+    def __init__(self, store: Store, sessions: Sessions) -> None:
+        self.store = store
+        self.sessions = sessions
+
+    async def bring_about(self) -> set[str]:
+        """Do everything that is pending, then move `effective`. Returns the addresses whose sessions were
+        ended. Raises SessionsError or OSError when something has to be tried again; nothing is marked as done
+        then."""
+        node = self.store.node
+        pending: Pending = node.execute(
+            "SELECT id, kind, subject, detail FROM effects ORDER BY id"
+        ).fetchall()
+        # Sessions first: one that ends writes its mailbox's usage once more.
+        kicked = await self._end_sessions(pending)
+        self._settle_keys({subject for _, kind, subject, _ in pending if kind == "dkim" and subject})
+        ledger = Ledger(self.store)
+        for _, kind, subject, detail in pending:
+            if kind == "gone":
+                ledger.forget(subject, detail)
+            elif kind == "arrived":
+                ledger.welcome(subject, detail)
+        ledger.write()
+        with self.store.transaction():
+            ledger.close()
+            if pending:
+                node.execute("DELETE FROM effects WHERE id <= ?", (pending[-1][0],))
+            node.execute("UPDATE meta SET effective = revision")
+        return kicked
+
+    def lagging(self) -> bool:
+        """Whether something is still pending."""
+        return self.store.effective() < self.store.point().revision
+
+    async def _end_sessions(self, pending: Pending) -> set[str]:
+        """End the sessions of changed and gone mailboxes, and of everybody who may no longer be signed in."""
+        addresses = {subject for _, kind, subject, _ in pending if kind == "kick"}
+        addresses |= {detail for _, kind, _, detail in pending if kind == "gone"}
+        sweep = any(kind == "sessions" for _, kind, _, _ in pending)
+        if sweep or len(addresses) > DIRECT_KICKS:
+            present = await self.sessions.who()
+            stopped = {address for address in present if not self.may_sign_in(address)} if sweep else set()
+            addresses = (addresses & present) | stopped
+        for address in addresses:
+            await self.sessions.kick(address)
+        return addresses
+
+    def may_sign_in(self, address: str) -> bool:
+        """Whether this address could sign in now, given the right password."""
+        local_part, _, domain = address.rpartition("@")
+        return self.store.node.execute(MAY_SIGN_IN, (domain, local_part)).fetchone() is not None
+
+    def _settle_keys(self, domains: set[str]) -> None:
+        """Make the key files of these domains, and the map of all, what the rows say."""
+        for domain in domains:
+            self._settle_domain(domain)
+        if domains:
+            query = """SELECT d.name, max(k.selector) FROM dkim k JOIN domains d ON d.id = k.domain
+                WHERE k.signs = 1 GROUP BY d.name ORDER BY d.name"""
+            self.store.keys.write_map(self.store.node.execute(query).fetchall())
+
+    def _settle_domain(self, domain: str) -> None:
+        """Install what is wanted and not there, remove what is there and not wanted."""
+        keys = self.store.keys
+        wanted = self.store.node.execute(KEYS_OF, (domain,)).fetchall()
+        for key, selector, expected in wanted:
+            current = keys.read(domain, selector)
+            if current is None or fingerprint(current) != expected:
+                later = self._last_stamp(domain, selector) + 2
+                self._remember_stamp(domain, selector, keys.install(key, expected, domain, selector, later))
+            keys.unstage(key, expected)
+        for selector in set(keys.selectors(domain)) - {selector for _, selector, _ in wanted}:
+            self._remember_stamp(domain, selector, self._last_stamp(domain, selector))
+            keys.remove(domain, selector)
+
+    def _last_stamp(self, domain: str, selector: str) -> int:
+        """The latest time stamp that this file name ever had."""
+        query = "SELECT mtime FROM dkim_files WHERE name = ?"
+        row = self.store.node.execute(query, (f"{domain}/{selector}",)).fetchone()
+        return max(row[0] if row else 0, self.store.keys.stamp(domain, selector))
+
+    def _remember_stamp(self, domain: str, selector: str, stamp: int) -> None:
+        values = (f"{domain}/{selector}", stamp)
+        self.store.node.execute("INSERT OR REPLACE INTO dkim_files VALUES (?, ?)", values)

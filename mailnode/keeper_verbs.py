@@ -1,0 +1,240 @@
+"""What the keeper can do, each verb with its arguments checked. Everything here runs as root."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from mailnode import render, schema
+from mailnode.files import write
+from mailnode.processes import rspamd
+from mailnode.settings import Settings
+
+COMMAND_DEADLINE = 60
+QUEUES = ("maildrop", "incoming", "active", "deferred", "hold")
+ADDRESS = re.compile(r"\A[a-z0-9._-]{1,64}@[a-z0-9.-]{1,253}\Z")
+DOMAIN = re.compile(r"\A[a-z0-9][a-z0-9.-]{0,252}\Z")
+HOME = re.compile(r"\A[0-9a-f]{32}\Z")
+MAX_RETRIES = 10_000
+
+# Where each daemon writes its process id, and what the process is called.
+PID_FILES = {
+    "postfix": ("postfix/spool/pid/master.pid", "master"),
+    "dovecot": ("dovecot/run/master.pid", "dovecot"),
+    "rspamd": ("rspamd/run/rspamd.pid", "rspamd"),
+    "redis": ("redis/redis.pid", "redis-server"),
+}
+
+
+class Refusal(Exception):
+    """The keeper will not do this; the text says why."""
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Which daemons run, by the locks and process ids that they keep, and how many messages are queued."""
+    top = settings.directory
+    services = [
+        *([daemon, _runs(top / path, name)] for daemon, (path, name) in PID_FILES.items()),
+        ["lookup", settings.lookup_socket.exists() and _answers(settings.lookup_socket)],
+    ]
+    spool = top / "postfix/spool"
+    queue = sum(len(files) for name in QUEUES for _, _, files in os.walk(spool / name))
+    return {"services": services, "queue": queue}
+
+
+def flush(settings: Settings) -> dict[str, Any]:
+    """Try to deliver everything in the queue now."""
+    _run(["postqueue", "-c", _postfix(settings), "-f"])
+    return {}
+
+
+def retry(settings: Settings, address: str = "", domain: str = "") -> dict[str, Any]:
+    """Try to deliver now what waits for one address (with or without +tag) or for a domain's addresses."""
+    if bool(address) == bool(domain) or not (ADDRESS.match(address) or DOMAIN.match(domain)):
+        raise Refusal("retry takes one address or one domain")
+    listed = _run(["postqueue", "-c", _postfix(settings), "-j"])
+    wanted = 0
+    for line in listed.splitlines():
+        message = json.loads(line)
+        recipients = [_untagged(recipient["address"]) for recipient in message["recipients"]]
+        if message["queue_name"] == "deferred" and any(
+            recipient == address or (domain and recipient.endswith(f"@{domain}")) for recipient in recipients
+        ):
+            _run(["postqueue", "-c", _postfix(settings), "-i", message["queue_id"]])
+            wanted += 1
+            if wanted >= MAX_RETRIES:
+                break
+    return {"messages": wanted}
+
+
+def refresh(settings: Settings) -> dict[str, Any]:
+    """Render the configuration, and reload each daemon whose files changed and passed its check. A daemon
+    whose new files do not pass gets its old ones back, and the refusal says which."""
+    changed = [file for file in render.files(settings) if not render.is_current(settings, file)]
+    reloaded = []
+    for daemon in sorted({file.daemon for file in changed}):
+        mine = [file for file in changed if file.daemon == daemon]
+        before = {file.path: _read(settings.directory / file.path) for file in mine}
+        for file in mine:
+            render.install(settings, file)
+        try:
+            CHECKS[daemon](settings)
+        except subprocess.CalledProcessError:
+            _put_back(settings, before)
+            raise Refusal(
+                f"the new configuration of {daemon} does not pass its check; the old one stays"
+            ) from None
+        if reload(settings, daemon):
+            reloaded.append(daemon)
+    return {"changed": [file.path for file in changed], "reloaded": reloaded}
+
+
+def purge(settings: Settings, home: str) -> dict[str, Any]:
+    """Remove the mail of a mailbox for good: only one that node.db says is gone, for as many days as it is
+    kept, and only beneath the mail directory. Gone already is as good."""
+    if not HOME.match(home):
+        raise Refusal("a home is named by 32 hexadecimal digits")
+    node = schema.connect_read_only(settings.database)
+    try:
+        present = node.execute("SELECT 1 FROM mailboxes WHERE id = ?", (home,)).fetchone()
+        row = node.execute("SELECT gone_at FROM gone_homes WHERE id = ?", (home,)).fetchone()
+    finally:
+        node.close()
+    if present or row is None:
+        raise Refusal("this mailbox is not gone")
+    if row[0] + settings.deleted_home_days * 86_400 > time.time():
+        raise Refusal(f"a home is kept {settings.deleted_home_days} days after its mailbox is gone")
+    path = settings.mail / home[:2] / home
+    if path.is_symlink() or path.parent.is_symlink():
+        raise Refusal("this home is a symbolic link")
+    if path.exists():
+        shutil.rmtree(
+            path
+        )  # does not follow links, and is safe against their exchange (see the Python manual)
+    return {}
+
+
+def certificate(settings: Settings, chain: str, key: str) -> dict[str, Any]:
+    """Install another certificate for the mail services: the chain must fit the key and still be valid."""
+    try:
+        first = x509.load_pem_x509_certificates(chain.encode())[0]
+        private = serialization.load_pem_private_key(key.encode(), password=None)
+    except (ValueError, TypeError):
+        raise Refusal("chain and key must be PEM") from None
+    if first.public_key() != private.public_key():
+        raise Refusal("the certificate is not of this key")
+    if first.not_valid_after_utc.timestamp() < time.time():
+        raise Refusal("the certificate is over")
+    write(settings.tls / "key.pem", key.encode(), mode=0o600)
+    write(settings.tls / "cert.pem", chain.encode(), mode=0o644)
+    return {"reloaded": [daemon for daemon in ("postfix", "dovecot") if reload(settings, daemon)]}
+
+
+def reload(settings: Settings, daemon: str) -> bool:
+    """Have a running daemon read its configuration again; returns False when it does not run."""
+    path, name = PID_FILES[daemon]
+    if not _runs(settings.directory / path, name):
+        return False
+    if daemon == "postfix":
+        _run(["postfix", "-c", _postfix(settings), "reload"])
+    elif daemon == "dovecot":
+        _run(["doveadm", "-c", str(settings.directory / "dovecot/dovecot.conf"), "reload"])
+    elif daemon == "rspamd":
+        os.kill(int(_read(settings.directory / path).split()[0]), signal.SIGHUP)
+    return daemon != "redis"  # which takes its few settings at its next start
+
+
+def _check_postfix(settings: Settings) -> None:
+    _run(["postfix", "-c", _postfix(settings), "check"])
+
+
+def _check_dovecot(settings: Settings) -> None:
+    _run(["doveconf", "-c", str(settings.directory / "dovecot/dovecot.conf"), "-n"])
+
+
+def _check_rspamd(settings: Settings) -> None:
+    _run(rspamd(settings, "rspamadm", "configtest"))
+
+
+def _check_redis(settings: Settings) -> None:
+    """Redis has no check of its own; its file holds nothing that varies but paths, which the settings
+    checked."""
+
+
+CHECKS: dict[str, Callable[[Settings], None]] = {
+    "postfix": _check_postfix,
+    "dovecot": _check_dovecot,
+    "rspamd": _check_rspamd,
+    "redis": _check_redis,
+}
+
+
+def _put_back(settings: Settings, before: dict[str, str]) -> None:
+    for path, text in before.items():
+        if text:
+            write(
+                settings.directory / path,
+                text.encode(),
+                mode=(settings.directory / path).stat().st_mode & 0o777,
+            )
+        else:
+            (settings.directory / path).unlink(missing_ok=True)
+
+
+def _run(command: list[str]) -> str:
+    """Run a command of a daemon's own; its output stays here. Raises CalledProcessError, TimeoutExpired."""
+    done = subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_DEADLINE,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+    )
+    return done.stdout
+
+
+def _postfix(settings: Settings) -> str:
+    return str(settings.directory / "postfix/etc")
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _runs(path: Path, name: str) -> bool:
+    """Whether the process of a pid file is there, and is the daemon and not a later process of the same
+    number."""
+    try:
+        number = int(path.read_text().split()[0])
+        return Path(f"/proc/{number}/comm").read_text().strip() == name
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody accepts connections on a unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(2)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def _untagged(address: str) -> str:
+    """An address without its +tag, in lower case."""
+    local_part, _, domain = address.lower().rpartition("@")
+    return f"{local_part.partition('+')[0]}@{domain}"

@@ -1,0 +1,145 @@
+"""What speaks against a message, by its envelope: stopped senders and recipients, full mailboxes and full
+plans."""
+
+import asyncio
+import sqlite3
+import time
+from collections import OrderedDict
+
+from mailnode import schema
+from mailnode.settings import Settings
+
+DUNNO = "DUNNO"
+AWAY = "451 4.3.0 The server cannot look this up now, please try again later"
+SENDER_GONE = "450 4.7.1 This mailbox can send again when you have signed in again"
+MAILBOX_FULL = "552 5.2.2 Mailbox is full"
+PLAN_FULL = "452 4.2.2 The recipient's storage is full, please try again later"
+
+# A mailbox by domain and local part, with its customer's plan, and the reasons of what is stopped (NULL:
+# nothing).
+_REASON = """(SELECT s.reason FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.{stop} = 1
+AND {holds} LIMIT 1)"""
+MAILBOX = f"""
+SELECT m.secret, m.quota_bytes, d.customer, c.storage_bytes,
+    {_REASON.format(stop="send", holds=schema.HOLDS)}, {_REASON.format(stop="receive", holds=schema.HOLDS)}
+FROM domains d JOIN mailboxes m ON m.domain = d.id LEFT JOIN customers c ON c.id = d.customer
+WHERE d.name = ? AND m.local_part = ?
+"""  # noqa: S608 constants
+USED = "SELECT bytes FROM usage_file.usage WHERE address = ?"
+USED_BY_CUSTOMER = """SELECT coalesce(sum(u.bytes), 0) FROM domains d
+JOIN usage_file.domain_usage u ON u.name = d.name WHERE d.customer = ?"""
+
+QUOTA_DEADLINE = 5.0  # seconds for Dovecot's quota-status
+SESSION_IDLE = 600.0  # seconds; Postfix ends an idle session after 300
+REMEMBERED = 10_000  # signed-in SMTP sessions whose password is remembered
+
+Mailbox = tuple[str, int, str, int | None, str | None, str | None]
+
+
+class Policy:
+    """Answers from read-only connections; raises sqlite3.Error when node.db cannot be read."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.reopen()
+        self.signed_in: OrderedDict[tuple[str, str, str, str], tuple[str, float]] = OrderedDict()
+
+    def reopen(self) -> None:
+        """Open the files again, for example after an error; failing to is answered at the next question."""
+        self.node = sqlite3.connect(":memory:")
+        try:
+            self.node = schema.connect_read_only(self.settings.database)
+            self.node.execute("ATTACH DATABASE ? AS usage_file", (f"file:{self.settings.usage}?mode=rw",))
+        except sqlite3.Error:
+            self.node = sqlite3.connect(":memory:")
+
+    async def action(self, question: dict[str, str]) -> str:
+        """What Postfix shall do. `question` holds the attributes of a policy request."""
+        return self._against_sender(question) or await self._against_recipient(question) or DUNNO
+
+    def _against_sender(self, question: dict[str, str]) -> str | None:
+        """A signed-in session goes on while its mailbox may send and keeps its password. Postfix offers
+        nothing to end a session with, so a session is known by its client's port from its first message
+        on."""
+        user = question.get("sasl_username", "").lower()
+        if not user:
+            return None
+        mailbox = self._mailbox(user)
+        if mailbox is None:
+            return SENDER_GONE
+        if mailbox[4] is not None:
+            return f"450 4.7.1 Sending is stopped for this mailbox{_because(mailbox[4])}"
+        return None if self._first_secret(user, question, mailbox[0]) == mailbox[0] else SENDER_GONE
+
+    def _first_secret(self, user: str, question: dict[str, str], secret: str) -> str:
+        """What the mailbox's password was (as node.db tells passwords apart) when this SMTP session first asked."""
+        process = question.get("instance", "").partition(".")[0]
+        session = (user, question.get("client_address", ""), question.get("client_port", ""), process)
+        now = time.monotonic()
+        first, seen = self.signed_in.pop(session, (secret, now))
+        if seen < now - SESSION_IDLE:
+            first = secret
+        self.signed_in[session] = (first, now)
+        if len(self.signed_in) > REMEMBERED:
+            self.signed_in.popitem(last=False)
+        return first
+
+    async def _against_recipient(self, question: dict[str, str]) -> str | None:
+        """Nothing for recipients elsewhere; at the end of a message Postfix names the recipient only if it is
+        one."""
+        local_part, _, domain = question.get("recipient", "").lower().rpartition("@")
+        address = f"{local_part.partition('+')[0]}@{domain}"
+        mailbox = self._mailbox(address)
+        if mailbox is None:
+            return None
+        if mailbox[5] is not None:
+            return f"450 4.2.1 Receiving is stopped for this mailbox{_because(mailbox[5])}"
+        size = question.get("size", "")
+        arriving = int(size) if size.isdecimal() and len(size) < 16 else 0
+        if await self._is_full(address, mailbox[1], arriving, question):
+            return MAILBOX_FULL
+        return PLAN_FULL if self._is_plan_full(mailbox[2], mailbox[3]) else None
+
+    async def _is_full(self, address: str, quota: int, arriving: int, question: dict[str, str]) -> bool:
+        """usage.db may be ten seconds behind an open IMAP session, so Dovecot has the last word."""
+        if not quota:
+            return False
+        row = self.node.execute(USED, (address,)).fetchone()
+        if (row[0] if row else 0) + arriving <= quota:
+            return False
+        return await self._ask_dovecot(address, arriving, question)
+
+    async def _ask_dovecot(self, address: str, arriving: int, question: dict[str, str]) -> bool:
+        """Whether quota-status says that the mailbox is full; without an answer, it is believed to be."""
+        try:
+            answer = await asyncio.wait_for(self._exchange(address, arriving, question), QUOTA_DEADLINE)
+        except (OSError, TimeoutError):
+            return True
+        return answer.startswith(b"action=552")
+
+    async def _exchange(self, address: str, arriving: int, question: dict[str, str]) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(self.settings.quota_socket)
+        try:
+            lines = ["request=smtpd_access_policy", "protocol_state=RCPT", f"recipient={address}"]
+            lines += [f"size={arriving}", f"sender={question.get('sender', '')}", "", ""]
+            writer.write("\n".join(lines).encode())
+            return await reader.readline()
+        finally:
+            writer.close()
+
+    def _is_plan_full(self, customer: str, storage: int | None) -> bool:
+        if storage is None:
+            return False
+        return int(self.node.execute(USED_BY_CUSTOMER, (customer,)).fetchone()[0]) >= storage
+
+    def _mailbox(self, address: str) -> Mailbox | None:
+        local_part, _, domain = address.rpartition("@")
+        found: Mailbox | None = self.node.execute(MAILBOX, (domain, local_part)).fetchone()
+        return found
+
+
+def _because(reason: str) -> str:
+    """The reason as the end of an SMTP reply: printable ASCII on one line, of bounded length."""
+    plain = "".join(character if " " <= character <= "~" else " " for character in reason)
+    text = " ".join(plain.split())[:200]
+    return f": {text}" if text else ""

@@ -1,0 +1,32 @@
+"""Usage and last sign-in as the panel asks for them: what changed after a cursor.
+
+Dovecot writes usage.db by address (plugins quota_clone and last_login); here addresses become mailbox ids. A
+cursor is "<generation of the file>.<number of the change>"; one of another generation starts again from the
+beginning."""
+
+import sqlite3
+
+from mailnode import wire
+
+CHANGED = """SELECT address, bytes, messages, last_sign_in, changed FROM usage
+WHERE changed > ? ORDER BY changed LIMIT ?"""
+MAILBOX = (
+    "SELECT m.id FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND m.local_part = ?"
+)
+
+
+def usage_page(node: sqlite3.Connection, usage: sqlite3.Connection, after: str, limit: int) -> wire.UsagePage:
+    """The entries that changed after the cursor, oldest change first; addresses that are no mailbox are left
+    out."""
+    generation = usage.execute("SELECT generation FROM meta").fetchone()[0]
+    before, _, number = after.partition(".")
+    since = min(int(number), 2**62) if before == generation and number.isdecimal() else 0
+    entries = []
+    for address, size, messages, last_sign_in, changed in usage.execute(CHANGED, (since, limit)).fetchall():
+        since = changed
+        local_part, _, domain = address.rpartition("@")
+        found = node.execute(MAILBOX, (domain, local_part)).fetchone()
+        if found:
+            counts = {"bytes": max(size, 0), "messages": max(messages, 0), "last_sign_in": last_sign_in}
+            entries.append(wire.Usage(mailbox=found[0], **counts))
+    return wire.UsagePage(entries=entries, next=f"{generation}.{since}")
