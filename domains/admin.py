@@ -23,10 +23,30 @@ class NothingByHand(admin.ModelAdmin):
 class MailServerAdmin(NothingByHand):
     """Enrolled by `manage.py server_enrol`; here one sees how far each is and lets a halted one go on."""
 
-    list_display = ("name", "state", "revision", "effective", "lag", "last_contact", "customers", "takes_new_customers")
+    list_display = (
+        "name",
+        "state",
+        "revision",
+        "effective",
+        "lag",
+        "last_contact",
+        "customers",
+        "takes_new_customers",
+    )
     fields = (
-        "name", "address", "agent_url", "certificate_sha256", "takes_new_customers", "state", "revision", "confirmed",
-        "effective", "lag", "last_contact", "reported", "enrolled_at",
+        "name",
+        "address",
+        "agent_url",
+        "certificate_sha256",
+        "takes_new_customers",
+        "state",
+        "revision",
+        "confirmed",
+        "effective",
+        "lag",
+        "last_contact",
+        "reported",
+        "enrolled_at",
     )
     readonly_fields = tuple(field for field in fields if field != "takes_new_customers")
     list_select_related = ("sync",)
@@ -108,13 +128,23 @@ class MailboxAdmin(NothingByHand):
     list_per_page = 50
     search_fields = ("local_part", "domain__name")
     fields = readonly_fields = (
-        "address", "name", "status", "is_live", "quota_mb", "used_bytes", "last_sign_in_at", "created_at", "deleted_at",
+        "address",
+        "name",
+        "status",
+        "is_live",
+        "quota_mb",
+        "used_bytes",
+        "last_sign_in_at",
+        "created_at",
+        "deleted_at",
     )
     actions = ("suspend", "unsuspend", "restore")
 
     @admin.action(description="Suspend (sign-in, sending, receiving)", permissions=["change"])
     def suspend(self, request: Any, mailboxes: QuerySet[Mailbox]) -> None:
-        run_on_each(request, mailboxes, "suspend", reason="Suspended by staff. Write to us to have it lifted.")
+        run_on_each(
+            request, mailboxes, "suspend", reason="Suspended by staff. Write to us to have it lifted."
+        )
 
     @admin.action(description="Lift suspensions", permissions=["change"])
     def unsuspend(self, request: Any, mailboxes: QuerySet[Mailbox]) -> None:

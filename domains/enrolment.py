@@ -1,5 +1,7 @@
 """Making a mail server known to the panel."""
 
+from collections.abc import Mapping
+
 from django.core.exceptions import ValidationError
 
 from accounts import audit
@@ -11,11 +13,16 @@ from foundation.unit_of_work import unit_of_work
 def enrol(
     *, name: str, address: str, agent_url: str, certificate_sha256: str, agent_key: str, ports: dict[str, int]
 ) -> tuple[MailServer, bool]:
-    """The server of this name, made or corrected, and whether anything changed. ValidationError for a bad value."""
+    """The server of this name, made or corrected, and whether anything changed. ValidationError for a bad
+    value.
+    """
     if len(agent_key) < 20:
         raise ValidationError("The agent's key is too short to be one.")
     values = {
-        "address": address, "agent_url": agent_url, "agent_key": agent_key, "ports": ports,
+        "address": address,
+        "agent_url": agent_url,
+        "agent_key": agent_key,
+        "ports": ports,
         "certificate_sha256": certificate_sha256.replace(":", "").lower(),
     }
     name = normalise_domain(name)
@@ -27,7 +34,7 @@ def enrol(
     return server, changed
 
 
-def _write(server: MailServer, values: dict[str, object]) -> None:
+def _write(server: MailServer, values: Mapping[str, object]) -> None:
     """Only these fields: the counter is raised by others meanwhile."""
     for field, value in values.items():
         setattr(server, field, value)

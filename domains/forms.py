@@ -15,7 +15,9 @@ from foundation.names import normalise_domain, normalise_local_part
 
 T = TypeVar("T")
 
-one_line = RegexValidator(r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z", "Write this on one line, without control characters.")
+one_line = RegexValidator(
+    r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z", "Write this on one line, without control characters."
+)
 
 
 class VerbForm(forms.Form):
@@ -45,7 +47,9 @@ class PasswordField(forms.CharField):
 class DomainAddForm(forms.Form):
     """Proves the name while it is validated: DNS is asked before any transaction begins."""
 
-    domain = forms.CharField(max_length=1000, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "url"}))
+    domain = forms.CharField(
+        max_length=1000, widget=forms.TextInput(attrs={"autocomplete": "off", "inputmode": "url"})
+    )
 
     def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,7 +76,9 @@ class DomainAddForm(forms.Form):
 
 class DomainDeleteForm(forms.Form):
     confirm = forms.CharField(
-        max_length=1000, label="Name of the domain", widget=forms.TextInput(attrs={"autocomplete": "off"}),
+        max_length=1000,
+        label="Name of the domain",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
         help_text="Type the name in full, so that no other domain is deleted by mistake.",
     )
 
@@ -92,11 +98,18 @@ class DomainDeleteForm(forms.Form):
 
 class MailboxChangeForm(VerbForm):
     name = forms.CharField(
-        max_length=120, required=False, validators=[one_line], help_text="Whose mailbox it is, or what it is for.",
+        max_length=120,
+        required=False,
+        validators=[one_line],
+        help_text="Whose mailbox it is, or what it is for.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     quota_mb = forms.IntegerField(
-        label="Quota in MB", min_value=0, max_value=QUOTA_MOST_MB, required=False, initial=1024,
+        label="Quota in MB",
+        min_value=0,
+        max_value=QUOTA_MOST_MB,
+        required=False,
+        initial=1024,
         help_text="1024 MB are 1 GB. 0: as much as the plan holds.",
     )
 
@@ -107,7 +120,9 @@ class MailboxChangeForm(VerbForm):
 
 class MailboxAddForm(MailboxChangeForm):
     username = forms.CharField(
-        max_length=1000, label="Name before the @", widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
+        max_length=1000,
+        label="Name before the @",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
     )
     password = PasswordField()
     field_order = ["username", "password", "name", "quota_mb"]
@@ -122,10 +137,17 @@ class MailboxPasswordForm(VerbForm):
 
 class MailboxSuspendForm(VerbForm):
     stops = forms.MultipleChoiceField(
-        label="What to stop", choices=Stop.choices, required=False, widget=forms.CheckboxSelectMultiple,
-        initial=Stop.values, help_text="None chosen: all three.",
+        label="What to stop",
+        choices=Stop.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        initial=Stop.values,
+        help_text="None chosen: all three.",
     )
     reason = forms.CharField(
-        max_length=500, required=False, validators=[one_line], help_text="Kept with the suspension and shown on this page.",
+        max_length=500,
+        required=False,
+        validators=[one_line],
+        help_text="Kept with the suspension and shown on this page.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

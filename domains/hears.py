@@ -1,4 +1,6 @@
-"""What the apps below say, inside their transactions, and what it means for mail servers. Sweeps repeat what was missed."""
+"""What the apps below say, inside their transactions, and what it means for mail servers. Sweeps repeat what
+was missed.
+"""
 
 from typing import Any
 
@@ -28,7 +30,9 @@ def on_suspension_changed(customer: Customer, **_: Any) -> None:
 
 @receiver(service_started, dispatch_uid="domains")
 def on_service_started(customer: Customer, **_: Any) -> None:
-    """Place the customer, or tell its server what the plan now allows, and lift what the end of service stopped."""
+    """Place the customer, or tell its server what the plan now allows, and lift what the end of service
+    stopped.
+    """
     with unit_of_work():
         for stop in customer.service_stops.filter(lifted_at=None):
             stamp(customer, Kind.STATE, stop.pk, gone=True)
@@ -39,11 +43,14 @@ def on_service_started(customer: Customer, **_: Any) -> None:
 
 @receiver(service_ended, dispatch_uid="domains")
 def on_service_ended(customer: Customer, **_: Any) -> None:
-    """Stop sending and receiving with one row. Nothing is deleted, and signing in to fetch one's mail goes on."""
+    """Stop sending and receiving with one row. Nothing is deleted, and signing in to fetch one's mail goes
+    on.
+    """
     with unit_of_work():
         Customer.objects.select_for_update().get(pk=customer.pk)
         stop, made = ServiceStop.objects.get_or_create(
-            customer=customer, lifted_at=None,
+            customer=customer,
+            lifted_at=None,
             defaults={"stops": [Stop.RECEIVE, Stop.SEND], "reason": "The service has ended."},
         )
         if made:

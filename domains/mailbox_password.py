@@ -8,7 +8,9 @@ from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
 
 LEAST, MOST = 8, 128
-READY_HASH = re.compile(r"\{ARGON2ID\}\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=([1-4])\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,90}")
+READY_HASH = re.compile(
+    r"\{ARGON2ID\}\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=([1-4])\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,90}"
+)
 
 # OWASP's second choice for argon2id (19 MiB, 2 passes, 1 lane): 64 sign-ins a second on two cores.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
@@ -40,7 +42,9 @@ def hash_password(password: str) -> str:
 
 
 def accept_hash(ready: str) -> str:
-    """A ready hash as it is; ValidationError for another scheme, or one that costs a mail server too much to check."""
+    """A ready hash as it is; ValidationError for another scheme, or one that costs a mail server too much to
+    check.
+    """
     match = READY_HASH.fullmatch(ready)
     if not match or int(match[1]) > 64 * 1024 or int(match[2]) > 4:
         raise ValidationError("Only {ARGON2ID} hashes of at most 64 MiB and 4 passes are taken.", code="hash")

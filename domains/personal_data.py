@@ -16,9 +16,14 @@ def export(user: User) -> dict[str, Any]:
                 "name": domain.name,
                 "created_at": domain.created_at.isoformat(),
                 "mailboxes": [
-                    {"address": f"{mailbox.local_part}@{domain.name}", "name": mailbox.name,
-                     "quota_mb": mailbox.quota_mb, "used_bytes": mailbox.used_bytes}
-                    for mailbox in domain.mailboxes.all() if not mailbox.deleted_at
+                    {
+                        "address": f"{mailbox.local_part}@{domain.name}",
+                        "name": mailbox.name,
+                        "quota_mb": mailbox.quota_mb,
+                        "used_bytes": mailbox.used_bytes,
+                    }
+                    for mailbox in domain.mailboxes.all()
+                    if not mailbox.deleted_at
                 ],
             }
             for domain in domains

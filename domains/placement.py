@@ -6,15 +6,24 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Customer, CustomerSuspension, User
 from domains.driver.stamping import stamp
-from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, MailServer, Placement, ServiceStop
+from domains.models import (
+    DkimKey,
+    Domain,
+    Kind,
+    Mailbox,
+    MailboxSuspension,
+    MailServer,
+    Placement,
+    ServiceStop,
+)
 from foundation.unit_of_work import unit_of_work
 
 GB = 2**30
 
 
 def place(customer: Customer, *, by: User | None) -> Placement | None:
-    """Give the customer its mail server: the one that staff wished for, else the open one with most room. A customer
-    that is placed already keeps its server. None when no server is open; the sweep tries again.
+    """Give the customer its mail server: the one that staff wished for, else the open one with most room. A
+    customer that is placed already keeps its server. None when no server is open; the sweep tries again.
     """
     with unit_of_work():
         Customer.objects.select_for_update().get(pk=customer.pk)
@@ -28,7 +37,13 @@ def place(customer: Customer, *, by: User | None) -> Placement | None:
             customer=customer, defaults={"placed_at": timezone.now()}, create_defaults=_new(server, by)
         )
         stamp_everything(customer)
-        audit.record("customer.place", by=by, customer=customer, subject=customer.username, after={"server": server.name})
+        audit.record(
+            "customer.place",
+            by=by,
+            customer=customer,
+            subject=customer.username,
+            after={"server": server.name},
+        )
     return placement
 
 
@@ -40,7 +55,9 @@ def roomiest() -> MailServer | None:
 
 
 def unplaced() -> list[Customer]:
-    """Active customers without a mail server: what a lost signal, or a day without an open server, left behind."""
+    """Active customers without a mail server: what a lost signal, or a day without an open server, left
+    behind.
+    """
     active = Customer.objects.filter(ended_at=None).exclude(activated_at=None)
     return list(active.exclude(placement__placed_at__isnull=False)[:100])
 

@@ -14,14 +14,19 @@ AT_ONCE = 500
 def due_mailboxes() -> list[Mailbox]:
     """Mailboxes whose days are over, by themselves or with their domain."""
     over = timezone.now() - DELETED_KEPT
-    mailboxes = Mailbox.objects.filter(deleted_at__lte=over) | Mailbox.objects.filter(domain__deleted_at__lte=over)
-    return list(mailboxes.select_related("domain__customer__placement__server__sync").order_by("pk")[:AT_ONCE])
+    mailboxes = Mailbox.objects.filter(deleted_at__lte=over) | Mailbox.objects.filter(
+        domain__deleted_at__lte=over
+    )
+    return list(
+        mailboxes.select_related("domain__customer__placement__server__sync").order_by("pk")[:AT_ONCE]
+    )
 
 
 def purge_mailbox(mailbox: Mailbox) -> bool:
     """Take one step towards the mailbox's end; true when it is gone. May be called any number of times.
 
-    From the claim on it cannot be restored. Its mail is removed only when its server has made true that it is gone.
+    From the claim on it cannot be restored. Its mail is removed only when its server has made true that it is
+    gone.
     """
     server = mailbox.domain.server
     if not _claim(mailbox):
@@ -44,7 +49,9 @@ def purge_domains() -> None:
 
 
 def _claim(mailbox: Mailbox) -> bool:
-    """Mark the mailbox, and its domain where that is why, as being purged; false when it was restored meanwhile."""
+    """Mark the mailbox, and its domain where that is why, as being purged; false when it was restored
+    meanwhile.
+    """
     over, now = timezone.now() - DELETED_KEPT, timezone.now()
     with unit_of_work():
         domain = Domain.objects.select_for_update().get(pk=mailbox.domain_id)
@@ -57,7 +64,9 @@ def _claim(mailbox: Mailbox) -> bool:
             return False
         if found.deleted_at is None:
             stamp(mailbox.domain.customer, Kind.MAILBOX, mailbox.pk, gone=True)
-        Mailbox.objects.filter(pk=mailbox.pk).update(deleted_at=found.deleted_at or domain.deleted_at, purging_at=now)
+        Mailbox.objects.filter(pk=mailbox.pk).update(
+            deleted_at=found.deleted_at or domain.deleted_at, purging_at=now
+        )
     return True
 
 

@@ -1,4 +1,6 @@
-"""Proof that a customer controls a domain: TXT `_da-verify-<32 hex>.<domain>` with the value `domain-verified`."""
+"""Proof that a customer controls a domain: TXT `_da-verify-<32 hex>.<domain>` with the value
+`domain-verified`.
+"""
 
 from enum import Enum
 from secrets import token_hex
@@ -25,8 +27,9 @@ class Proof(NamedTuple):
 def prove(name: str, label: str) -> Proof:
     """Look for the record of this customer's `label` (`_da-verify-<token>`) below `name`; takes up to 5 s.
 
-    A wildcard record answers under every customer's label, so it proves nothing: a name that nobody was told must
-    not answer the same. An alias proves nothing either, for the same reason; the TXT must stand at the name itself.
+    A wildcard record answers under every customer's label, so it proves nothing: a name that nobody was told
+    must not answer the same. An alias proves nothing either, for the same reason; the TXT must stand at the
+    name itself.
     """
     record = f"{label}.{name}"
     if len(record) > 253:
@@ -38,12 +41,14 @@ def prove(name: str, label: str) -> Proof:
             return Proof(Result.MISSING, _what_is_there(record, found.values, found.alias))
         if _says_so(resolver.ask(f"_da-verify-{token_hex(16)}.{name}", "TXT", follow=False).values):
             return Proof(
-                Result.MISSING, f"A wildcard record of {name} answers for every name, so it proves nothing. Remove it, "
+                Result.MISSING,
+                f"A wildcard record of {name} answers for every name, so it proves nothing. Remove it, "
                 f"publish the record at {record} itself, then try again.",
             )
     except Unchecked as unchecked:
         return Proof(
-            Result.UNCHECKED, f"{unchecked} This says nothing about your record; try again in a minute, and ask "
+            Result.UNCHECKED,
+            f"{unchecked} This says nothing about your record; try again in a minute, and ask "
             "your DNS host if it stays so.",
         )
     return Proof(Result.PROVED)
@@ -55,7 +60,7 @@ def _says_so(values: tuple[str, ...]) -> bool:
 
 def _what_is_there(record: str, values: tuple[str, ...], alias: str) -> str:
     if alias:
-        return f"{record} is an alias (CNAME) of {alias[:253]}. Replace it by the TXT record shown here, then try again."
+        return f"{record} is an alias (CNAME) of {alias}. Publish the TXT record itself, then try again."
     if values:
         return f"There is a TXT record at {record}, and its value is not {VALUE}. Correct it, then try again."
-    return f"There is no TXT record at {record} yet. Publish it at your DNS host; then try again, after a few minutes."
+    return f"There is no TXT record at {record} yet. Publish it, wait some minutes, then try again."

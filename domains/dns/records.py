@@ -22,7 +22,10 @@ class State(StrEnum):
 
 
 _LABELS = {
-    State.OK: "Published", State.MISSING: "Not found", State.DIFFERENT: "Different", State.UNCHECKED: "Not checked",
+    State.OK: "Published",
+    State.MISSING: "Not found",
+    State.DIFFERENT: "Different",
+    State.UNCHECKED: "Not checked",
 }
 
 
@@ -66,18 +69,36 @@ class Record:
 def expected(name: str, server: str | None, key: Key) -> list[Record]:
     """The records for a domain on mail server `server` (None: not placed yet, so there is no MX to name)."""
     mx = Record(
-        "mx", "Incoming mail", "MX", name, f"{server}.", "Tells the world to bring mail for this domain here.", MX_PRIORITY
+        "mx",
+        "Incoming mail",
+        "MX",
+        name,
+        f"{server}.",
+        "Tells the world to bring mail for this domain here.",
+        MX_PRIORITY,
     )
     spf = Record(
-        "spf", "Allowed senders (SPF)", "TXT", name, f"v=spf1 include:{settings.SPF_INCLUDE} -all",
-        "Says that our servers may send for this domain. One such record only: add our include to one that is there.",
+        "spf",
+        "Allowed senders (SPF)",
+        "TXT",
+        name,
+        f"v=spf1 include:{settings.SPF_INCLUDE} -all",
+        "Says that our servers may send for this domain. Have only one of these: add our include to yours.",
     )
     dkim = Record(
-        "dkim", "Signature (DKIM)", "TXT", f"{key.selector}._domainkey.{name}", f"v=DKIM1; k=rsa; p={key.public_key}",
+        "dkim",
+        "Signature (DKIM)",
+        "TXT",
+        f"{key.selector}._domainkey.{name}",
+        f"v=DKIM1; k=rsa; p={key.public_key}",
         "Lets receivers check that a message is yours and unchanged.",
     )
     dmarc = Record(
-        "dmarc", "Policy (DMARC)", "TXT", f"_dmarc.{name}", "v=DMARC1; p=none;",
+        "dmarc",
+        "Policy (DMARC)",
+        "TXT",
+        f"_dmarc.{name}",
+        "v=DMARC1; p=none;",
         "Says what receivers do with mail that fails the two above. A stricter policy of yours is as good.",
     )
     return [*([mx] if server else []), spf, dkim, dmarc]
@@ -118,7 +139,11 @@ def _compare_spf(record: Record, answer: Answer) -> Verdict:
     if not found:
         return State.MISSING, found, "Publish it, then check again."
     if len(found) > 1:
-        return State.DIFFERENT, found, "There are several SPF records, so receivers use none. Merge them into one."
+        return (
+            State.DIFFERENT,
+            found,
+            "There are several SPF records, so receivers use none. Merge them into one.",
+        )
     if "all" in terms:
         return State.DIFFERENT, found, "It allows everybody to send for this domain (+all). End it with -all."
     if f"include:{settings.SPF_INCLUDE}".lower() not in terms:
@@ -148,7 +173,10 @@ def _compare_dmarc(record: Record, answer: Answer) -> Verdict:
 
 
 _COMPARE: Mapping[str, Callable[[Record, Answer], Verdict]] = {
-    "mx": _compare_mx, "spf": _compare_spf, "dkim": _compare_dkim, "dmarc": _compare_dmarc,
+    "mx": _compare_mx,
+    "spf": _compare_spf,
+    "dkim": _compare_dkim,
+    "dmarc": _compare_dmarc,
 }
 
 

@@ -28,8 +28,8 @@ class Unchecked(Exception):
 
 
 class Answer(NamedTuple):
-    """`values`: texts of the records at `name`; empty when there are none. TXT chunks are joined (RFC 7208, 3.3).
-    `alias`: where the name points to, if it is a CNAME.
+    """`values`: texts of the records at `name`; empty when there are none. TXT chunks are joined (RFC 7208,
+    3.3). `alias`: where the name points to, if it is a CNAME.
     """
 
     name: str
@@ -62,7 +62,11 @@ class Resolver:
         resolver.retry_servfail = False
         try:
             found = resolver.resolve(
-                dns.name.from_text(name), rdtype, lifetime=self._left(), raise_on_no_answer=False, search=False
+                dns.name.from_text(name),
+                rdtype,
+                lifetime=self._left(),
+                raise_on_no_answer=False,
+                search=False,
             )
         except dns.resolver.NXDOMAIN as error:
             return Answer(name, (), _alias(name, error.responses().values()))
@@ -74,7 +78,9 @@ class Resolver:
         return answer
 
     def _may_say_nothing(self, response: dns.message.Message) -> bool:
-        """A zone's own server that has no authority over it only points elsewhere: that is no "there is none"."""
+        """A zone's own server that has no authority over it only points elsewhere: that is no "there is
+        none".
+        """
         return bool(settings.DNS_NAMESERVERS) or bool(response.flags & dns.flags.AA)
 
     def _nameservers_of(self, name: str) -> list[dns.nameserver.Do53Nameserver]:
@@ -90,18 +96,24 @@ class Resolver:
         """The authoritative servers of the zone that holds `name`, found through the machine's own resolver."""
         try:
             system = machine_resolver()
-            apex = dns.resolver.zone_for_name(dns.name.from_text(name), resolver=system, lifetime=self._left())
+            apex = dns.resolver.zone_for_name(
+                dns.name.from_text(name), resolver=system, lifetime=self._left()
+            )
             hosts = [rdata.target for rdata in system.resolve(apex, "NS", lifetime=self._left())]
             servers = [server for host in hosts for server in self._addresses(system, host)]
         except dns.resolver.NXDOMAIN as error:
-            raise Unchecked(f"{self._zone} is not registered, or its registry does not name its servers yet.") from error
+            raise Unchecked(
+                f"{self._zone} is not registered, or its registry does not name its servers yet."
+            ) from error
         except dns.exception.DNSException as error:
             raise Unchecked(f"The name servers of {self._zone} could not be found: {_why(error)}") from error
         if not servers:
             raise Unchecked(f"The name servers of {self._zone} have no addresses.")
         return servers
 
-    def _addresses(self, system: dns.resolver.Resolver, host: dns.name.Name) -> list[dns.nameserver.Do53Nameserver]:
+    def _addresses(
+        self, system: dns.resolver.Resolver, host: dns.name.Name
+    ) -> list[dns.nameserver.Do53Nameserver]:
         try:
             found = system.resolve(host, "A", lifetime=self._left(), raise_on_no_answer=False)
         except dns.exception.DNSException:
@@ -126,7 +138,7 @@ def _configured(text: str) -> dns.nameserver.Do53Nameserver:
     try:
         address = str(ip_address(host))
     except ValueError:
-        address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0]
+        address = str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
     return dns.nameserver.Do53Nameserver(address, int(port or 53))
 
 

@@ -16,7 +16,9 @@ T = TypeVar("T")
 
 
 class AgentError(Exception):
-    """A call gave nothing usable; the message is for staff. `retry`: the same call may succeed later by itself."""
+    """A call gave nothing usable; the message is for staff. `retry`: the same call may succeed later by
+    itself.
+    """
 
     def __init__(self, message: str, *, retry: bool) -> None:
         super().__init__(message)
@@ -54,8 +56,13 @@ class Agent:
     def _call(self, method: str, path: str, body: bytes | None = None) -> Reply:
         try:
             return fetch(
-                method, self._url + path, deadline=settings.AGENT_DEADLINE, max_bytes=wire.MAX_BODY,
-                session=self._session, headers=self._headers, data=body,
+                method,
+                self._url + path,
+                deadline=settings.AGENT_DEADLINE,
+                max_bytes=wire.MAX_BODY,
+                session=self._session,
+                headers=self._headers,
+                data=body,
             )
         except OutboundError as error:
             raise AgentError(f"{self._name} could not be asked: {error}", retry=error.retry) from error
@@ -69,7 +76,9 @@ class Agent:
         try:
             return wire.decode(reply.body, shape)
         except wire.WireError as error:
-            raise AgentError(f"{self._name} gave an answer that is not understood: {error}", retry=True) from error
+            raise AgentError(
+                f"{self._name} gave an answer that is not understood: {error}", retry=True
+            ) from error
 
 
 def _why(reply: Reply) -> str:

@@ -7,7 +7,9 @@ from django.core.cache import caches
 
 logger = logging.getLogger(__name__)
 
-HINT_SECONDS = 3  # a hint that was noted and never sent holds the next ones up for this long; the sweep is as quick
+HINT_SECONDS = (
+    3  # a hint that was noted and never sent holds the next ones up for this long; the sweep is as quick
+)
 
 
 def hint(server_id: int) -> None:
@@ -15,7 +17,9 @@ def hint(server_id: int) -> None:
     try:
         if _note(server_id):
             current_app.send_task("domains.tasks.sync_server", args=[server_id])
-    except Exception as error:  # whatever a broker can raise: the change is committed, and the sweep will send it
+    except (
+        Exception
+    ) as error:  # whatever a broker can raise: the change is committed, and the sweep will send it
         logger.warning("No hint for mail server %s: %s", server_id, type(error).__name__)
 
 

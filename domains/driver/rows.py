@@ -1,6 +1,7 @@
 """What the rows of a mail server contain, read from the models at the moment they are sent."""
 
 from collections.abc import Callable, Iterable
+from typing import cast
 from uuid import UUID
 
 from accounts.models import Customer, CustomerSuspension, SuspensionBase
@@ -13,7 +14,9 @@ Contents = dict[UUID, wire.Data]
 
 
 def contents(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
-    """The rows of these kinds and keys as the wire carries them; what is not there (any more) is a row without data."""
+    """The rows of these kinds and keys as the wire carries them; what is not there (any more) is a row
+    without data.
+    """
     keys: dict[str, list[UUID]] = {}
     for kind, key in rows:
         keys.setdefault(kind, []).append(key)
@@ -39,11 +42,17 @@ def _domains(keys: list[UUID]) -> Contents:
 
 
 def _mailboxes(keys: list[UUID]) -> Contents:
-    """Also those of a deleted domain: the row of the domain says that, and restoring it changes that row alone."""
+    """Also those of a deleted domain: the row of the domain says that, and restoring it changes that row
+    alone.
+    """
     fields = ("pk", "domain_id", "local_part", "quota_mb", "password_hash")
     return {
-        pk: wire.Mailbox(domain=domain.hex, local_part=local_part, quota_bytes=quota * MB, password_hash=password_hash)
-        for pk, domain, local_part, quota, password_hash in Mailbox.objects.live().filter(pk__in=keys).values_list(*fields)
+        pk: wire.Mailbox(
+            domain=domain.hex, local_part=local_part, quota_bytes=quota * MB, password_hash=password_hash
+        )
+        for pk, domain, local_part, quota, password_hash in Mailbox.objects.live()
+        .filter(pk__in=keys)
+        .values_list(*fields)
     }
 
 
@@ -67,8 +76,10 @@ def _states(keys: list[UUID]) -> Contents:
 
 def _state(suspension: SuspensionBase, kind: wire.SubjectKind, subject: UUID) -> wire.State:
     until = None if suspension.until is None else int(suspension.until.timestamp())
-    stops: list[wire.Stop] = list(suspension.stops)
-    return wire.State(subject_kind=kind, subject=subject.hex, stops=stops, reason=suspension.reason, until=until)
+    stops = cast(list[wire.Stop], suspension.stops)
+    return wire.State(
+        subject_kind=kind, subject=subject.hex, stops=stops, reason=suspension.reason, until=until
+    )
 
 
 _READERS: dict[Kind, Callable[[list[UUID]], Contents]] = {

@@ -1,10 +1,12 @@
-"""Stamping: which rows of which servers a transaction has changed, noted as its last statements before COMMIT.
+"""Stamping: which rows of which servers a transaction has changed, noted as its last statements before
+COMMIT.
 
-The counter of a server is locked for the commit alone, and revisions commit in order: whoever sees revision n sees
-everything that was stamped up to n.
+The counter of a server is locked for the commit alone, and revisions commit in order: whoever sees revision n
+sees everything that was stamped up to n.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -42,7 +44,7 @@ def stamp(customer: Customer, kind: Kind, key: UUID, *, gone: bool = False) -> N
 def _write(batch: Batch) -> None:
     for server_id, rows in sorted(_by_server(batch).items()):
         _write_to(server_id, rows)
-        transaction.on_commit(lambda server_id=server_id: hint(server_id), robust=True)
+        transaction.on_commit(partial(hint, server_id), robust=True)
 
 
 def _by_server(batch: Batch) -> dict[int, list[tuple[Row, bool]]]:
@@ -82,8 +84,14 @@ def _write_to(server_id: int, rows: list[tuple[Row, bool]]) -> None:
     now = timezone.now()
     ServerRow.objects.bulk_create(
         [
-            ServerRow(server_id=server_id, kind=row.kind, key=row.key, gone=gone, changed_at=now,
-                      revision=first + number // MAX_ROWS)
+            ServerRow(
+                server_id=server_id,
+                kind=row.kind,
+                key=row.key,
+                gone=gone,
+                changed_at=now,
+                revision=first + number // MAX_ROWS,
+            )
             for number, (row, gone) in enumerate(rows)
         ],
         update_conflicts=True,

@@ -31,8 +31,8 @@ class Halt(Exception):
 def sync(server_id: int) -> None:
     """Send what the server lacks until it lacks nothing, fails, or another process is at it.
 
-    The counter is looked at once more after the lock is let go: a change that was committed meanwhile may have
-    found the lock taken, and would wait for the sweep otherwise.
+    The counter is looked at once more after the lock is let go: a change that was committed meanwhile may
+    have found the lock taken, and would wait for the sweep otherwise.
     """
     caught_up = True
     while caught_up and MailServer.objects.behind().filter(pk=server_id).exists():
@@ -69,8 +69,8 @@ def next_page(server_id: int, base: wire.Point) -> wire.Changes | None:
 
 @contextmanager
 def _alone(server_id: int) -> Iterator[bool]:
-    """Whether this process now has the sync of the server to itself. The lock belongs to the database session, so
-    it ends with the process too.
+    """Whether this process now has the sync of the server to itself. The lock belongs to the database
+    session, so it ends with the process too.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, server_id])
@@ -126,23 +126,38 @@ def _confirm(server: MailServer, page: wire.Changes, applied: wire.Applied) -> N
     if applied.revision != page.revision:
         raise AgentError(f"The server applied {applied.revision} where {page.revision} was sent.", retry=True)
     _note(
-        server, confirmed_revision=page.revision, confirmed_mark=page.mark, pending_revision=None, pending_mark="",
-        effective=min(applied.effective, page.revision), contact_at=timezone.now(), failed_at=None, failure="",
+        server,
+        confirmed_revision=page.revision,
+        confirmed_mark=page.mark,
+        pending_revision=None,
+        pending_mark="",
+        effective=min(applied.effective, page.revision),
+        contact_at=timezone.now(),
+        failed_at=None,
+        failure="",
     )
 
 
 def _go_on_from(server: MailServer, point: wire.Point) -> None:
-    """The node is elsewhere than thought: take its point as confirmed where the panel gave it, halt otherwise."""
+    """The node is elsewhere than thought: take its point as confirmed where the panel gave it, halt
+    otherwise.
+    """
     if not _is_known(server, point):
         raise Halt(_halted_reason(server, point))
     _note(
-        server, confirmed_revision=point.revision, confirmed_mark=point.mark, pending_revision=None, pending_mark="",
-        effective=min(server.sync.effective, point.revision), contact_at=timezone.now(),
+        server,
+        confirmed_revision=point.revision,
+        confirmed_mark=point.mark,
+        pending_revision=None,
+        pending_mark="",
+        effective=min(server.sync.effective, point.revision),
+        contact_at=timezone.now(),
     )
 
 
 def _is_known(server: MailServer, point: wire.Point) -> bool:
-    """Whether the panel gave the server this pair (confirmed, pending, or remembered) and can go on from there.
+    """Whether the panel gave the server this pair (confirmed, pending, or remembered) and can go on from
+    there.
 
     A node with no history at all may only be filled by one whole page: it would begin to turn mail away for
     whatever a first of several pages does not name. More than that is a rebuild.
@@ -160,9 +175,10 @@ def _halted_reason(server: MailServer, point: wire.Point) -> str:
             "Nothing was changed. Bring back the server's own files from a copy, then let the sync go on."
         )
     return (
-        f"{server} is at revision {point.revision} with a mark that this panel never gave it: either the panel's "
-        "database was restored from an older copy, or the server belongs to another panel. Nothing was changed or "
-        "deleted. Bring back the newer database or the server's own files, then let the sync go on."
+        f"{server} is at revision {point.revision} with a mark that this panel never gave it: either "
+        "the panel's database was restored from an older copy, or the server belongs to another panel. "
+        "Nothing was changed or deleted. Bring back the newer database or the server's own files, then let "
+        "the sync go on."
     )
 
 
@@ -174,7 +190,9 @@ def _ask_effective(server: MailServer, agent: Agent) -> None:
         point = wire.Point(revision=status.revision, mark=status.mark)
         if point != _confirmed(server.sync):
             _go_on_from(server, point)
-        _note(server, effective=min(status.effective, server.sync.confirmed_revision), contact_at=timezone.now())
+        _note(
+            server, effective=min(status.effective, server.sync.confirmed_revision), contact_at=timezone.now()
+        )
         if server.sync.effective == server.sync.confirmed_revision:
             return
     raise AgentError(status.lag_error or "Some of what was sent has not come about yet.", retry=True)

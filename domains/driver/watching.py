@@ -1,5 +1,5 @@
-"""What mail servers report of themselves: usage and last sign-ins, status. Hostile input: bounded by the wire format,
-and taken only for mailboxes of customers that are placed there.
+"""What mail servers report of themselves: usage and last sign-ins, status. Hostile input: bounded by the wire
+format, and taken only for mailboxes of customers that are placed there.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -24,8 +24,13 @@ def pull_status(server: MailServer) -> None:
     status = Agent(server).status()
     now = timezone.now()
     reported = {
-        "version": status.version, "queue": status.queue, "rows": dict(status.rows), "lag_error": status.lag_error,
-        "disk_total": status.disk.total, "disk_free": status.disk.free, "revision": status.revision,
+        "version": status.version,
+        "queue": status.queue,
+        "rows": dict(status.rows),
+        "lag_error": status.lag_error,
+        "disk_total": status.disk.total,
+        "disk_free": status.disk.free,
+        "revision": status.revision,
         "certificate_not_after": status.certificate_not_after,
         "services": {service.name: service.running for service in status.services},
     }
@@ -42,8 +47,6 @@ def pull_usage(server: MailServer) -> None:
             break
         cursor = page.next
         ServerSync.objects.filter(server=server).update(usage_cursor=cursor)
-        if not page.entries:
-            break
 
 
 def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
@@ -65,7 +68,8 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
         cursor.execute(
             """
             UPDATE domains_mailbox AS mailbox
-            SET used_bytes = seen.bytes, last_sign_in_at = coalesce(seen.last_sign_in, mailbox.last_sign_in_at)
+            SET used_bytes = seen.bytes,
+                last_sign_in_at = coalesce(seen.last_sign_in, mailbox.last_sign_in_at)
             FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[]) AS seen(id, bytes, last_sign_in),
                  domains_domain AS domain, domains_placement AS placement
             WHERE mailbox.id = seen.id AND domain.id = mailbox.domain_id

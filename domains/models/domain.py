@@ -31,7 +31,9 @@ DELETED_KEPT = timedelta(days=30)  # how long what was deleted can be restored
 
 
 class OwnershipKey(models.Model):
-    """The name under which a customer proves domains: TXT `_da-verify-<token>.<domain>`. One for all its domains."""
+    """The name under which a customer proves domains: TXT `_da-verify-<token>.<domain>`. One for all its
+    domains.
+    """
 
     customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="ownership_key")
     token = models.CharField(max_length=32, unique=True, editable=False)
@@ -66,7 +68,9 @@ class DomainQuerySet(models.QuerySet["Domain"]):
         return self._of_name(name).order_by(F("deleted_at").desc(nulls_last=True))[:1]
 
     def _of_name(self, name: str) -> "DomainQuerySet":
-        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None), name=name)
+        return self.filter(
+            Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None), name=name
+        )
 
 
 class Domain(models.Model):
@@ -81,15 +85,16 @@ class Domain(models.Model):
 
     objects = DomainQuerySet.as_manager()
 
-    mailboxes: "models.Manager[Mailbox]"
-
     class Meta:
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(fields=["name"], condition=Q(deleted_at=None), name="domain_live_once"),
-            models.CheckConstraint(condition=Q(name__regex=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), name="domain_name_form"),
             models.CheckConstraint(
-                condition=Q(purging_at=None) | Q(deleted_at__isnull=False), name="domain_purged_only_when_deleted"
+                condition=Q(name__regex=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), name="domain_name_form"
+            ),
+            models.CheckConstraint(
+                condition=Q(purging_at=None) | Q(deleted_at__isnull=False),
+                name="domain_purged_only_when_deleted",
             ),
         ]
         indexes = [models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="domain_deleted")]
@@ -119,6 +124,10 @@ class Domain(models.Model):
         return placement.server if placement and placement.placed_at else None
 
     @property
+    def mx_host(self) -> str | None:
+        return self.server.name if self.server else None
+
+    @property
     def dkim_key(self) -> "DkimKey":
         return self.dkim_keys.get()
 
@@ -126,7 +135,7 @@ class Domain(models.Model):
     def records(self) -> list[records.Record]:
         """What its DNS should say, each with what the last check found."""
         check = getattr(self, "dns_check", None)
-        expected = records.expected(self.name, self.server and self.server.name, self.dkim_key)
+        expected = records.expected(self.name, self.mx_host, self.dkim_key)
         return [record.as_found(check.found.get(record.kind) if check else None) for record in expected]
 
     @property
@@ -138,13 +147,21 @@ class Domain(models.Model):
 
     def check_dns(self) -> None:
         """Ask DNS, for at most the resolver's deadline, and keep what it says."""
-        expected = records.expected(self.name, self.server and self.server.name, self.dkim_key)
+        expected = records.expected(self.name, self.mx_host, self.dkim_key)
         found = records.check(self.name, expected)
-        DnsCheck.objects.update_or_create(domain=self, defaults={"found": found, "checked_at": timezone.now()})
+        DnsCheck.objects.update_or_create(
+            domain=self, defaults={"found": found, "checked_at": timezone.now()}
+        )
 
     def add_mailbox(
-        self, username: str, password: str = "", quota_mb: int = 1024, name: str = "", *,
-        by: User | None, password_hash: str = "",
+        self,
+        username: str,
+        password: str = "",
+        quota_mb: int = 1024,
+        name: str = "",
+        *,
+        by: User | None,
+        password_hash: str = "",
     ) -> "Mailbox":
         """Add a mailbox with this password, or with a ready Dovecot hash (`{SCHEME}…`) instead.
 
@@ -156,7 +173,9 @@ class Domain(models.Model):
         return add_mailbox(self, username, password, quota_mb, name, by=by, password_hash=password_hash)
 
     def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
-        """Stop hosting it; mailboxes and mail wait DELETED_KEPT for `restore`. False when it is deleted already."""
+        """Stop hosting it; mailboxes and mail wait DELETED_KEPT for `restore`. False when it is deleted
+        already.
+        """
         with unit_of_work():
             now = timezone.now()
             if not Domain.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
@@ -173,11 +192,15 @@ class Domain(models.Model):
         """
         with taken_if_doubled(self.name), unit_of_work():
             lock(self.customer)
-            self.refresh_from_db(fields=["deleted_at", "purging_at"], from_queryset=Domain.objects.select_for_update())
+            self.refresh_from_db(
+                fields=["deleted_at", "purging_at"], from_queryset=Domain.objects.select_for_update()
+            )
             if not self.deleted_at:
                 return False
             if self.purging_at or self.deleted_at + DELETED_KEPT < timezone.now():
-                raise ValidationError("Its 30 days are over, and its mail has been removed. Add it anew.", code="purged")
+                raise ValidationError(
+                    "Its 30 days are over, and its mail has been removed. Add it anew.", code="purged"
+                )
             refuse_taken(self.name, self.customer)
             check_room_for_domain(self.customer)
             check_room_for_mailboxes(self.customer, self.mailboxes.filter(deleted_at=None).count())
@@ -194,7 +217,9 @@ class Domain(models.Model):
 
 
 class DkimKey(models.Model):
-    """A domain's key for signing (RFC 6376): the private half encrypted here, and otherwise only on its mail server."""
+    """A domain's key for signing (RFC 6376): the private half encrypted here, and otherwise only on its mail
+    server.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     domain = models.ForeignKey(Domain, models.CASCADE, related_name="dkim_keys")
@@ -262,8 +287,8 @@ def taken_if_doubled(name: str) -> Iterator[None]:
 
 
 def lock(customer: Customer) -> None:
-    """Let one change of this customer's at a time pass from here to COMMIT, so that two cannot both take the last
-    place of its plan.
+    """Let one change of this customer's at a time pass from here to COMMIT, so that two cannot both take the
+    last place of its plan.
     """
     Customer.objects.select_for_update().only("pk").get(pk=customer.pk)
 
@@ -273,14 +298,14 @@ def check_room_for_domain(customer: Customer) -> None:
     allowed = limit(customer, Feature.DOMAINS)
     if allowed is not None and customer.domains.live().count() >= allowed:
         raise ValidationError(
-            f"Your plan holds {allowed} domains, and you have as many. Delete one, or change to a larger plan.",
+            f"Your plan holds {allowed} domains, and you have as many. Delete one, or take a larger plan.",
             code="limit",
         )
 
 
 def check_room_for_mailboxes(customer: Customer, more: int) -> None:
-    """Refuse more mailboxes than the plan holds. Locks the customer where there is a limit, and only there, so
-    that customers without one may add several at a time.
+    """Refuse more mailboxes than the plan holds. Locks the customer where there is a limit, and only there,
+    so that customers without one may add several at a time.
     """
     from domains.models.mailbox import Mailbox
 
@@ -291,13 +316,15 @@ def check_room_for_mailboxes(customer: Customer, more: int) -> None:
     present = Mailbox.objects.live().filter(domain__customer=customer, domain__deleted_at=None).count()
     if present + more > allowed:
         raise ValidationError(
-            f"Your plan holds {allowed} mailboxes, and you have {present}. Delete some, or change to a larger plan.",
+            f"Your plan holds {allowed} mailboxes, and you have {present}. Delete some, or take a larger plan.",
             code="limit",
         )
 
 
 def _taken(name: str) -> ValidationError:
-    text = f"{name} is hosted here for another customer. If it is yours, write to us; a person will look into it."
+    text = (
+        f"{name} is hosted here for another customer. If it is yours, write to us; a person will see to it."
+    )
     return ValidationError(text, code="taken")
 
 

@@ -1,6 +1,6 @@
 """Mailboxes and what may be done with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -42,15 +42,22 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_last=True))[:1]
 
     def _of_name(self, local_part: str) -> "MailboxQuerySet":
-        return self.filter(Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None), local_part=local_part)
+        return self.filter(
+            Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None),
+            local_part=local_part,
+        )
 
     def with_state(self) -> "MailboxQuerySet":
-        """Each with `row_revision` (its newest wish on its server) and `is_suspended`, for lists, in one query."""
+        """Each with `row_revision` (its newest wish on its server) and `is_suspended`, for lists, in one
+        query.
+        """
         row = ServerRow.objects.filter(
             server=OuterRef("domain__customer__placement__server"), kind=Kind.MAILBOX, key=OuterRef("pk")
         )
         suspended = MailboxSuspension.objects.in_force().filter(mailbox=OuterRef("pk"))
-        return self.annotate(row_revision=Subquery(row.values("revision")[:1]), is_suspended=Exists(suspended))
+        return self.annotate(
+            row_revision=Subquery(row.values("revision")[:1]), is_suspended=Exists(suspended)
+        )
 
 
 class Mailbox(models.Model):
@@ -60,7 +67,9 @@ class Mailbox(models.Model):
     domain = models.ForeignKey(Domain, models.PROTECT, related_name="mailboxes")
     local_part = models.CharField(max_length=64)
     name = models.CharField(max_length=120, blank=True)
-    quota_mb = models.PositiveIntegerField("quota in MB", default=1024, help_text="0: as much as the plan holds.")
+    quota_mb = models.PositiveIntegerField(
+        "quota in MB", default=1024, help_text="0: as much as the plan holds."
+    )
     password_hash = models.CharField(max_length=400, editable=False)
     used_bytes = models.PositiveBigIntegerField(default=0, editable=False)
     last_sign_in_at = models.DateTimeField(null=True, editable=False)
@@ -78,12 +87,16 @@ class Mailbox(models.Model):
                 fields=["domain", "local_part"], condition=Q(deleted_at=None), name="mailbox_live_once"
             ),
             models.CheckConstraint(
-                condition=Q(local_part__regex=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"), name="mailbox_local_part_form"
+                condition=Q(local_part__regex=r"^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$"),
+                name="mailbox_local_part_form",
             ),
             models.CheckConstraint(condition=Q(quota_mb__lte=QUOTA_MOST_MB), name="mailbox_quota_bounded"),
-            models.CheckConstraint(condition=Q(password_hash__startswith="{"), name="mailbox_hash_has_scheme"),
             models.CheckConstraint(
-                condition=Q(purging_at=None) | Q(deleted_at__isnull=False), name="mailbox_purged_only_when_deleted"
+                condition=Q(("password_hash__startswith", "{")), name="mailbox_hash_has_scheme"
+            ),
+            models.CheckConstraint(
+                condition=Q(purging_at=None) | Q(deleted_at__isnull=False),
+                name="mailbox_purged_only_when_deleted",
             ),
         ]
         indexes = [
@@ -135,7 +148,9 @@ class Mailbox(models.Model):
         if server is None:
             return False
         last_suspension = self.suspensions.order_by("-at").values_list("pk", flat=True)[:1]
-        rows = ServerRow.objects.filter(server=server, kind__in=[Kind.MAILBOX, Kind.STATE], key__in=[self.pk, *last_suspension])
+        rows = ServerRow.objects.filter(
+            server=server, kind__in=[Kind.MAILBOX, Kind.STATE], key__in=[self.pk, *last_suspension]
+        )
         wished = rows.aggregate(newest=models.Max("revision"))["newest"]
         return wished is not None and server.sync.effective >= wished
 
@@ -169,8 +184,8 @@ class Mailbox(models.Model):
     def suspend(
         self, *, by: User | None, stops: Iterable[str] = (), reason: str = "", until: datetime | None = None
     ) -> "MailboxSuspension":
-        """Stop signing in, sending, receiving, or those named in `stops`. The same again changes nothing; other
-        stops replace the suspension in force.
+        """Stop signing in, sending, receiving, or those named in `stops`. The same again changes nothing;
+        other stops replace the suspension in force.
         """
         stops = sorted(set(stops) or set(Stop.values))
         with unit_of_work():
@@ -195,7 +210,9 @@ class Mailbox(models.Model):
         return lifted
 
     def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
-        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted already."""
+        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted
+        already.
+        """
         with unit_of_work():
             now = timezone.now()
             if not Mailbox.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
@@ -250,7 +267,9 @@ class MailboxSuspension(SuspensionBase):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["mailbox"], condition=Q(lifted_at=None), name="mailbox_suspended_once"),
+            models.UniqueConstraint(
+                fields=["mailbox"], condition=Q(lifted_at=None), name="mailbox_suspended_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -262,7 +281,14 @@ class MailboxSuspension(SuspensionBase):
 
 
 def add_mailbox(
-    domain: Domain, username: str, password: str, quota_mb: int, name: str, *, by: User | None, password_hash: str = ""
+    domain: Domain,
+    username: str,
+    password: str,
+    quota_mb: int,
+    name: str,
+    *,
+    by: User | None,
+    password_hash: str = "",
 ) -> Mailbox:
     """See `Domain.add_mailbox`."""
     local_part = _local_part(username)
@@ -270,7 +296,9 @@ def add_mailbox(
     ready = _ready_hash(password, password_hash)
     with exists_if_doubled("username"), unit_of_work():
         check_room_for_mailboxes(domain.customer, 1)
-        mailbox = domain.mailboxes.create(local_part=local_part, name=name, quota_mb=quota_mb, password_hash=ready)
+        mailbox = domain.mailboxes.create(
+            local_part=local_part, name=name, quota_mb=quota_mb, password_hash=ready
+        )
         mailbox._record("mailbox.add", by, after=mailbox._settings())
     return mailbox
 
@@ -281,12 +309,12 @@ def check_quota(customer: Customer, quota_mb: int) -> None:
     if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
         most = QUOTA_MOST_MB if allowed is None else allowed
         raise ValidationError(
-            {"quota_mb": f"Your plan holds {most} MB. Choose at most that, or 0 for as much as the plan holds."}
+            {"quota_mb": f"Your plan holds {most} MB. Choose at most that, or 0 for all that it holds."}
         )
 
 
 @contextmanager
-def exists_if_doubled(field: str):  # type: ignore[no-untyped-def]  # a generator of nothing
+def exists_if_doubled(field: str) -> Iterator[None]:
     """Turn the second of two mailboxes with one address away, by the constraint, with an error on `field`."""
     try:
         yield

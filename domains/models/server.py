@@ -25,8 +25,15 @@ class Kind(models.TextChoices):
 def standard_ports() -> dict[str, int]:
     """The ports that mail programs use (RFC 8314, RFC 6409, RFC 5804)."""
     return {
-        "smtp": 25, "submission": 587, "submissions": 465, "submission_alt": 2525,
-        "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995, "sieve": 4190,
+        "smtp": 25,
+        "submission": 587,
+        "submissions": 465,
+        "submission_alt": 2525,
+        "imap": 143,
+        "imaps": 993,
+        "pop3": 110,
+        "pop3s": 995,
+        "sieve": 4190,
     }
 
 
@@ -41,11 +48,15 @@ class ServerQuerySet(models.QuerySet["MailServer"]):
 class MailServer(models.Model):
     """A mail server and the revision up to which changes have been wished of it. Enrolled by `server_enrol`."""
 
-    name = models.CharField(max_length=253, unique=True, help_text="Host name, as MX records and mail programs use it.")
+    name = models.CharField(
+        max_length=253, unique=True, help_text="Host name, as MX records and mail programs use it."
+    )
     address = models.GenericIPAddressField(help_text="The address of the name's A or AAAA record.")
     agent_url = models.CharField("agent's URL", max_length=300, validators=[URLValidator(schemes=["https"])])
     certificate_sha256 = models.CharField(
-        "agent's certificate", max_length=64, validators=[RegexValidator(r"\A[0-9a-f]{64}\Z")],
+        "agent's certificate",
+        max_length=64,
+        validators=[RegexValidator(r"\A[0-9a-f]{64}\Z")],
         help_text="SHA-256 of the agent's certificate: 64 hex digits.",
     )
     agent_key = EncryptedTextField(editable=False)
@@ -53,7 +64,9 @@ class MailServer(models.Model):
     takes_new_customers = models.BooleanField(default=True)
     # Revision 1 is the empty server: its first page, even without rows, makes it effective.
     revision = models.BigIntegerField(default=1, editable=False)
-    floor = models.BigIntegerField(default=0, editable=False, help_text="Highest revision of a purged tombstone.")
+    floor = models.BigIntegerField(
+        default=0, editable=False, help_text="Highest revision of a purged tombstone."
+    )
     enrolled_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = ServerQuerySet.as_manager()
@@ -70,10 +83,14 @@ class MailServer(models.Model):
         return self.revision - self.sync.effective
 
     def resume(self, *, by: User | None) -> bool:
-        """Let a halted sync try again, after somebody has put right what halted it; false when it is not halted."""
+        """Let a halted sync try again, after somebody has put right what halted it; false when it is not
+        halted.
+        """
         with unit_of_work():
-            resumed = ServerSync.objects.filter(server=self).exclude(halted_at=None).update(
-                halted_at=None, halted_reason=""
+            resumed = (
+                ServerSync.objects.filter(server=self)
+                .exclude(halted_at=None)
+                .update(halted_at=None, halted_reason="")
             )
             if resumed:
                 audit.record("server.resume", by=by, subject=self.name)
@@ -106,7 +123,9 @@ class ServerSync(models.Model):
 
 
 class ServerRow(models.Model):
-    """A row that a server should hold and when it last changed; its content is read from the models when it is sent."""
+    """A row that a server should hold and when it last changed; its content is read from the models when it
+    is sent.
+    """
 
     server = models.ForeignKey(MailServer, models.CASCADE, related_name="rows")
     kind = models.CharField(max_length=32, choices=Kind.choices)
@@ -132,7 +151,9 @@ class ServerMark(models.Model):
     given_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["server", "revision", "mark"], name="server_mark_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["server", "revision", "mark"], name="server_mark_once")
+        ]
         indexes = [models.Index(fields=["given_at"], name="server_mark_by_age")]
 
     def __str__(self) -> str:
@@ -144,7 +165,9 @@ class Placement(models.Model):
 
     customer = models.OneToOneField(Customer, models.CASCADE, related_name="placement")
     server = models.ForeignKey(MailServer, models.PROTECT, related_name="placements")
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, editable=False, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, editable=False, related_name="+"
+    )
     wished_at = models.DateTimeField(default=timezone.now, editable=False)
     placed_at = models.DateTimeField(null=True, editable=False)
 
@@ -152,7 +175,9 @@ class Placement(models.Model):
         return f"{self.customer} on {self.server}"
 
     def wish(self, *, by: User | None) -> None:
-        """Keep where staff want the customer to go; RuntimeError once it is placed, for moving is another matter."""
+        """Keep where staff want the customer to go; RuntimeError once it is placed, for moving is another
+        matter.
+        """
         with unit_of_work():
             Customer.objects.select_for_update().get(pk=self.customer_id)
             if Placement.objects.filter(customer=self.customer_id).exclude(placed_at=None).exists():
@@ -160,17 +185,23 @@ class Placement(models.Model):
             self.by = by
             self.save()
             after = {"server": self.server.name}
-            audit.record("placement.wish", by=by, customer=self.customer, subject=self.customer.username, after=after)
+            audit.record(
+                "placement.wish", by=by, customer=self.customer, subject=self.customer.username, after=after
+            )
 
 
 class ServiceStop(SuspensionBase):
-    """A customer whose service has ended: nothing is sent or received, and what is there can still be fetched."""
+    """A customer whose service has ended: nothing is sent or received, and what is there can still be
+    fetched.
+    """
 
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="service_stops")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["customer"], condition=Q(lifted_at=None), name="service_stopped_once"),
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(lifted_at=None), name="service_stopped_once"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -60,7 +60,9 @@ def domain_delete(request: Any, domain: str) -> HttpResponse:
     form = DomainDeleteForm(request.POST if request.method == "POST" else None, name=found.name)
     if form.is_valid():
         if found.delete(by=request.user):
-            messages.success(request, f"{found} was deleted. For 30 days its page can restore it with everything in it.")
+            messages.success(
+                request, f"{found} was deleted. For 30 days its page can restore it with everything in it."
+            )
         return redirect(request.customer)
     context = {"domain": found, "form": form, "mailbox_count": found.mailboxes.live().count()}
     return render(request, "domains/domain_delete.html", context, status=422 if form.is_bound else 200)
@@ -74,7 +76,9 @@ def domain_restore(request: Any, domain: str) -> HttpResponse:
         if found.restore(by=request.user):
             messages.success(request, f"{found} is back as it was.")
     except ValidationError as refusal:
-        return render(request, "domains/domain_page.html", {"domain": found, "refusal": refusal.messages}, status=422)
+        return render(
+            request, "domains/domain_page.html", {"domain": found, "refusal": refusal.messages}, status=422
+        )
     return redirect(found)
 
 
@@ -83,5 +87,7 @@ def _with_server(request: Any) -> Any:
 
 
 def _named(request: Any, name: str) -> Domain:
-    """The customer's live domain of this name, else the deleted one that can be restored; Http404 without either."""
+    """The customer's live domain of this name, else the deleted one that can be restored; Http404 without
+    either.
+    """
     return get_object_or_404(_with_server(request).named(name))

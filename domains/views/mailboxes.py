@@ -22,8 +22,12 @@ def mailbox_list(request: Any, domain: str) -> HttpResponse:
     mailboxes = list(found.mailboxes.live().filter(local_part__gt=after).with_state()[: PAGE + 1])
     more = mailboxes[PAGE - 1].local_part if len(mailboxes) > PAGE else ""
     context = {
-        "domain": found, "mailboxes": mailboxes[:PAGE], "after": after, "more": more,
-        "effective": found.server.sync.effective if found.server else 0, "list_url": found.mailboxes_url,
+        "domain": found,
+        "mailboxes": mailboxes[:PAGE],
+        "after": after,
+        "more": more,
+        "effective": found.server.sync.effective if found.server else 0,
+        "list_url": found.mailboxes_url,
         "deleted": [] if after else list(found.mailboxes.restorable().order_by("-deleted_at")[:PAGE]),
     }
     return render(request, "domains/mailbox_list.html", context)
@@ -77,9 +81,11 @@ def mailbox_password(request: Any, domain: str, username: str) -> HttpResponse:
 def mailbox_suspend(request: Any, domain: str, username: str) -> HttpResponse:
     mailbox = _mailbox(request, domain, username, of="live")
     form = MailboxSuspendForm(request.POST)
-    if form.is_valid() and form.run(mailbox.suspend, by=request.user):
+    if form.is_valid() and form.run(mailbox.suspend, by=request.user) is not None:
         return redirect(mailbox)
-    return render(request, "domains/mailbox_page.html", {"mailbox": mailbox, "suspend_form": form}, status=422)
+    return render(
+        request, "domains/mailbox_page.html", {"mailbox": mailbox, "suspend_form": form}, status=422
+    )
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
@@ -96,7 +102,9 @@ def mailbox_delete(request: Any, domain: str, username: str) -> HttpResponse:
     if request.method != "POST":
         return render(request, "domains/mailbox_delete.html", {"mailbox": mailbox})
     if mailbox.delete(by=request.user):
-        messages.success(request, f"{mailbox} was deleted. For 30 days its page can restore it with its mail.")
+        messages.success(
+            request, f"{mailbox} was deleted. For 30 days its page can restore it with its mail."
+        )
     return redirect(mailbox.domain)
 
 
@@ -118,15 +126,19 @@ def _domain(request: Any, name: str) -> Domain:
     return get_object_or_404(domains, name=name)
 
 
-def _mailbox(request: Any, domain: str, name: str, *, of: Literal["named", "live", "to_restore"] = "named") -> Mailbox:
-    """The mailbox with this local part or address: the live one; else, or first for `to_restore`, the one that was
-    deleted last and can be restored. Http404 without.
+def _mailbox(
+    request: Any, domain: str, name: str, *, of: Literal["named", "live", "to_restore"] = "named"
+) -> Mailbox:
+    """The mailbox with this local part or address: the live one; else, or first for `to_restore`, the one
+    that was deleted last and can be restored. Http404 without.
     """
     found = _domain(request, domain)
     local_part, _, of_domain = name.partition("@")
     if of_domain not in ("", found.name):
         raise Http404
-    mailboxes = found.mailboxes.live().named(local_part) if of == "live" else getattr(found.mailboxes, of)(local_part)
+    mailboxes = (
+        found.mailboxes.live().named(local_part) if of == "live" else getattr(found.mailboxes, of)(local_part)
+    )
     mailbox: Mailbox = get_object_or_404(mailboxes)
     mailbox.domain = found  # with its server, already read
     return mailbox

@@ -1,4 +1,6 @@
-"""A real authoritative server (Knot) for the zone `test.`, in which a test publishes as a domain's owner would."""
+"""A real authoritative server (Knot) for the zone `test.`, in which a test publishes as a domain's owner
+would.
+"""
 
 import socket
 import subprocess
@@ -66,8 +68,8 @@ class Authoritative:
         return [f"127.0.0.1@{self.port}"]
 
     def publish(self, name: str, rdtype: str, *values: str) -> None:
-        """Replace the records of this name and type; TXT values are given without quotes, longer ones are cut in
-        chunks of 200.
+        """Replace the records of this name and type; TXT values are given without quotes, longer ones are cut
+        in chunks of 200.
         """
         update = dns.update.UpdateMessage("test.")
         update.delete(f"{name}.", rdtype)

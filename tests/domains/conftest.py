@@ -27,7 +27,10 @@ def quiet_broker(settings: Any) -> None:
     from mxpanel.celery import app
 
     app.conf.broker_url = "memory://"
-    settings.CACHES = {**settings.CACHES, "volatile": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.CACHES = {
+        **settings.CACHES,
+        "volatile": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    }
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +39,9 @@ def dkim_pair() -> dkim.Pair:
 
 
 @pytest.fixture(autouse=True)
-def one_dkim_pair(monkeypatch: pytest.MonkeyPatch, dkim_pair: dkim.Pair, request: pytest.FixtureRequest) -> None:
+def one_dkim_pair(
+    monkeypatch: pytest.MonkeyPatch, dkim_pair: dkim.Pair, request: pytest.FixtureRequest
+) -> None:
     """Making a key takes a tenth of a second; only the test of adding domains needs a new one each time."""
     if "real_dkim" not in request.fixturenames:
         monkeypatch.setattr(dkim, "new_pair", lambda: dkim_pair)
@@ -69,8 +74,8 @@ def subscribe() -> Callable[..., Plan]:
 
     def make(customer: Customer, **limits: Any) -> Plan:
         plan = Plan.objects.create(
-            slug=f"plan-of-{customer.username}".replace("_", "-"), name="Test plan", currency="USD", yearly_minor=100,
-            **{"storage_mb": 10_240} | limits,
+            slug=f"plan-of-{customer.username}".replace("_", "-"), name="Test plan", currency="USD",
+            yearly_minor=100, **{"storage_mb": 10_240} | limits,
         )  # fmt: skip
         owner = customer.members.get(memberships__role="owner")
         order = Order.objects.create(
@@ -78,7 +83,9 @@ def subscribe() -> Callable[..., Plan]:
             name="A", email=owner.email, street="1 Road", city="Leeds", postcode="LS1", country="GB",
             phone="+44 113 496 0000", terms_accepted_at=timezone.now(),
         )  # fmt: skip
-        customer.subscriptions.create(order=order, plan=plan, period="yearly", amount_minor=100, currency="USD")
+        customer.subscriptions.create(
+            order=order, plan=plan, period="yearly", amount_minor=100, currency="USD"
+        )
         return plan
 
     return make
@@ -136,4 +143,6 @@ def revision_of(mailbox: Mailbox) -> int:
 def settle(server: MailServer) -> None:
     """As if the server had made everything true."""
     server.refresh_from_db()
-    ServerSync.objects.filter(server=server).update(effective=server.revision, confirmed_revision=server.revision)
+    ServerSync.objects.filter(server=server).update(
+        effective=server.revision, confirmed_revision=server.revision
+    )

@@ -71,8 +71,8 @@ def test_default_quota(client, domain):
 
 @pytest.mark.parametrize(
     "username",
-    ["", "a b", "a\nb", "a..b", ".a", "a.", "-a", "a+b", "a'b", 'a"b', "a%b", "$a", "../a", "a/b", "a@acme.test",
-     "ä", "x" * 65, "x" * 65536, "a;b", "a\\b", "a\x00b"],
+    ["", "a b", "a\nb", "a..b", ".a", "a.", "-a", "a+b", "a'b", 'a"b', "a%b", "$a", "../a", "a/b",
+     "a@acme.test", "ä", "x" * 65, "x" * 65536, "a;b", "a\\b", "a\x00b"],
 )  # fmt: skip
 def test_hostile_names(client, username):
     response = client.post(URL, FORM | {"username": username})
@@ -83,7 +83,16 @@ def test_hostile_names(client, username):
 
 @pytest.mark.parametrize(
     "password",
-    ["", "seven77", "password", "Password1", "x" * 129, "x" * 65536, "long enough\nbut two lines", "with a \x00 in it"],
+    [
+        "",
+        "seven77",
+        "password",
+        "Password1",
+        "x" * 129,
+        "x" * 65536,
+        "long enough\nbut two lines",
+        "with a \x00 in it",
+    ],
 )
 def test_refused_passwords(client, password):
     response = client.post(URL, FORM | {"password": password})

@@ -35,7 +35,9 @@ def test_twice_is_harmless(as_, alice, anna):
     assert AuditEntry.objects.filter(action="mailbox.change").count() == 1
 
 
-@pytest.mark.parametrize("form", [{"quota_mb": "10241"}, {"quota_mb": "-5"}, {"quota_mb": "x"}, {"quota_mb": "1", "name": "a\nb"}])
+@pytest.mark.parametrize(
+    "form", [{"quota_mb": "10241"}, {"quota_mb": "-5"}, {"quota_mb": "x"}, {"quota_mb": "1", "name": "a\nb"}]
+)
 def test_refused_values_change_nothing(as_, alice, anna, form):
     response = as_(alice).post(URL, form)
     assert response.status_code == 422

@@ -14,7 +14,10 @@ URL = f"{BASE}acme.test/mailboxes/"
 def many(domain, mx1) -> None:
     """10,000 mailboxes, saved and live."""
     made = Mailbox.objects.bulk_create(
-        [Mailbox(domain=domain, local_part=f"user{number:05}", password_hash=HASH) for number in range(10_000)]
+        [
+            Mailbox(domain=domain, local_part=f"user{number:05}", password_hash=HASH)
+            for number in range(10_000)
+        ]
     )
     ServerRow.objects.bulk_create(
         [ServerRow(server=mx1, kind="mailbox", key=mailbox.pk, revision=1) for mailbox in made]
@@ -26,7 +29,9 @@ def many(domain, mx1) -> None:
 
 def test_a_page_among_10_000(as_, alice, many):
     client = as_(alice)
-    with CaptureQueriesContext(connection, ) as queries:
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
         response = client.get(URL)
     assert response.status_code == 200
     assert len(queries) <= 8, [query["sql"][:100] for query in queries]

@@ -16,18 +16,29 @@ class Command(BaseCommand):
         parser.add_argument("--name", required=True, help="host name, for example mx1.example.com")
         parser.add_argument("--address", required=True, help="IP address of that name")
         parser.add_argument("--agent-url", required=True, help="for example https://192.0.2.1:8400")
-        parser.add_argument("--certificate-sha256", required=True, help="of the agent's certificate: 64 hex digits")
-        parser.add_argument("--key-file", required=True, type=Path, help="file that holds the agent's bearer key")
         parser.add_argument(
-            "--port", action="append", default=[], metavar="NAME=NUMBER", dest="ports",
+            "--certificate-sha256", required=True, help="of the agent's certificate: 64 hex digits"
+        )
+        parser.add_argument(
+            "--key-file", required=True, type=Path, help="file that holds the agent's bearer key"
+        )
+        parser.add_argument(
+            "--port",
+            action="append",
+            default=[],
+            metavar="NAME=NUMBER",
+            dest="ports",
             help=f"a port that is not the standard one; names: {', '.join(standard_ports())}",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             server, changed = enrol(
-                name=options["name"], address=options["address"], agent_url=options["agent_url"],
-                certificate_sha256=options["certificate_sha256"], ports=_ports(options["ports"]),
+                name=options["name"],
+                address=options["address"],
+                agent_url=options["agent_url"],
+                certificate_sha256=options["certificate_sha256"],
+                ports=_ports(options["ports"]),
                 agent_key=options["key_file"].read_text().strip(),
             )
         except OSError as error:
@@ -35,7 +46,9 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from error
         hint(server.pk)
-        self.stdout.write(f"{server.name} is {'enrolled' if changed else 'enrolled already; nothing changed'}.")
+        self.stdout.write(
+            f"{server.name} is {'enrolled' if changed else 'enrolled already; nothing changed'}."
+        )
 
 
 def _ports(given: list[str]) -> dict[str, int]:
