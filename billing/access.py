@@ -14,8 +14,8 @@ from billing.models import Order
 def order_page(permission: Permission) -> Callable[..., Any]:
     """Pass the order of that number to the view if the person is a member of its customer with `permission`.
 
-    Sets `request.customer` and `request.role`. A stranger gets the 404 of an order that does not exist. A POST is
-    taken before activation too: answering and cancelling are meant for then.
+    Sets `request.customer` and `request.role`. A stranger gets the 404 of an order that does not exist.
+    A POST is taken before activation too: answering and cancelling are meant for then.
     """
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

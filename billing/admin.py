@@ -44,7 +44,7 @@ class OrderAdmin(ReadOnlyAdmin):
     exclude = ("submission", "fingerprint")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).with_facts()
+        return Order.objects.with_facts()
 
     @admin.display(description="review page")
     def review(self, order: Order) -> str:

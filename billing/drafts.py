@@ -1,4 +1,4 @@
-"""An order form that a visitor filled in before signing up or in, kept in the session until it is an order."""
+"""An order form filled in by a visitor, kept in the session until they signed up or in and it is an order."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -14,13 +14,13 @@ _PRESET = ("plan", "period", "domain")
 
 
 def keep_draft(request: HttpRequest, form: OrderPlaceForm) -> HttpResponseRedirect:
-    """Keep a valid form, so that its size is bounded, and lead to signing up (the page links to signing in)."""
+    """Keep a valid form (its size is bounded) and lead to signing up; that page links to signing in."""
     request.session[_KEY] = form.draft()
     return redirect(f"{reverse('account_signup')}?{urlencode({'next': reverse('billing:order-place')})}")
 
 
 def read_draft(request: Any) -> dict[str, str]:
-    """What the form begins with: a draft, else what a link to the page presets and what we know of the person."""
+    """What the form begins with: a draft, else what a link presets and what we know of the person."""
     if draft := request.session.get(_KEY):
         return draft
     preset = {name: request.GET[name] for name in _PRESET if name in request.GET}

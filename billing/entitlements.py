@@ -17,14 +17,14 @@ class Feature(Enum):
 
 
 def limit(customer: Customer, feature: Feature) -> int | None:
-    """How much of `feature` the customer may use: None is unlimited, 0 without a running service. One query."""
+    """How much of `feature` the customer may use: None is unlimited, 0 without a running service."""
     running = customer.subscriptions.filter(ended_at=None).values_list(f"plan__{feature.value}", flat=True)
     limits = list(running[:1])
     return limits[0] if limits else 0
 
 
 def report_usage(customer: Customer, bytes_used: int, at: datetime) -> bool:
-    """Take note of the storage used at the moment `at`; an older report than the known one changes nothing."""
+    """Note the storage used at the moment `at`; an older report than the known one changes nothing."""
     newer = StorageUsage.objects.filter(customer=customer, at__lt=at).update(bytes_used=bytes_used, at=at)
     if newer:
         return True

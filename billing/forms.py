@@ -18,7 +18,7 @@ _JOINERS = "\u200c\u200d"  # written inside words of several scripts
 
 
 class LineField(forms.CharField):
-    """One line of plain text: no control characters, line breaks, or marks that turn the writing direction."""
+    """One line of plain text: no control characters, line breaks, or marks that turn the direction."""
 
     def validate(self, value: str) -> None:
         super().validate(value)
@@ -37,11 +37,11 @@ class TextField(forms.CharField):
             raise ValidationError("Use ordinary characters here, no control characters.", code="control")
 
     def to_python(self, value: Any) -> str:
-        return super().to_python(value).replace("\r\n", "\n")
+        return str(super().to_python(value) or "").replace("\r\n", "\n")
 
 
 class OrderPlaceForm(forms.Form):
-    """The order form. Cleaned: `plan` a Plan, `domain` normalised or empty, `username` in lower case or empty."""
+    """The order form. Cleaned: `plan` a Plan; `domain` normalised, `username` lower-cased, or empty."""
 
     groups = [
         ("Your account", ["username", "domain"]),
@@ -59,7 +59,7 @@ class OrderPlaceForm(forms.Form):
     username = forms.CharField(
         required=False,
         max_length=10,
-        help_text="Up to 10 of a–z, 0–9 and _. It names your account; empty: we choose one.",
+        help_text="Up to 10 letters a to z, digits and _. It names your account; empty: we choose one.",
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
@@ -97,7 +97,7 @@ class OrderPlaceForm(forms.Form):
     def clean_username(self) -> str:
         username = self.cleaned_data["username"]
         if username and not re.fullmatch(r"[A-Za-z0-9_]{1,10}", username):
-            raise ValidationError("Use 1 to 10 of the letters a–z, digits and _, or leave it empty.")
+            raise ValidationError("Use up to 10 letters a to z, digits and _, or leave it empty.")
         username = username.lower()
         if username and Customer.objects.filter(username=username).exists():
             raise ValidationError(
@@ -195,7 +195,7 @@ class ReportFileForm(forms.Form):
     severity = forms.IntegerField(min_value=1, max_value=10, help_text="From 1 (a nuisance) to 10 (a crime).")
     text = TextField(
         max_length=500,
-        help_text="Published in clear. Say what happened, without name, address, mail or phone of the customer.",
+        help_text="Published in clear. Say what happened, without name, address, mail or phone.",
     )
 
     def __init__(self, *args: Any, order: Order, **kwargs: Any) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+import requests
 from django.conf import settings
+from urllib3.exceptions import NewConnectionError
 
 from foundation import outbound
 
@@ -40,7 +42,7 @@ class FraudRecordError(Exception):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What others reported: sum of severities, number of reports, reliability 0.0 or 1.0–10.0, the report's code."""
+    """What others reported: sum of severities, number of reports, reliability (0.0 or 1.0 to 10.0), code."""
 
     value: int
     count: int
@@ -59,7 +61,7 @@ def report_url(code: str) -> str:
 
 
 def query(details: Mapping[str, str]) -> Verdict:
-    """Ask about `details` (keys of FIELDS, values in clear; empty ones are left out). About 25 ms of hashing a field.
+    """Ask about `details`: keys of FIELDS, values in clear, empty ones left out. Hashing takes 25 ms each.
 
     Raises FraudRecordError.
     """
@@ -88,7 +90,7 @@ def report(details: Mapping[str, str], *, kind: str, severity: int, text: str) -
 
 
 def normalise(field: str, value: str) -> str:
-    """As FraudRecord's own PHP does: ends stripped, spaces removed, ASCII letters lower-cased; no leading `www.`."""
+    """As FraudRecord's PHP does: ends stripped, no spaces, ASCII lower-cased; a domain without `www.`."""
     plain = value.strip(_ENDS).replace(" ", "").translate(_ASCII_LOWER)
     return plain.removeprefix("www.") if field == "domain" else plain
 
@@ -115,12 +117,19 @@ def _call(words: dict[str, str]) -> str:
             max_bytes=MAX_ANSWER_BYTES,
         )
     except outbound.OutboundError as error:
-        raise FraudRecordError(
-            f"FraudRecord could not be asked: {error}", retry=error.retry, reached=True
-        ) from error
+        text = f"FraudRecord could not be asked: {error}"
+        raise FraudRecordError(text, retry=error.retry, reached=_left_us(error.__cause__)) from error
     if reply.status != 200:
         raise FraudRecordError(f"FraudRecord answered with status {reply.status}.", retry=True)
     answer = reply.body.decode("ascii", errors="replace").strip()
     if answer in _OUR_FAULT:
         raise FraudRecordError(f"FraudRecord refused the call: {answer}.", retry=False)
     return answer
+
+
+def _left_us(cause: BaseException | None) -> bool:
+    """Whether the request may have reached the service: false where no connection came about."""
+    if isinstance(cause, requests.ConnectTimeout):
+        return False
+    reason = getattr(cause.args[0], "reason", None) if cause and cause.args else None
+    return not isinstance(reason, NewConnectionError)

@@ -1,6 +1,7 @@
 """Amounts of money: integers of the currency's minor unit, shown and read as decimal text."""
 
 import re
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -18,15 +19,15 @@ _MINOR_DIGITS = {
     "OMR": 3,
     "TND": 3,
 }
-_AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,3}))?")
+_AMOUNT = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,3}))?")
 MAX_MINOR = 2**31 - 1
 
 
 class CurrencyField(models.CharField):
     """An ISO 4217 code of three capital letters."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **({"max_length": 3, "default": "USD"} | kwargs))
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_length": 3, "default": "USD", **kwargs})
 
 
 def minor_digits(currency: str) -> int:
@@ -50,7 +51,7 @@ def format_money(minor: int, currency: str) -> str:
 
 
 def parse_amount(text: str, currency: str) -> int:
-    """`"59.00", "USD"` → `5900`. ValidationError for anything but a positive decimal number with a full stop."""
+    """`"59.00", "USD"` → `5900`. ValidationError unless it is a positive decimal number with a full stop."""
     match = _AMOUNT.fullmatch(text.strip())
     digits = minor_digits(currency)
     if not match or len(match[2] or "") > digits:

@@ -22,12 +22,12 @@ USERNAME_LENGTH = 10
 
 
 def place_order(details: dict[str, Any], *, by: User, client_address: str, submission: Submission) -> Order:
-    """Place an order with the cleaned fields of the order form; the same submission again returns the same order.
+    """Place an order with the cleaned fields of its form; the same submission again returns the same order.
 
     Raises ValidationError by field: a username that is taken, a form that was sent before with other details.
     """
     with unit_of_work():
-        # One person's submissions come one after the other, so that a double click finds what its twin has made.
+        # One person's submissions come one after the other, so a double click finds what its twin made.
         User.objects.select_for_update(no_key=True).get(pk=by.pk)
         if earlier := submission.earlier(by.orders.all(), at="placed_at"):
             return earlier
@@ -59,12 +59,15 @@ def _write_order(
     details: dict[str, Any], customer: Customer, *, by: User, client_address: str, submission: Submission
 ) -> Order:
     plan: Plan = details["plan"]
+    price = plan.price(details["period"])
+    if price is None:
+        raise ValidationError({"period": f"{plan.name} is not sold by this period. Choose the other one."})
     order = Order.objects.create(
         customer=customer,
         placed_by=by,
         plan=plan,
         period=details["period"],
-        amount_minor=plan.price(details["period"]),
+        amount_minor=price,
         currency=plan.currency,
         email=by.email,
         domain=details["domain"],
@@ -79,7 +82,7 @@ def _write_order(
 
 
 def _usernames(domain: str, name: str) -> Iterator[str]:
-    """Usernames to try: from the domain's first label or the person's name, then with more and more digits."""
+    """Usernames to try: from the domain's first label or the person's name, then with ever more digits."""
     base = _letters(domain.split(".")[0]) if not domain.startswith("xn--") else ""
     base = (base or _letters(name) or "customer")[:USERNAME_LENGTH]
     yield base

@@ -20,9 +20,9 @@ MAX_LIMIT = 200
 
 
 def queue_page(queue: str, page: str | None, limit: str | None) -> "Page[Order]":
-    """One page of a queue, at most `limit` orders (50 unless told, at most 200); nonsense is the nearest sense."""
+    """One page of a queue: `limit` orders, 50 unless told, at most 200; nonsense becomes the nearest sense."""
     size = int(limit) if limit and limit.isascii() and limit.isdigit() and len(limit) < 6 else DEFAULT_LIMIT
-    orders = Order.objects.with_facts().with_status().filter(status_now__in=QUEUES[queue][1])
+    orders = Order.objects.with_facts().in_status(QUEUES[queue][1])
     if queue in ("", "review", "question", "checking"):
         orders = orders.undecided()  # the few that are open are found by their missing rows
     ended = queue in ("active", "rejected", "cancelled")

@@ -1,6 +1,7 @@
 """Pages of staff about orders: the queue, one page an order, and what is recorded there."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -24,7 +25,9 @@ def review_list(request: Any) -> HttpResponse:
     queue = request.GET.get("status", "")
     queue = queue if queue in QUEUES else ""
     page = queue_page(queue, request.GET.get("page"), request.GET.get("limit"))
-    return render(request, "billing/review_list.html", {"page": page, "queue": queue, "queues": QUEUES})
+    query = urlencode({"status": queue, "limit": page.paginator.per_page})
+    context = {"page": page, "queue": queue, "queues": QUEUES, "query": query}
+    return render(request, "billing/review_list.html", context)
 
 
 @staff_page
@@ -95,14 +98,13 @@ def _review_page(
     payment: PaymentRecordForm | None = None,
     report: ReportFileForm | None = None,
 ) -> HttpResponse:
-    """The form that was sent keeps the plain ids of the contract; the others step aside with a prefix of theirs."""
+    """The form that was sent keeps the plain ids of the contract; the others step aside with a prefix."""
     amount = {"currency": order.currency, "amount": order.due_amount}
     text = {"seen": order.seen, "text": request.POST.get("text", "") if conflict else ""}
     context = {
         "order": order,
         "conflict": conflict,
-        "decide_form": decide
-        or ReviewDecideForm(initial=text, auto_id=_ids("decide", report)),
+        "decide_form": decide or ReviewDecideForm(initial=text, auto_id=_ids("decide", report)),
         "payment_form": payment or PaymentRecordForm(initial=amount),
         "report_form": report or ReportFileForm(order=order, auto_id="id_report_%s"),
         "reports": order.fraud_reports.select_related("by"),

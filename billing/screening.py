@@ -1,7 +1,7 @@
 """The check of an order with FraudRecord: who asks, when again, and what the answer means.
 
-A check is claimed by a conditional update, so of any number of workers one asks. The claim is a lease: a worker
-that dies holding it is followed by the sweep. The hashes live in the memory of the call alone.
+A check is claimed by a conditional update, so of any number of workers one asks. The claim is a lease:
+a worker that dies holding it is followed by the sweep. The hashes live in the memory of the call alone.
 """
 
 import logging
@@ -26,14 +26,14 @@ LONGEST_WAIT = timedelta(hours=1)
 def check_order(order_id: UUID | str) -> bool:
     """Ask about one order and keep the verdict; false when it is not due or somebody else is asking."""
     now = timezone.now()
-    claimed = FraudCheck.objects.filter(order=order_id, next_ask_at__lte=now).update(
+    claimed = FraudCheck.objects.filter(order_id=order_id, next_ask_at__lte=now).update(
         next_ask_at=now + LEASE, attempts=F("attempts") + 1
     )
     if not claimed:
         return False
     order = Order.objects.with_facts().get(pk=order_id)
     if order.status not in (OrderStatus.CHECKING, OrderStatus.REVIEW, OrderStatus.QUESTION):
-        FraudCheck.objects.filter(order=order_id).update(next_ask_at=None)
+        FraudCheck.objects.filter(order_id=order_id).update(next_ask_at=None)
         return False
     _settle(order, *_ask(order))
     return True
@@ -123,7 +123,7 @@ def _ask(order: Order) -> tuple[Outcome, fraudrecord.Verdict | None]:
 
 
 def _settle(order: Order, outcome: Outcome, verdict: fraudrecord.Verdict | None) -> None:
-    """Keep the outcome, and tell the customer where it clears the order. A kept verdict is never overwritten."""
+    """Keep the outcome; tell the customer where it clears the order. A kept verdict is never overwritten."""
     with unit_of_work():
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         check, before = locked.fraud_check, locked.status

@@ -1,8 +1,8 @@
 """The same form sent twice (a double click, a repeated request) is one submission.
 
-A page carries a hidden `submission` token. A program that posts without it is known by what it sent: identical
-fields with an identical CSRF token within five seconds. Callers hold a row lock that serialises one person's
-submissions; a unique constraint on the token stands behind that.
+A page carries a hidden `submission` token. A program that posts without it is known by what it sent:
+identical fields with an identical CSRF token within five seconds. Callers hold a row lock that brings
+submissions into a line; a unique constraint on the token stands behind that.
 """
 
 import json
@@ -26,7 +26,7 @@ _Model = TypeVar("_Model", bound=models.Model)
 
 @dataclass(frozen=True)
 class Submission:
-    """`token` names it; `fingerprint` is a keyed hash of what was sent; `is_given`: the token came with the form."""
+    """`token` names it; `fingerprint` is a keyed hash of what was sent; `is_given`: the form had a token."""
 
     token: str
     fingerprint: str
@@ -74,7 +74,7 @@ class SubmissionInput(forms.HiddenInput):
 
 
 class SubmissionField(forms.CharField):
-    """Carries the token of a form; a form without it, or with a damaged one, is known by its content instead."""
+    """Carries the token of a form; without one, or with a damaged one, the content tells."""
 
     widget = SubmissionInput
 

@@ -1,4 +1,4 @@
-"""The story of an order, told from its facts: once for the customer, once with names and verdicts for staff."""
+"""The story of an order, told from its facts: for the customer, and with names and verdicts for staff."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,7 +46,7 @@ def timeline(order: Order, *, for_staff: bool = False) -> list[Step]:
 
 
 def next_step(order: Order) -> str:
-    """What the order waits for, and who must act, in words for the customer; empty when it waits for nothing."""
+    """What the order waits for and who must act, in words for the customer; empty when for nothing."""
     return _NOW[order.status][1] if order.status in _NOW else ""
 
 

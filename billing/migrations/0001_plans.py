@@ -1,5 +1,6 @@
-import billing.money
 from django.db import migrations, models
+
+import billing.money
 
 
 class Migration(migrations.Migration):

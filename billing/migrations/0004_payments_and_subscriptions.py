@@ -1,9 +1,11 @@
-import billing.money
+import uuid
+
 import django.db.models.deletion
 import django.utils.timezone
-import uuid
 from django.conf import settings
 from django.db import migrations, models
+
+import billing.money
 
 
 class Migration(migrations.Migration):

@@ -21,7 +21,7 @@ class Outcome(models.TextChoices):
 
 
 class FraudCheck(models.Model):
-    """The check of an order with FraudRecord: when it is to be asked, and the verdict. Never what was sent."""
+    """The check of an order with FraudRecord: when to ask, and the verdict. Never what was sent."""
 
     order = models.OneToOneField("billing.Order", models.CASCADE, related_name="fraud_check")
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)

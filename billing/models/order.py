@@ -32,7 +32,7 @@ _NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 class OrderConflict(Exception):
-    """The order is no longer in the state that the act was meant for. The text is for the person who acted."""
+    """The order is not in the state that the act was meant for. The text is for the person who acted."""
 
 
 def new_number() -> str:
@@ -42,7 +42,7 @@ def new_number() -> str:
 
 
 class Order(models.Model):
-    """A wish for a plan, with the address it was placed with. Facts only; `status` says what they mean together."""
+    """A wish for a plan, and the address given with it. Facts only; `status` says what they mean together."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     number = models.CharField(max_length=12, unique=True, default=new_number, editable=False)
@@ -114,7 +114,7 @@ class Order(models.Model):
 
     @property
     def seen(self) -> int:
-        """How far the conversation is; a form carries it so that nobody decides on what they have not read."""
+        """How far the conversation is; a form carries it, so nobody decides on what they have not read."""
         return len(self.messages.all())
 
     @property
@@ -128,7 +128,7 @@ class Order(models.Model):
 
     @property
     def due_minor(self) -> int:
-        """What must come in now for the service to start: nothing before approval, after the end, or when active."""
+        """What must come in now for the service to start; nothing unless the order is unpaid."""
         return self.amount_minor - self.paid_minor if self.status == OrderStatus.UNPAID else 0
 
     @property
@@ -165,7 +165,7 @@ class Order(models.Model):
             audit.record("order.answer", by=by, customer=order.customer, subject=order.number)
 
     def cancel(self, *, by: "User") -> bool:
-        """Take the order back; false when that was done before. OrderConflict once it is active or rejected."""
+        """Take the order back; false when it was before. OrderConflict once it is active or rejected."""
         with self._locked() as order:
             if order.status == OrderStatus.CANCELLED:
                 return False
@@ -191,7 +191,7 @@ class Order(models.Model):
             if order.fraud_check.is_held and not text:
                 raise ValidationError(
                     {
-                        "text": "This order is held. Write why you approve it nevertheless; it is kept with the order."
+                        "text": "This order is held. Write why you approve it; the text stays with the order."
                     }
                 )
             order._decide(Decision.APPROVE, text, by=by)
@@ -220,19 +220,17 @@ class Order(models.Model):
                 return earlier
             order._check_payment(amount_minor, currency)
             payment = Payment.objects.create(
-                order=order, method=method, reference=reference, amount_minor=amount_minor, currency=currency, by=by,
-                submission=submission.token, fingerprint=submission.fingerprint,
+                order=order, method=method, reference=reference, amount_minor=amount_minor, currency=currency,
+                by=by, submission=submission.token, fingerprint=submission.fingerprint,
             )  # fmt: skip
-            audit.record(
-                "payment.record", by=by, customer=order.customer, subject=order.number,
-                after={"amount": format_money(amount_minor, currency), "method": method, "reference": reference},
-            )  # fmt: skip
+            after = {"amount": format_money(amount_minor, currency), "method": method, "reference": reference}
+            audit.record("payment.record", by=by, customer=order.customer, subject=order.number, after=after)
             if order.paid_minor == order.amount_minor:
                 order._activate(by=by)
             return payment
 
     def file_report(self, *, kind: str, severity: int, text: str, by: "User") -> "FraudReport":
-        """Report the customer to FraudRecord (a task sends it); the same report again is the one already filed."""
+        """Report the customer to FraudRecord (a task sends it); the same again is the one already filed."""
         from billing.tasks import send_report
 
         with self._locked() as order:
@@ -268,7 +266,7 @@ class Order(models.Model):
             unread = order.status == OrderStatus.QUESTION if seen is None else seen != order.seen
             if unread:
                 raise OrderConflict(
-                    "Somebody asked or answered since you opened this order. Nothing was changed: read it, then decide."
+                    "Somebody asked or answered since you opened this. Nothing was changed: read, then decide."
                 )
             yield order
 
@@ -289,7 +287,7 @@ class Order(models.Model):
             raise ValidationError({"amount": more})
 
     def _activate(self, *, by: "User | None") -> None:
-        """Start the service: subscription, customer, signal, audit and mail, all in the transaction under way."""
+        """Start the service: subscription, customer, signal, audit and mail, in the transaction under way."""
         Subscription.objects.create(
             customer=self.customer, order=self, plan=self.plan, period=self.period,
             amount_minor=self.amount_minor, currency=self.currency,

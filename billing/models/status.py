@@ -1,9 +1,10 @@
 """The states of an order, and the one place that says in SQL what `Order.status` says in Python."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Case, OuterRef, Subquery, Value, When
+from django.db.models import Case, OuterRef, Q, Subquery, Value, When
 
 from billing.models.fraud import Outcome
 from billing.models.review import Decision, MessageKind, OrderMessage
@@ -32,20 +33,24 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def with_status(self) -> "OrderQuerySet":
         """With `status_now`: in SQL what `Order.status` says (a test compares the two)."""
         last_message = OrderMessage.objects.filter(order=OuterRef("pk")).order_by("-pk").values("kind")[:1]
-        return self.annotate(last_message=Subquery(last_message)).annotate(
+        return self.annotate(last_kind=Subquery(last_message)).annotate(
             status_now=Case(
                 When(cancellation__isnull=False, then=Value(OrderStatus.CANCELLED)),
                 When(subscription__isnull=False, then=Value(OrderStatus.ACTIVE)),
                 When(decision__decision=Decision.REJECT, then=Value(OrderStatus.REJECTED)),
                 When(decision__decision=Decision.APPROVE, then=Value(OrderStatus.UNPAID)),
-                When(last_message=MessageKind.QUESTION, then=Value(OrderStatus.QUESTION)),
-                When(last_message=MessageKind.ANSWER, then=Value(OrderStatus.REVIEW)),
+                When(last_kind=MessageKind.QUESTION, then=Value(OrderStatus.QUESTION)),
+                When(last_kind=MessageKind.ANSWER, then=Value(OrderStatus.REVIEW)),
                 When(fraud_check__outcome=Outcome.CLEAN, then=Value(OrderStatus.UNPAID)),
                 When(fraud_check__outcome="", then=Value(OrderStatus.CHECKING)),
                 default=Value(OrderStatus.REVIEW),
                 output_field=models.CharField(),
             )
         )
+
+    def in_status(self, statuses: Iterable[OrderStatus]) -> "OrderQuerySet":
+        """Those whose status is one of `statuses`."""
+        return self.with_status().filter(Q(("status_now__in", list(statuses))))
 
     def undecided(self) -> "OrderQuerySet":
         """Neither decided by staff, nor cancelled, nor active."""

@@ -10,9 +10,12 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.db import connection
 from django.test import Client
+from kombu.exceptions import OperationalError
 
 from accounts.models import AuditEntry, Customer, Notice, User
 from billing.models import Order, Plan
+from billing.screening import due_checks
+from mxpanel.celery import HintTask
 from tests.conftest import PASSWORD
 
 AsPerson = Callable[[User], Client]
@@ -45,12 +48,26 @@ def test_works(as_: AsPerson, mallory: User, fields: dict[str, str]) -> None:
 def test_page_discloses_the_check_beside_the_button(client: Client, db: None) -> None:
     html = client.get("/order/").content.decode()
     assert re.search(r"fraudrecord\.com.{0,400}<button", html, re.DOTALL)
-    for what in ("name", "company", "e-mail address", "postal\n", "phone number", "network address", "domain"):
+    for what in (
+        "name",
+        "company",
+        "e-mail address",
+        "postal\n",
+        "phone number",
+        "network address",
+        "domain",
+    ):
         assert what in html
 
 
 def test_plans_are_seeded(db: None) -> None:
-    assert set(Plan.objects.values_list("slug", flat=True)) >= {"10gb", "25gb", "50gb", "100gb", "reseller100gb"}
+    assert set(Plan.objects.values_list("slug", flat=True)) >= {
+        "10gb",
+        "25gb",
+        "50gb",
+        "100gb",
+        "reseller100gb",
+    }
     assert Plan.objects.get(slug="10gb").yearly_minor == 5900
 
 
@@ -59,7 +76,9 @@ def test_link_chooses_a_plan(client: Client, db: None) -> None:
     assert re.search(r'value="25gb"[^>]* checked', html)
 
 
-def test_visitor_signs_up_on_the_way_and_nothing_is_lost(client: Client, db: None, fields: dict[str, str]) -> None:
+def test_visitor_signs_up_on_the_way_and_nothing_is_lost(
+    client: Client, db: None, fields: dict[str, str]
+) -> None:
     answer = client.post("/order/", fields | {"street": "7 Kept Lane", "plan": "50gb"})
     assert answer.status_code == 302
     assert answer["Location"].startswith("/accounts/signup/?next=")
@@ -89,8 +108,16 @@ def test_visitor_signs_in_on_the_way_and_nothing_is_lost(
     assert 'value="7 Kept Lane"' in client.get("/order/").content.decode()
 
 
-def test_errors_keep_what_was_entered(as_: AsPerson, mallory: User, acme: Customer, fields: dict[str, str]) -> None:
-    wrong = fields | {"username": "acme", "domain": "no domain", "phone": "1", "street": "9 Kept Road", "terms": ""}
+def test_errors_keep_what_was_entered(
+    as_: AsPerson, mallory: User, acme: Customer, fields: dict[str, str]
+) -> None:
+    wrong = fields | {
+        "username": "acme",
+        "domain": "no domain",
+        "phone": "1",
+        "street": "9 Kept Road",
+        "terms": "",
+    }
     answer = as_(mallory).post("/order/", wrong)
     html = answer.content.decode()
     assert answer.status_code == 422
@@ -101,7 +128,9 @@ def test_errors_keep_what_was_entered(as_: AsPerson, mallory: User, acme: Custom
     assert Customer.objects.count() == 1
 
 
-@pytest.mark.parametrize("field", ["plan", "period", "name", "street", "city", "postcode", "country", "phone", "terms"])
+@pytest.mark.parametrize(
+    "field", ["plan", "period", "name", "street", "city", "postcode", "country", "phone", "terms"]
+)
 def test_required(as_: AsPerson, mallory: User, fields: dict[str, str], field: str) -> None:
     answer = as_(mallory).post("/order/", fields | {field: ""})
     assert answer.status_code == 422
@@ -125,7 +154,9 @@ def test_hostile_values_are_refused_at_their_field(
     assert Customer.objects.count() == 0
 
 
-@pytest.mark.parametrize("value", ["'; DROP TABLE x; --", '"><script>alert(1)</script>', "100% {{7*7}} $HOME", "../../etc", "-rf"])
+@pytest.mark.parametrize(
+    "value", ["'; DROP TABLE x; --", '"><script>alert(1)</script>', "100% {{7*7}} $HOME", "../../etc", "-rf"]
+)
 def test_odd_but_plain_values_are_kept_as_text(
     as_: AsPerson, mallory: User, fields: dict[str, str], value: str
 ) -> None:
@@ -185,7 +216,9 @@ def test_a_used_form_with_other_details_is_not_silently_the_old_order(
     assert Order.objects.count() == 2
 
 
-def test_a_program_that_repeats_itself_makes_one_order(as_: AsPerson, mallory: User, fields: dict[str, str]) -> None:
+def test_a_program_that_repeats_itself_makes_one_order(
+    as_: AsPerson, mallory: User, fields: dict[str, str]
+) -> None:
     client = as_(mallory)
     places = {client.post("/order/", fields | {"csrfmiddlewaretoken": "same"})["Location"] for _ in range(3)}
     assert len(places) == 1
@@ -248,3 +281,17 @@ def test_a_closed_plan_is_not_sold(as_: AsPerson, mallory: User, fields: dict[st
     Plan.objects.filter(slug="25gb").update(monthly_minor=None)
     answer = as_(mallory).post("/order/", fields | {"plan": "25gb", "period": "monthly"})
     assert 'id="id_period_error"' in answer.content.decode()
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_broker_that_is_away_changes_nothing_for_the_visitor(
+    as_: AsPerson, mallory: User, fields: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(HintTask, "apply_async", away)
+    answer = as_(mallory).post("/order/", fields)
+    order = Order.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, order.get_absolute_url())
+    assert due_checks() == [order.pk]

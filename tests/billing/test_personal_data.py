@@ -1,0 +1,38 @@
+"""What billing hands out about a person, and what it erases."""
+
+import json
+from collections.abc import Callable
+
+from django.db import transaction
+
+from accounts import privacy
+from accounts.models import User
+from billing.models import Order
+from tests.billing.conftest import fresh, pay
+
+
+def test_export_is_whole_and_only_of_the_person(
+    in_review: Order, alice: User, mallory: User, sam: User
+) -> None:
+    in_review.ask_question("Who?", by=sam)
+    fresh(in_review).answer_question("Alice herself.", by=alice)
+    data = privacy.export_person(alice)["billing"]
+    text = json.dumps(data)
+    assert in_review.number in text
+    assert "1 Long Street" in text
+    assert "Alice herself." in text
+    assert privacy.export_person(mallory)["billing"] == {"orders": [], "messages": []}
+
+
+def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
+    ordered: Callable[..., Order], unpaid: Order, alice: User, sam: User
+) -> None:
+    gone = ordered()
+    gone.cancel(by=alice)
+    pay(unpaid, "59.00", by=sam)
+    with transaction.atomic():
+        kept = privacy.erase_person(alice)["billing"]
+    assert "1 orders" in kept[0]
+    assert fresh(gone).street == "erased"
+    assert fresh(gone).client_address is None
+    assert fresh(unpaid).street == "1 Long Street"

@@ -1,0 +1,150 @@
+"""Reporting a customer to FraudRecord: by staff, without personal data, sent once."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from billing import screening, tasks
+from billing.models import FraudReport, Order
+from deploy.fraudrecord import Server
+
+AsPerson = Callable[[User], Client]
+REPORT = {"type": "spam", "severity": "7", "text": "Sent unsolicited mail within an hour of activation."}
+
+
+@pytest.fixture
+def order(ordered: Callable[..., Order], fraudrecord: Server) -> Order:
+    return ordered(
+        name="Jos\u00e9 Ejemplar", street="12 Calle Mayor", domain="ejemplar.test", company="Ejemplar SL"
+    )
+
+
+def file(client: Client, order: Order, **changes: str) -> Any:
+    return client.post(f"/admin/review/{order.number}/report/", REPORT | changes)
+
+
+def test_works(order: Order, sam: User, as_: AsPerson, fraudrecord: Server) -> None:
+    client = as_(sam)
+    answer = file(client, order)
+    assert (answer.status_code, answer["Location"]) == (302, f"/admin/review/{order.number}/")
+    report = FraudReport.objects.get()
+    tasks.send_report(str(report.pk))
+    report.refresh_from_db()
+    assert report.sent_at
+    assert report.next_try_at is None
+    filed = fraudrecord.ledger.reports[report.code]
+    assert (filed.kind, filed.value, filed.text) == ("spam", 7, REPORT["text"])
+    assert AuditEntry.objects.get(action="report.file").by == sam
+    assert report.code in client.get(f"/admin/review/{order.number}/").content.decode()
+
+
+@pytest.mark.parametrize("who", ["alice", "mallory"])
+def test_others_get_403(order: Order, as_: AsPerson, request: pytest.FixtureRequest, who: str) -> None:
+    assert file(as_(request.getfixturevalue(who)), order).status_code == 403
+    assert FraudReport.objects.count() == 0
+
+
+def test_twice_is_one_report_sent_once(order: Order, sam: User, as_: AsPerson, fraudrecord: Server) -> None:
+    client = as_(sam)
+    known = len(fraudrecord.ledger.reports)
+    for _ in range(2):
+        assert file(client, order).status_code == 302
+    report = FraudReport.objects.get()
+    for _ in range(2):
+        tasks.send_report(str(report.pk))
+    assert len(fraudrecord.ledger.reports) == known + 1
+
+
+PERSONAL = [
+    "Jos\u00e9 Ejemplar did it",
+    "It was JOSE  EJEMPLAR.",
+    "It was Ejemplar, Jos\u00e9",
+    "mail from alice@example.test",
+    "mail from ALICE@Example.Test!",
+    "lives at 12 calle mayor",
+    "in springfield somewhere",
+    "postcode 12345",
+    "call +49-30-123 45 67",
+    "call 4930/1234567 now",
+    "of Ejemplar SL",
+    "domain ejemplar.test",
+    "from 198.51.100.7",
+]
+
+
+@pytest.mark.parametrize("text", PERSONAL)
+def test_personal_data_is_refused(order: Order, sam: User, as_: AsPerson, text: str) -> None:
+    answer = file(as_(sam), order, text=text)
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'id="id_text_error"' in html
+    assert "public" in html
+    assert FraudReport.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"type": ""}, "type"),
+        ({"type": "a\nb"}, "type"),
+        ({"severity": "0"}, "severity"),
+        ({"severity": "11"}, "severity"),
+        ({"severity": "7.5"}, "severity"),
+        ({"severity": ""}, "severity"),
+        ({"text": ""}, "text"),
+        ({"text": "x" * 501}, "text"),
+        ({"text": "nul\0"}, "text"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    order: Order, sam: User, as_: AsPerson, changes: dict[str, str], field: str
+) -> None:
+    answer = file(as_(sam), order, **changes)
+    assert answer.status_code == 422
+    assert f'id="id_{field}_error"' in answer.content.decode()
+    assert FraudReport.objects.count() == 0
+
+
+def test_without_a_key_there_is_nothing_to_file(
+    order: Order, sam: User, as_: AsPerson, settings: Any
+) -> None:
+    settings.FRAUDRECORD_API_KEY = ""
+    assert file(as_(sam), order).status_code == 409
+    assert FraudReport.objects.count() == 0
+
+
+def make_due(report: FraudReport) -> FraudReport:
+    FraudReport.objects.exclude(next_try_at=None).update(next_try_at=timezone.now() - timedelta(seconds=1))
+    tasks.send_report(str(report.pk))
+    report.refresh_from_db()
+    return report
+
+
+def test_an_outage_is_waited_out(order: Order, sam: User, settings: Any, fraudrecord: Server) -> None:
+    url, settings.FRAUDRECORD_URL = settings.FRAUDRECORD_URL, "http://127.0.0.1:1/api/"
+    report = make_due(order.file_report(kind="spam", severity=1, text="x", by=sam))
+    assert report.next_try_at > timezone.now()
+    assert report.problem
+    assert screening.due_reports() == []
+    settings.FRAUDRECORD_URL = url
+    report = make_due(report)
+    assert report.code
+    assert report.problem == ""
+
+
+def test_one_that_may_have_arrived_is_left_to_people(
+    ordered: Callable[..., Order], sam: User, fraudrecord: Server
+) -> None:
+    report = make_due(ordered(name="Fraud Hangup").file_report(kind="spam", severity=1, text="x", by=sam))
+    assert report.next_try_at is None
+    assert report.sent_at is None
+    assert "may have arrived" in report.problem
+
+
+def test_get_is_405(order: Order, sam: User, as_: AsPerson) -> None:
+    assert as_(sam).get(f"/admin/review/{order.number}/report/").status_code == 405
