@@ -84,8 +84,10 @@ def enter(request: Any, customer: Customer, permission: Permission) -> None:
         raise Http404
     request.customer = customer
     if not may(request.role, permission):
-        raise PermissionDenied(f"Your role with {customer.name} is {Role(request.role).label.lower()}; this needs more. "
-                               "Ask an owner or admin of this customer.")
+        raise PermissionDenied(
+            f"Your role with {customer.name} is {Role(request.role).label.lower()}; this needs more. "
+            "Ask an owner or admin of this customer."
+        )
 
 
 def has_second_factor(request: Any) -> bool:
@@ -113,4 +115,3 @@ def refuse_non_staff(request: Any) -> HttpResponse | None:
     if is_mfa_enabled(request.user, [Authenticator.Type.TOTP]):
         return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
     return redirect("mfa_activate_totp")
-

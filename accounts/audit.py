@@ -32,7 +32,13 @@ def record(
     if not connection.in_atomic_block:
         raise RuntimeError("An audit entry belongs into the transaction of its change.")
     return AuditEntry.objects.create(
-        action=action, by=by, customer=customer, subject=subject[:300], before=before, after=after, address=_address.get()
+        action=action,
+        by=by,
+        customer=customer,
+        subject=subject[:300],
+        before=before,
+        after=after,
+        address=_address.get(),
     )
 
 

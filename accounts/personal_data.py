@@ -14,7 +14,11 @@ def export(user: User) -> dict[str, Any]:
         "name": user.name,
         "joined_at": user.date_joined.isoformat(),
         "memberships": [
-            {"customer": membership.customer.username, "role": membership.role, "since": membership.created_at.isoformat()}
+            {
+                "customer": membership.customer.username,
+                "role": membership.role,
+                "since": membership.created_at.isoformat(),
+            }
             for membership in user.memberships.select_related("customer")
         ],
         "acts": [{**entry, "at": entry["at"].isoformat()} for entry in entries],

@@ -19,7 +19,9 @@ class Holder(NamedTuple):
 _holders: dict[str, Holder] = {}
 
 
-def register(name: str, *, export: Callable[["User"], dict[str, Any]], erase: Callable[["User"], list[str]]) -> None:
+def register(
+    name: str, *, export: Callable[["User"], dict[str, Any]], erase: Callable[["User"], list[str]]
+) -> None:
     """Register an app's holder under its label; a second registration replaces the first."""
     _holders[name] = Holder(export, erase)
 

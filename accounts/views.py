@@ -12,7 +12,9 @@ from accounts.access import Permission, customer_page
 @require_safe
 def home(request: Any) -> HttpResponse:
     """Where a person lands after signing in: straight at the customer when there is only one."""
-    memberships = list(request.user.memberships.select_related("customer").order_by("customer__username")[:200])
+    memberships = list(
+        request.user.memberships.select_related("customer").order_by("customer__username")[:200]
+    )
     if len(memberships) == 1 and "all" not in request.GET:
         return redirect(memberships[0].customer)
     return render(request, "accounts/home.html", {"memberships": memberships})

@@ -59,5 +59,6 @@ def prepare_field(field: BoundField) -> None:
     attrs = field.field.widget.attrs
     if field.name in AUTOCOMPLETE:
         attrs.setdefault("autocomplete", AUTOCOMPLETE[field.name])
-    if str(attrs.get("placeholder", "")).lower().startswith(str(field.label).lower()):
+    placeholder, label = str(attrs.get("placeholder", "")).lower(), str(field.label).lower()
+    if placeholder.startswith(label) or placeholder in label:
         attrs.pop("placeholder", None)

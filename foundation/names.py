@@ -22,9 +22,13 @@ def normalise_domain(text: str) -> str:
     try:
         ascii_name = idna.encode(name, uts46=True).decode("ascii") if not name.isascii() else name.lower()
     except idna.IDNAError as error:
-        raise ValidationError("This is not a domain name. Enter one like example.com.", code="domain") from error
+        raise ValidationError(
+            "This is not a domain name. Enter one like example.com.", code="domain"
+        ) from error
     labels = ascii_name.split(".")
-    well_formed = len(ascii_name) <= 253 and len(labels) >= 2 and all(_LABEL.fullmatch(label) for label in labels)
+    well_formed = (
+        len(ascii_name) <= 253 and len(labels) >= 2 and all(_LABEL.fullmatch(label) for label in labels)
+    )
     if not well_formed or labels[-1].isdigit() or not _punycode_is_valid(labels):
         raise ValidationError("This is not a domain name. Enter one like example.com.", code="domain")
     return ascii_name

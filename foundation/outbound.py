@@ -37,7 +37,13 @@ class Reply:
 
 
 def fetch(
-    method: str, url: str, *, deadline: float, max_bytes: int, session: requests.Session | None = None, **options: Any
+    method: str,
+    url: str,
+    *,
+    deadline: float,
+    max_bytes: int,
+    session: requests.Session | None = None,
+    **options: Any,
 ) -> Reply:
     """Make one call that ends within `deadline` seconds in all, also against one byte a second.
 
@@ -48,9 +54,12 @@ def fetch(
     own = session or new_session()
     ends_at = time.monotonic() + deadline
     try:
-        with _guard(ends_at) as guard, own.request(
-            method, url, timeout=deadline, allow_redirects=False, stream=True, **options
-        ) as response:
+        with (
+            _guard(ends_at) as guard,
+            own.request(
+                method, url, timeout=deadline, allow_redirects=False, stream=True, **options
+            ) as response,
+        ):
             body = _read(response, max_bytes)
             if guard.expired:
                 raise OutboundError(f"No complete answer within {deadline:g} s.", retry=True)

@@ -13,7 +13,9 @@ class MaximumLengthValidator:
 
     def validate(self, password: str, user: Any = None) -> None:
         if len(password) > self.max_length:
-            raise ValidationError(f"This password has more than {self.max_length} characters.", code="password_too_long")
+            raise ValidationError(
+                f"This password has more than {self.max_length} characters.", code="password_too_long"
+            )
 
     def get_help_text(self) -> str:
         return f"Your password can have up to {self.max_length} characters."

@@ -50,7 +50,8 @@ class Demo:
             self._customer(username, facts, staff)
         self._sign_in("reseller", {})
         self.known["mailboxes"] = [
-            {"address": address, "password": self.known["passwords"][address]} for address in mailbox_addresses()
+            {"address": address, "password": self.known["passwords"][address]}
+            for address in mailbox_addresses()
         ]
         self._save()
 
@@ -67,7 +68,9 @@ class Demo:
         order = self._order(username, facts, owner)
         self._activate(order, staff)
         customer = Customer.objects.get(username=username)
-        self._sign_in("customer" if username == "acme" else "stranger", {**self._account(owner), "customer": username})
+        self._sign_in(
+            "customer" if username == "acme" else "stranger", {**self._account(owner), "customer": username}
+        )
         if facts["reader"]:
             reader = self._person(*facts["reader"])
             customer.add_member(reader, Role.READER, by=owner)
@@ -95,7 +98,9 @@ class Demo:
         if order.status == "unpaid":
             last = MailServer.objects.order_by("-name").first()
             if last and order.customer.username == "globex":  # so that two servers have mail for each other
-                Placement.objects.get_or_create(customer=order.customer, defaults={"server": last, "by": staff})
+                Placement.objects.get_or_create(
+                    customer=order.customer, defaults={"server": last, "by": staff}
+                )
             order.record_payment(
                 method="bank_transfer", reference="Demo data", amount_minor=order.due_minor, currency=order.currency, by=staff,
                 submission=Submission(f"demo-payment-{order.number}", "demo", is_given=True),
@@ -113,8 +118,12 @@ class Demo:
     def _person(self, local_part: str, name: str, **fields: Any) -> User:
         email = f"{local_part}@people.{settings.MAIL_DOMAIN}"
         password = self._password(email)
-        user = User.objects.filter(email=email).first() or User.objects.create_user(email, password, name=name, **fields)
-        EmailAddress.objects.get_or_create(user=user, email=email, defaults={"verified": True, "primary": True})
+        user = User.objects.filter(email=email).first() or User.objects.create_user(
+            email, password, name=name, **fields
+        )
+        EmailAddress.objects.get_or_create(
+            user=user, email=email, defaults={"verified": True, "primary": True}
+        )
         return user
 
     def _account(self, user: User) -> dict[str, str]:

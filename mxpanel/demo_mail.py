@@ -42,7 +42,9 @@ def _deliver(port: int, message: EmailMessage) -> None:
     give_up_at = time.monotonic() + PATIENCE
     while True:
         try:
-            with smtplib.SMTP("127.0.0.1", port, local_hostname=f"welcome.{settings.MAIL_DOMAIN}", timeout=30) as client:
+            with smtplib.SMTP(
+                "127.0.0.1", port, local_hostname=f"welcome.{settings.MAIL_DOMAIN}", timeout=30
+            ) as client:
                 client.send_message(message, from_addr=f"welcome@{settings.MAIL_DOMAIN}")
             return
         except (OSError, smtplib.SMTPException):

@@ -14,7 +14,11 @@ from mxpanel.health import readiness
 
 def product(request: HttpRequest) -> dict[str, Any]:
     """Context of every template: what this installation is called."""
-    return {"product_name": settings.PRODUCT_NAME, "support_email": settings.SUPPORT_EMAIL, "mail_domain": settings.MAIL_DOMAIN}
+    return {
+        "product_name": settings.PRODUCT_NAME,
+        "support_email": settings.SUPPORT_EMAIL,
+        "mail_domain": settings.MAIL_DOMAIN,
+    }
 
 
 @login_not_required

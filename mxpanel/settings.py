@@ -30,7 +30,9 @@ SECRET_KEY = env.str("SECRET_KEY", "django-insecure-set-SECRET_KEY-before-anybod
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["bXhwYW5lbCBkZWZhdWx0IGtleSwgbm90IHNlY3JldCE="])
 _host = urlsplit(PANEL_URL).hostname or "localhost"
 _https = PANEL_URL.startswith("https://")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[_host, "localhost", "127.0.0.1"] if not _https else [_host])
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=[_host, "localhost", "127.0.0.1"] if not _https else [_host]
+)
 CSRF_TRUSTED_ORIGINS = [PANEL_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _https
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
@@ -157,7 +159,10 @@ CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page m
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 0,  # of a connection: a hint fails at once, a worker has its own patience
-    "visibility_timeout": 300, "socket_connect_timeout": 1, "socket_timeout": 5, "health_check_interval": 10,
+    "visibility_timeout": 300,
+    "socket_connect_timeout": 1,
+    "socket_timeout": 5,
+    "health_check_interval": 10,
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True

@@ -23,7 +23,9 @@ class StaffSite(AdminSite):
     def has_permission(self, request: Any) -> bool:
         return bool(request.user.is_active and request.user.is_staff and has_second_factor(request))
 
-    def admin_view(self, view: Callable[..., HttpResponseBase], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(
+        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
+    ) -> Callable[..., Any]:
         inner = super().admin_view(view, cacheable)
         return staff_page(_unknown_is_404(inner) if view is shortcut else inner)
 
@@ -40,7 +42,6 @@ class StaffSite(AdminSite):
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return redirect("account_logout")
-
 
 
 def _unknown_is_404(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

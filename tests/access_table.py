@@ -30,7 +30,10 @@ def signed_in() -> dict[str, str]:
 
 def members(permission: Permission) -> dict[str, str]:
     """Members with the right get in, other members 403; strangers, staff among them, see nothing (404)."""
-    rule = {role: "in" if permission in RIGHTS[role] else "403" for role in ("reader", "billing", "admin", "owner")}
+    rule = {
+        role: "in" if permission in RIGHTS[role] else "403"
+        for role in ("reader", "billing", "admin", "owner")
+    }
     return {"anonymous": "login", "stranger": "404", "staff": "404", **rule}
 
 

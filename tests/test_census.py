@@ -34,7 +34,11 @@ def walk(
     for pattern in patterns:
         taken = keys | set(pattern.pattern.converters) | set(getattr(pattern.pattern.regex, "groupindex", ()))
         if isinstance(pattern, URLResolver):
-            yield from walk(pattern.url_patterns, f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace, taken)
+            yield from walk(
+                pattern.url_patterns,
+                f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace,
+                taken,
+            )
         else:
             yield f"{namespace}{pattern.name}", taken
 
@@ -60,8 +64,17 @@ def test_the_table_names_every_url_and_nothing_else():
 def clients(
     as_: Callable[[User], Client], acme: Customer, other: Customer, request: pytest.FixtureRequest
 ) -> dict[str, Client]:
-    people = {"stranger": "mallory", "reader": "bob", "billing": "carol", "admin": "dave", "owner": "alice", "staff": "sam"}
-    return {"anonymous": Client()} | {role: as_(request.getfixturevalue(name)) for role, name in people.items()}
+    people = {
+        "stranger": "mallory",
+        "reader": "bob",
+        "billing": "carol",
+        "admin": "dave",
+        "owner": "alice",
+        "staff": "sam",
+    }
+    return {"anonymous": Client()} | {
+        role: as_(request.getfixturevalue(name)) for role, name in people.items()
+    }
 
 
 @pytest.fixture
@@ -99,7 +112,9 @@ def test_who_gets_in(name: str, clients: dict[str, Client], census_things: dict[
     assert not wrong, "\n".join(wrong)
 
 
-def test_staff_see_every_list(as_: Callable[[User], Client], sam: User, census_things: dict[str, Any]) -> None:
+def test_staff_see_every_list(
+    as_: Callable[[User], Client], sam: User, census_things: dict[str, Any]
+) -> None:
     client = as_(sam)
     lists = [name for name in named_urls() if name.endswith("_changelist")]
     assert lists

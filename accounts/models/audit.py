@@ -12,7 +12,11 @@ class AuditEntry(models.Model):
     at = models.DateTimeField(default=timezone.now, db_index=True)
     action = models.CharField(max_length=60, help_text="noun.verb, for example mailbox.add")
     by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", help_text="Empty: the system itself."
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Empty: the system itself.",
     )
     customer = models.ForeignKey("accounts.Customer", models.CASCADE, null=True, related_name="audit_entries")
     subject = models.CharField(max_length=300, blank=True)

@@ -48,7 +48,9 @@ class Customer(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=models.Q(username__regex=r"^[a-z0-9_]{1,10}$"), name="customer_username_form"),
+            models.CheckConstraint(
+                condition=models.Q(username__regex=r"^[a-z0-9_]{1,10}$"), name="customer_username_form"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -85,14 +87,21 @@ class Customer(models.Model):
     def activate(self, *, by: "User | None") -> bool:
         """Note that service has begun; false when it had already."""
         with unit_of_work():
-            changed = Customer.objects.filter(pk=self.pk, activated_at=None).update(activated_at=timezone.now())
+            changed = Customer.objects.filter(pk=self.pk, activated_at=None).update(
+                activated_at=timezone.now()
+            )
             self.refresh_from_db(fields=["activated_at"])
             if changed:
                 audit.record("customer.activate", by=by, customer=self, subject=self.username)
         return bool(changed)
 
     def suspend(
-        self, *, reason: str, by: "User | None", stops: Iterable[str] = tuple(Stop.values), until: datetime | None = None
+        self,
+        *,
+        reason: str,
+        by: "User | None",
+        stops: Iterable[str] = tuple(Stop.values),
+        until: datetime | None = None,
     ) -> "CustomerSuspension":
         """Stop the whole customer with one row; while one is in force a second call returns that one."""
         with unit_of_work():
@@ -103,8 +112,15 @@ class Customer(models.Model):
             suspension = self.suspensions.create(stops=sorted(set(stops)), reason=reason, until=until, by=by)
             self.__dict__.pop("suspension", None)
             audit.record(
-                "customer.suspend", by=by, customer=self, subject=self.username,
-                after={"stops": suspension.stops, "reason": reason, "until": until.isoformat() if until else None},
+                "customer.suspend",
+                by=by,
+                customer=self,
+                subject=self.username,
+                after={
+                    "stops": suspension.stops,
+                    "reason": reason,
+                    "until": until.isoformat() if until else None,
+                },
             )
             suspension_changed.send(Customer, customer=self)
         return suspension
@@ -155,7 +171,9 @@ class CustomerSuspension(SuspensionBase):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["customer"], condition=models.Q(lifted_at=None, until=None), name="customer_suspended_once"
+                fields=["customer"],
+                condition=models.Q(lifted_at=None, until=None),
+                name="customer_suspended_once",
             ),
         ]
 

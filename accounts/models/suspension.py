@@ -30,11 +30,15 @@ class SuspensionBase(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     stops = ArrayField(models.CharField(max_length=8, choices=Stop.choices))
     reason = models.CharField(max_length=500, help_text="Shown to the customer.")
-    until = models.DateTimeField(null=True, blank=True, help_text="Ends by itself then; empty: until it is lifted.")
+    until = models.DateTimeField(
+        null=True, blank=True, help_text="Ends by itself then; empty: until it is lifted."
+    )
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     lifted_at = models.DateTimeField(null=True, blank=True)
-    lifted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    lifted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     objects = SuspensionQuerySet.as_manager()
 

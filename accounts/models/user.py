@@ -22,8 +22,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField("e-mail address", max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
-    is_staff = models.BooleanField("staff", default=False, help_text="May enter the staff pages, with a second factor.")
-    is_active = models.BooleanField("active", default=True, help_text="Unset this instead of deleting a person.")
+    is_staff = models.BooleanField(
+        "staff", default=False, help_text="May enter the staff pages, with a second factor."
+    )
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Unset this instead of deleting a person."
+    )
     date_joined = models.DateTimeField("joined at", default=timezone.now, editable=False)
 
     USERNAME_FIELD = "email"

@@ -50,7 +50,13 @@ def test_it_ends_by_itself(acme, sam):
 
 def test_staff_suspend_and_lift_in_admin(as_, acme, sam):
     client = as_(sam)
-    form = {"customer": str(acme.pk), "stops": "sign_in,send", "reason": "Spam was sent.", "until_0": "", "until_1": ""}
+    form = {
+        "customer": str(acme.pk),
+        "stops": "sign_in,send",
+        "reason": "Spam was sent.",
+        "until_0": "",
+        "until_1": "",
+    }
     assert client.post("/admin/accounts/customersuspension/add/", form).status_code == 302
     assert acme.suspensions.get().stops == ["send", "sign_in"]
     action = {"action": "lift", "_selected_action": str(acme.suspensions.get().pk)}

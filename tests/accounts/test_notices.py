@@ -41,7 +41,13 @@ def test_it_is_sent_with_both_bodies_and_leaves_no_text_behind(db, kind):
     notice.refresh_from_db()
     assert notice.sent_at
     assert {field.name for field in Notice._meta.fields} == {
-        "id", "kind", "subject_id", "created_at", "attempts", "next_attempt_at", "sent_at",
+        "id",
+        "kind",
+        "subject_id",
+        "created_at",
+        "attempts",
+        "next_attempt_at",
+        "sent_at",
     }
 
 
@@ -61,7 +67,9 @@ def test_a_lost_hint_is_found_by_the_sweep(db, kind):
 
 def test_a_failure_is_tried_again_later(db, kind, monkeypatch):
     notice = owe()
-    monkeypatch.setattr(notices, "_message", lambda *args: (_ for _ in ()).throw(OSError("connection refused")))
+    monkeypatch.setattr(
+        notices, "_message", lambda *args: (_ for _ in ()).throw(OSError("connection refused"))
+    )
     deliver_notice(notice.pk)
     notice.refresh_from_db()
     assert notice.sent_at is None
@@ -71,7 +79,9 @@ def test_a_failure_is_tried_again_later(db, kind, monkeypatch):
 
 def test_a_worker_that_died_after_claiming_delays_it_only(db, kind):
     notice = owe()
-    Notice.objects.filter(pk=notice.pk).update(attempts=1, next_attempt_at=timezone.now() + timedelta(minutes=1))
+    Notice.objects.filter(pk=notice.pk).update(
+        attempts=1, next_attempt_at=timezone.now() + timedelta(minutes=1)
+    )
     sweep_notices()
     assert mail.outbox == []
     Notice.objects.filter(pk=notice.pk).update(next_attempt_at=timezone.now() - timedelta(seconds=1))

@@ -65,7 +65,9 @@ def test_a_known_address_gets_the_same_answer_and_a_mail(client, alice):
 def test_links_name_the_configured_host(client, db, settings):
     settings.ALLOWED_HOSTS = ["*"]
     client.post(
-        "/accounts/signup/", {"email": "n@example.test", "password1": STRONG, "password2": STRONG}, HTTP_HOST="evil.test"
+        "/accounts/signup/",
+        {"email": "n@example.test", "password1": STRONG, "password2": STRONG},
+        HTTP_HOST="evil.test",
     )
     assert "evil.test" not in mail.outbox[-1].body
     assert "http://localhost:8000/accounts/confirm-email/" in mail.outbox[-1].body

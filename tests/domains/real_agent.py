@@ -1,4 +1,6 @@
-"""A real mail server's agent, alone: its directory, its databases and its HTTPS, without Postfix and Dovecot."""
+"""A real mail server's agent, alone: its directory, its databases and its HTTPS, without Postfix and
+Dovecot.
+"""
 
 import json
 import os

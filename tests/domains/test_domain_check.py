@@ -125,7 +125,9 @@ def test_alias_loops_are_unchecked(domain, dns):
 
 
 def test_the_zones_own_servers_are_asked_without_a_setting(domain, dns, settings, monkeypatch):
-    """The zone's servers are found through the machine's resolver, whose part the zone's server plays here."""
+    """The zone's servers are found through the machine's resolver, whose part the zone's server plays
+    here.
+    """
     machine = Resolver(configure=False)
     machine.nameservers = [Do53Nameserver("127.0.0.1", dns.port)]
     monkeypatch.setattr(resolver, "machine_resolver", lambda: machine)

@@ -284,7 +284,9 @@ def test_wrong_certificate_and_wrong_key_are_refused(agent, server, hosted):
 
 
 def test_two_at_once_and_the_second_look(agent, server, hosted, monkeypatch):
-    """What is committed while another process holds the lock is sent by that process, without another hint."""
+    """What is committed while another process holds the lock is sent by that process, without another
+    hint.
+    """
     real = syncing._catch_up
     added = []
 

@@ -17,4 +17,6 @@ from foundation.client_address import client_address
 )
 def test_only_trusted_proxies_are_believed(settings, trusted, remote, forwarded, found):
     settings.TRUSTED_PROXIES = trusted
-    assert client_address(RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded)) == found
+    assert (
+        client_address(RequestFactory().get("/", REMOTE_ADDR=remote, HTTP_X_FORWARDED_FOR=forwarded)) == found
+    )

@@ -98,7 +98,11 @@ def test_an_overlong_answer_is_refused_early(server):
 
 
 def test_a_redirect_is_not_followed(server):
-    url = server(lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
+    url = server(
+        lambda c: c.sendall(
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+        )
+    )
     assert fetch("GET", url, deadline=5, max_bytes=10).status == 302
 
 

@@ -8,8 +8,14 @@ from foundation.scrubbing import ScrubbingFormatter, scrub
 @pytest.mark.parametrize(
     "text",
     [
-        "password=MARKER", "{'password1': 'MARKER'}", '"token": "MARKER"', "Authorization: Bearer MARKER",
-        "postgresql://panel:MARKER@db/panel", "{ARGON2ID}$argon2id$v=19$MARKER", "_api=MARKER&name=x", "api_key = MARKER",
+        "password=MARKER",
+        "{'password1': 'MARKER'}",
+        '"token": "MARKER"',
+        "Authorization: Bearer MARKER",
+        "postgresql://panel:MARKER@db/panel",
+        "{ARGON2ID}$argon2id$v=19$MARKER",
+        "_api=MARKER&name=x",
+        "api_key = MARKER",
     ],
 )
 def test_a_secret_never_reaches_a_log(text):

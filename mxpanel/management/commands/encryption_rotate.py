@@ -16,7 +16,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         for model in apps.get_models():
-            fields = [field.attname for field in model._meta.concrete_fields if isinstance(field, EncryptedTextField)]
+            fields = [
+                field.attname
+                for field in model._meta.concrete_fields
+                if isinstance(field, EncryptedTextField)
+            ]
             if fields:
                 self.stdout.write(f"{model._meta.label}: {rotate(model, fields)} rows")
 

@@ -14,7 +14,9 @@ class Command(BaseCommand):
     help = __doc__
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--credentials", type=Path, default=Path("var/demo.json"), help="where sign-ins are kept")
+        parser.add_argument(
+            "--credentials", type=Path, default=Path("var/demo.json"), help="where sign-ins are kept"
+        )
         parser.add_argument("--mail", action="store_true", help="deliver mail to the demo mailboxes instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
