@@ -20,7 +20,7 @@ MAX_LIMIT = 200
 
 
 def queue_page(queue: str, page: str | None, limit: str | None) -> "Page[Order]":
-    """One page of a queue: `limit` orders, 50 unless told, at most 200; nonsense becomes the nearest sense."""
+    """One page of a queue: `limit` orders, 50 unless told, at most 200; nonsense becomes sense."""
     size = int(limit) if limit and limit.isascii() and limit.isdigit() and len(limit) < 6 else DEFAULT_LIMIT
     orders = Order.objects.with_facts().in_status(QUEUES[queue][1])
     if queue in ("", "review", "question", "checking"):

@@ -190,9 +190,7 @@ class Order(models.Model):
         with self._to_decide(seen) as order:
             if order.fraud_check.is_held and not text:
                 raise ValidationError(
-                    {
-                        "text": "This order is held. Write why you approve it; the text stays with the order."
-                    }
+                    {"text": "This order is held. Write why you approve it; the text stays with the order."}
                 )
             order._decide(Decision.APPROVE, text, by=by)
 
@@ -265,9 +263,7 @@ class Order(models.Model):
                 )
             unread = order.status == OrderStatus.QUESTION if seen is None else seen != order.seen
             if unread:
-                raise OrderConflict(
-                    "Somebody asked or answered since you opened this. Nothing was changed: read, then decide."
-                )
+                raise OrderConflict("Somebody asked or answered since you opened this. Nothing was changed.")
             yield order
 
     def _decide(self, decision: Decision, text: str, *, by: "User") -> None:
