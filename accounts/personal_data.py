@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
+from allauth.account.models import EmailAddress
+
 from accounts import audit, privacy
 from accounts.models import AuditEntry, User
 
@@ -28,7 +30,7 @@ def export(user: User) -> dict[str, Any]:
 def erase(user: User) -> list[str]:
     """Make the person unrecognisable and unable to sign in; memberships go, the audit trail keeps a pseudonym."""
     user.memberships.all().delete()
-    user.emailaddress_set.all().delete()
+    EmailAddress.objects.filter(user=user).delete()
     user.email = f"erased-{uuid4().hex}@invalid.invalid"
     user.name = ""
     user.is_active = False

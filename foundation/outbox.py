@@ -20,6 +20,6 @@ class OutboxBackend(BaseEmailBackend):
         for message in email_messages:
             name = f"{time.time_ns()}-{uuid4().hex[:8]}.eml"
             partial = directory / f".{name}.part"
-            partial.write_bytes(message.message().as_bytes(linesep="\r\n"))
+            partial.write_bytes(message.message().as_bytes(linesep="\r\n"))  # type: ignore[call-arg]  # Django's messages take it
             os.replace(partial, directory / name)
         return len(email_messages)

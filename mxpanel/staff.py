@@ -23,9 +23,7 @@ class StaffSite(AdminSite):
     def has_permission(self, request: Any) -> bool:
         return bool(request.user.is_active and request.user.is_staff and has_second_factor(request))
 
-    def admin_view(
-        self, view: Callable[..., HttpResponseBase], cacheable: bool = False
-    ) -> Callable[..., Any]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         inner = super().admin_view(view, cacheable)
         return staff_page(_unknown_is_404(inner) if view is shortcut else inner)
 
@@ -33,8 +31,9 @@ class StaffSite(AdminSite):
         """Stock URLs whose anonymous visitors are sent straight to the panel's own sign-in."""
         urls = super().get_urls()
         for url in urls:
-            if hasattr(getattr(url, "callback", None), "login_url"):
-                url.callback.login_url = reverse_lazy("account_login")
+            callback: Any = getattr(url, "callback", None)
+            if hasattr(callback, "login_url"):
+                callback.login_url = reverse_lazy("account_login")
         return urls
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
