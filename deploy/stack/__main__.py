@@ -4,7 +4,7 @@
     test      start a stack of its own (two mail servers), run pytest in it, stop it; pytest's exit code
     soak      the same with the full counts of the fault and property tests
     bench     the benchmarks on a fresh stack, with its start times and memory
-    stop      end the stack of VAR, also what a killed one left
+    stop      end the stack of VAR, also what a killed one left; `stop test` and `stop bench` end those
     exec      run a command inside the running stack's namespace with the panel's settings
 
 Variables: VAR (directory, `var`), PORT_BASE (8000), MAIL_SERVERS (1).
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     rest = rest[1:] if rest[:1] == ["--"] else rest
     commands: dict[str, Callable[[Sequence[str]], int]] = {
         "run": run,
-        "stop": lambda _: session.stop(Layout.from_environment()),
+        "stop": stop,
         "test": inside.pytest,
         "soak": inside.soak,
         "bench": bench.main,
@@ -41,6 +41,10 @@ def main(arguments: list[str]) -> int:
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+
+
+def stop(parts: Sequence[str]) -> int:
+    return session.stop(Layout.from_environment(part=parts[0] if parts else ""))
 
 
 def run(_: Sequence[str]) -> int:
