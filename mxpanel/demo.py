@@ -82,7 +82,8 @@ class Demo:
         if existing:
             return existing
         details = {
-            "plan": Plan.objects.get(slug=facts["plan"]), "period": "yearly", "username": username, "name": owner.name, "region": "",
+            "plan": Plan.objects.get(slug=facts["plan"]), "period": "yearly",
+            "username": username, "name": owner.name, "region": "",
             **{key: facts[key] for key in ("company", "domain", "street", "city", "postcode", "country", "phone")},
         }  # fmt: skip
         token = f"demo-data-of-{username}"
@@ -102,7 +103,8 @@ class Demo:
                     customer=order.customer, defaults={"server": last, "by": staff}
                 )
             order.record_payment(
-                method="bank_transfer", reference="Demo data", amount_minor=order.due_minor, currency=order.currency, by=staff,
+                method="bank_transfer", reference="Demo data",
+                amount_minor=order.due_minor, currency=order.currency, by=staff,
                 submission=Submission(f"demo-payment-{order.number}", "demo", is_given=True),
             )  # fmt: skip
 

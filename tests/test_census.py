@@ -90,8 +90,9 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
 def order_of(customer: Customer, owner: User) -> Order:
     plan = Plan.objects.get(slug="10gb")
     order = Order.objects.create(
-        customer=customer, placed_by=owner, plan=plan, period="yearly", amount_minor=plan.yearly_minor, currency=plan.currency,
-        name="Alice", email=owner.email, street="1 Road", city="Leeds", postcode="LS1", country="GB", phone="+44 113 496 0000",
+        customer=customer, placed_by=owner, plan=plan, period="yearly", amount_minor=plan.yearly_minor,
+        currency=plan.currency, name="Alice", email=owner.email, street="1 Road", city="Leeds", postcode="LS1",
+        country="GB", phone="+44 113 496 0000",
         terms_accepted_at=timezone.now(),
     )  # fmt: skip
     FraudCheck.objects.create(order=order, outcome=FraudOutcome.OFF, next_ask_at=None)

@@ -13,9 +13,9 @@ def test_an_entry_needs_the_transaction_of_its_change():
 
 @pytest.mark.django_db(transaction=True)
 def test_an_entry_goes_with_its_change():
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         audit.record("thing.change", by=None)
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert not AuditEntry.objects.exists()
 
 
