@@ -26,7 +26,7 @@ check: install-for-tests ## lint, format, types, import contracts, migrations, d
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy manage.py mxpanel accounts billing domains delivery foundation mailnode deploy
 	@$(VENV)/bin/lint-imports
-	@$(VENV)/bin/djlint templates --check --lint --quiet
+	@$(VENV)/bin/djlint templates --lint --quiet
 	@$(PYTHON) manage.py makemigrations --check --dry-run
 	@PANEL_URL=https://panel.example.com SECRET_KEY=0123456789-only-for-this-check-abcdefghijklmnopqrstuvwxyz-ABCDEF \
 		$(PYTHON) manage.py check --deploy --fail-level WARNING
