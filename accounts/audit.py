@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
 
 from foundation.client_address import client_address
 
 if TYPE_CHECKING:
     from accounts.models import AuditEntry, Customer, User
+
+KEPT = timedelta(days=2 * 365)
 
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
 
@@ -40,6 +44,13 @@ def record(
         after=after,
         address=_address.get(),
     )
+
+
+def forget_old_entries() -> int:
+    """Erase entries past their two years, as the privacy notice promises; returns how many."""
+    from accounts.models import AuditEntry
+
+    return AuditEntry.objects.filter(at__lt=timezone.now() - KEPT).delete()[0]
 
 
 class AuditMiddleware:

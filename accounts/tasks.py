@@ -2,7 +2,7 @@ import logging
 
 from celery import shared_task
 
-from accounts import notices
+from accounts import audit, notices
 
 logger = logging.getLogger(__name__)
 
@@ -21,3 +21,8 @@ def deliver_notice(notice_id: int) -> None:
 def sweep_notices() -> None:
     for notice_id in notices.unsent():
         deliver_notice(notice_id)
+
+
+@shared_task
+def sweep_audit() -> None:
+    audit.forget_old_entries()

@@ -14,5 +14,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
     "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),
+    "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
     "deleted mailboxes whose days are over": every(600, "domains.tasks.sweep_purges"),
 }

@@ -1,5 +1,8 @@
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from accounts import audit
 from accounts.models import AuditEntry
@@ -28,3 +31,14 @@ def test_it_says_from_where(as_, acme, alice, sam):
     )
     entry = AuditEntry.objects.get(action="customer.suspend")
     assert (entry.address, entry.by, entry.customer) == ("192.0.2.7", sam, acme)
+
+
+def test_entries_are_erased_after_two_years(acme):
+    from accounts.tasks import sweep_audit
+
+    old = AuditEntry.objects.get(action="customer.activate")
+    AuditEntry.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(days=731))
+    with transaction.atomic():
+        recent = audit.record("thing.change", by=None, customer=acme)
+    sweep_audit()
+    assert list(AuditEntry.objects.all()) == [recent]
