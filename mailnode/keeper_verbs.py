@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable
@@ -31,7 +32,6 @@ MAX_RETRIES = 10_000
 PID_FILES = {
     "postfix": ("postfix/spool/pid/master.pid", "master"),
     "dovecot": ("dovecot/run/master.pid", "dovecot"),
-    "rspamd": ("rspamd/run/rspamd.pid", "rspamd"),
     "redis": ("redis/redis.pid", "redis-server"),
 }
 
@@ -45,7 +45,8 @@ def status(settings: Settings) -> dict[str, Any]:
     top = settings.directory
     services = [
         *([daemon, _runs(top / path, name)] for daemon, (path, name) in PID_FILES.items()),
-        ["lookup", settings.lookup_socket.exists() and _answers(settings.lookup_socket)],
+        ["rspamd", _listener(top / "run/rspamd/milter.sock") is not None],
+        ["lookup", _listener(settings.lookup_socket) is not None],
     ]
     spool = top / "postfix/spool"
     queue = sum(len(files) for name in QUEUES for _, _, files in os.walk(spool / name))
@@ -142,6 +143,11 @@ def certificate(settings: Settings, chain: str, key: str) -> dict[str, Any]:
 
 def reload(settings: Settings, daemon: str) -> bool:
     """Have a running daemon read its configuration again; returns False when it does not run."""
+    if daemon == "rspamd":  # it writes no process id when it stays in the foreground
+        main = _listener(settings.directory / "run/rspamd/milter.sock")
+        if main is not None:
+            os.kill(main, signal.SIGHUP)
+        return main is not None
     path, name = PID_FILES[daemon]
     if not _runs(settings.directory / path, name):
         return False
@@ -149,8 +155,6 @@ def reload(settings: Settings, daemon: str) -> bool:
         _run(["postfix", "-c", _postfix(settings), "reload"])
     elif daemon == "dovecot":
         _run(["doveadm", "-c", str(settings.directory / "dovecot/dovecot.conf"), "reload"])
-    elif daemon == "rspamd":
-        os.kill(int(_read(settings.directory / path).split()[0]), signal.SIGHUP)
     return daemon != "redis"  # which takes its few settings at its next start
 
 
@@ -223,15 +227,16 @@ def _runs(path: Path, name: str) -> bool:
         return False
 
 
-def _answers(path: Path) -> bool:
-    """Whether somebody accepts connections on a unix socket."""
+def _listener(path: Path) -> int | None:
+    """The process that listens on a unix socket, by the kernel's word; None when nobody does."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(2)
         try:
             client.connect(str(path))
         except OSError:
-            return False
-    return True
+            return None
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        return int(struct.unpack("3i", credentials)[0])
 
 
 def _untagged(address: str) -> str:

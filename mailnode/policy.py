@@ -72,7 +72,8 @@ class Policy:
         return None if self._first_secret(user, question, mailbox[0]) == mailbox[0] else SENDER_GONE
 
     def _first_secret(self, user: str, question: dict[str, str], secret: str) -> str:
-        """What the mailbox's password was (as node.db tells passwords apart) when this SMTP session first asked."""
+        """What the mailbox's password was (as node.db tells passwords apart) when this SMTP session first
+        asked."""
         process = question.get("instance", "").partition(".")[0]
         session = (user, question.get("client_address", ""), question.get("client_port", ""), process)
         now = time.monotonic()

@@ -3,9 +3,26 @@
 They are started as root and drop it when everything is imported and opened, so that Python and the code may
 lie where their users cannot reach them (a clone below /root)."""
 
-import encodings.idna  # noqa: F401 imported by the interpreter at the first look-up of a host name: too late by then
+# Modules that Python itself imports only when it first needs them, which is too late after the drop.
+import concurrent.futures.thread
+import email.parser
+import encodings.idna
+import encodings.latin_1
+import http.cookies
+import linecache
 import os
 import pwd
+import traceback
+
+LATE = (
+    concurrent.futures.thread,
+    email.parser,
+    encodings.idna,
+    encodings.latin_1,
+    http.cookies,
+    linecache,
+    traceback,
+)
 
 
 def drop(user: str) -> None:

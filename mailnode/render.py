@@ -12,7 +12,6 @@ from pathlib import Path
 
 from mailnode import schema
 from mailnode.files import write
-from mailnode.processes import rspamd as rspamd_command
 from mailnode.settings import Settings
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -66,7 +65,6 @@ def render(settings: Settings) -> list[str]:
         install(settings, file)
     if not (settings.directory / "dovecot/sieve/before.svbin").exists():
         compile_sieve(settings)
-    warm_rspamd(settings)
     return [file.path for file in changed]
 
 
@@ -88,17 +86,6 @@ def compile_sieve(settings: Settings) -> None:
     script = settings.directory / "dovecot/sieve/before.sieve"
     command = ["sievec", "-c", str(settings.directory / "dovecot/dovecot.conf"), str(script)]
     subprocess.run(command, check=True, capture_output=True, text=True)
-
-
-def warm_rspamd(settings: Settings) -> None:
-    """Let Rspamd compile its patterns once into the cache that its processes share: a start with an empty
-    cache takes ten seconds and leaves every process 200 MB larger."""
-    cache = Path(settings.hs_cache or settings.directory / "rspamd/db")
-    if not any(cache.glob("*.hsmp")):
-        user = settings.users.rspamd
-        as_rspamd = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
-        check = [*as_rspamd, *rspamd_command(settings, "rspamadm", "configtest")]
-        subprocess.run(check, check=True, capture_output=True, text=True, cwd="/")
 
 
 def files(settings: Settings) -> list[File]:
@@ -138,7 +125,7 @@ def _values(settings: Settings) -> dict[str, str]:
         "connections_per_address": str(settings.connections_per_address),
         "interfaces": _interfaces(settings),
         "protocols": "all" if any(":" in address for address in settings.listen) else "ipv4",
-        "bind": f"smtp_bind_address = {settings.exchange}" if settings.exchange else "",
+        "exchange": settings.exchange or "",
         "listeners": _listeners(settings),
         "listen": ", ".join("*" if address == "0.0.0.0" else address for address in settings.listen),  # noqa: S104
         "failure_delay": "2 secs" if settings.delay_failed_sign_ins else "0",
@@ -148,14 +135,17 @@ def _values(settings: Settings) -> dict[str, str]:
         "hs_cache": settings.hs_cache or f"{settings.directory}/rspamd/db",
         "test_patterns": "true" if settings.test_patterns else "false",
         "dns": _rspamd_dns(settings),
+        "tlds": "" if settings.internet else f'url_tld = "{settings.directory}/rspamd/tlds.dat";',
     }  # fmt: skip
 
 
 def _interfaces(settings: Settings) -> str:
-    """Postfix's own addresses: it never sends mail to one of them."""
+    """Postfix's own addresses. The one for exchange with other servers need not be one of an interface (any
+    loopback address serves), so it is named apart (proxy_interfaces): Postfix sends no mail to itself at
+    either."""
     if any(address in ("0.0.0.0", "::") for address in settings.listen):  # noqa: S104 a comparison
         return "all"
-    return ", ".join([*settings.listen, *([settings.exchange] if settings.exchange else [])])
+    return ", ".join(settings.listen)
 
 
 def _listeners(settings: Settings) -> str:

@@ -19,9 +19,8 @@ from pathlib import Path
 HOLDS = "(s.until IS NULL OR s.until > unixepoch())"
 
 NODE = """
-CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), schema INTEGER NOT NULL, revision INTEGER NOT
-NULL,
-    mark TEXT NOT NULL, effective INTEGER NOT NULL);
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), schema INTEGER NOT NULL,
+    revision INTEGER NOT NULL, mark TEXT NOT NULL, effective INTEGER NOT NULL);
 INSERT INTO meta VALUES (1, 1, 0, '', 0);
 CREATE TABLE customers (id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER) WITHOUT ROWID;
 CREATE TABLE domains (id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
@@ -44,25 +43,27 @@ CREATE TABLE effects (id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT
 CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0,
     messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER) WITHOUT ROWID;
 -- Time stamps given to key files, also of files that are gone: Rspamd notices a new file by a later one.
-CREATE TABLE dkim_files (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, mtime INTEGER NOT NULL) WITHOUT
-ROWID; CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT
-ROWID; """
+CREATE TABLE dkim_files (name TEXT PRIMARY KEY, mtime INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT ROWID;
+"""
 
 SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
 
 # `changed` grows with every change, so that a reader can ask for what is new; domain_usage is kept by
 # triggers, so that a customer's sum costs one row a domain.
 USAGE = """
-CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), generation TEXT NOT NULL, changed INTEGER NOT
-NULL); CREATE TABLE usage (address TEXT PRIMARY KEY, bytes INTEGER NOT NULL DEFAULT 0, messages INTEGER NOT
-NULL DEFAULT 0,
-    last_sign_in INTEGER, changed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), generation TEXT NOT NULL,
+    changed INTEGER NOT NULL);
+INSERT INTO meta VALUES (1, lower(hex(randomblob(8))), 0);
+CREATE TABLE usage (address TEXT PRIMARY KEY, bytes INTEGER NOT NULL DEFAULT 0,
+    messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER, changed INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX usage_changed ON usage (changed);
 CREATE TABLE domain_usage (name TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TRIGGER usage_inserted AFTER INSERT ON usage BEGIN
-    UPDATE meta SET changed = changed + 1; UPDATE usage SET changed = (SELECT changed FROM meta) WHERE address
-    = NEW.address; INSERT INTO domain_usage (name, bytes) VALUES (substr(NEW.address, instr(NEW.address, '@')
-    + 1), NEW.bytes)
+    UPDATE meta SET changed = changed + 1;
+    UPDATE usage SET changed = (SELECT changed FROM meta) WHERE address = NEW.address;
+    INSERT INTO domain_usage (name, bytes)
+        VALUES (substr(NEW.address, instr(NEW.address, '@') + 1), NEW.bytes)
         ON CONFLICT (name) DO UPDATE SET bytes = bytes + excluded.bytes;
 END;
 CREATE TRIGGER usage_updated AFTER UPDATE OF bytes, messages, last_sign_in ON usage
@@ -79,7 +80,7 @@ END;
 """
 
 
-def create(path: Path, script: str, first_rows: str = "") -> None:
+def create(path: Path, script: str) -> None:
     """Make a database with these tables, unless it has them. The file's mode and owner are the caller's
     business: it must exist, so that they hold from its first byte on."""
     connection = connect(path)
