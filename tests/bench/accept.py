@@ -33,7 +33,7 @@ LOCAL_PARTS = [f"{number}box" for number in range(MESSAGES + 1)]
 
 def run(stack: Stack) -> None:
     add_mailboxes(stack)
-    with ScratchNode(stack.var / "bench" / "b") as bare:
+    with ScratchNode(stack.var / "scratch" / "b") as bare:
         strip(bare)
         bare.fill({DOMAIN: LOCAL_PARTS})
         bare.start("dovecot", "postfix")

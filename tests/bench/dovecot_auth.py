@@ -11,7 +11,10 @@ from typing import Self
 
 
 class DovecotAuth:
-    """A connection to the socket `auth-userdb` (root is let in) in the run directory of a Dovecot."""
+    """A connection to the socket `auth-userdb` (root is let in) in the run directory of a Dovecot.
+
+    Asked as Postfix would ask (service smtp), because no TLS can be shown that a sign-in to IMAP needs.
+    """
 
     def __init__(self, path: Path) -> None:
         self._socket = connect(path)
@@ -41,7 +44,7 @@ class DovecotAuth:
 
     def _ask(self, verb: str, address: str) -> bool:
         self._asked += 1
-        self._stream.write(f"{verb}\t{self._asked}\t{address}\tservice=imap\tsecured=tls\n".encode())
+        self._stream.write(f"{verb}\t{self._asked}\t{address}\tservice=smtp\n".encode())
         self._stream.flush()
         answer = self._stream.readline().decode().rstrip("\n").split("\t")
         if answer[0] == "NOTFOUND":

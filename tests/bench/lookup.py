@@ -26,7 +26,7 @@ Ask = Callable[[], float]
 
 
 def run(stack: Stack) -> None:
-    directory = stack.var / "bench"
+    directory = stack.var / "scratch"
     with ScratchNode(directory / "s") as small, ScratchNode(directory / "l") as large:
         keys = {node: filled(node, size) for node, size in ((small, SMALL), (large, LARGE))}
         for node in keys:
