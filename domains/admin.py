@@ -5,11 +5,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.admin import VerbAdmin
 from domains.driver.hints import hint
 from domains.models import Domain, Mailbox, MailServer, Placement
 
 
-class NothingByHand(admin.ModelAdmin):
+class NothingByHand(VerbAdmin):
     """Rows that change through verbs alone."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -89,7 +90,7 @@ class MailServerAdmin(NothingByHand):
 
 
 @admin.register(Placement)
-class PlacementAdmin(admin.ModelAdmin):
+class PlacementAdmin(VerbAdmin):
     """A placement added here, before service starts, is where the customer will go."""
 
     list_display = ("customer", "server", "wished_at", "placed_at", "by")

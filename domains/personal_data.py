@@ -8,7 +8,9 @@ from domains.models import Domain
 
 
 def export(user: User) -> dict[str, Any]:
-    """Domains and mailboxes of the customers the person belongs to: names and sizes, never a password's hash."""
+    """Domains and mailboxes of the customers the person belongs to: names and sizes, never a password's
+    hash.
+    """
     domains = Domain.objects.live().filter(customer__memberships__user=user).prefetch_related("mailboxes")
     return {
         "domains": [

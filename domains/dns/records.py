@@ -105,7 +105,9 @@ def expected(name: str, server: str | None, key: Key) -> list[Record]:
 
 
 def check(name: str, records: list[Record]) -> dict[str, dict[str, Any]]:
-    """Ask for each record, within the resolver's one deadline: kind -> {state, found, note}, ready for JSON."""
+    """Ask for each record, within the resolver's one deadline: kind -> {state, found, note}, ready for
+    JSON.
+    """
     resolver = Resolver(name)
     return {record.kind: _check_one(resolver, record) for record in records}
 
@@ -181,7 +183,9 @@ _COMPARE: Mapping[str, Callable[[Record, Answer], Verdict]] = {
 
 
 def _tags(text: str) -> dict[str, str]:
-    """The tags of a `tag=value; tag=value` record (RFC 6376, 3.2), names in lower case, white space left out."""
+    """The tags of a `tag=value; tag=value` record (RFC 6376, 3.2), names in lower case, white space left
+    out.
+    """
     pairs = (part.partition("=") for part in text.split(";") if "=" in part)
     return {name.strip().lower(): "".join(value.split()) for name, _, value in pairs}
 

@@ -93,7 +93,9 @@ class Resolver:
         return self._servers
 
     def _own_servers(self, name: str) -> list[dns.nameserver.Do53Nameserver]:
-        """The authoritative servers of the zone that holds `name`, found through the machine's own resolver."""
+        """The authoritative servers of the zone that holds `name`, found through the machine's own
+        resolver.
+        """
         try:
             system = machine_resolver()
             apex = dns.resolver.zone_for_name(

@@ -1,4 +1,6 @@
-"""Bringing a mail server to its revision: one sync of a server at a time, page by page, from wherever it is."""
+"""Bringing a mail server to its revision: one sync of a server at a time, page by page, from wherever it
+is.
+"""
 
 import logging
 import time
@@ -116,7 +118,9 @@ def _send_all(server: MailServer, agent: Agent) -> None:
 
 
 def _give_mark(server: MailServer, page: wire.Changes) -> None:
-    """Commit the page's pair before it is sent: whatever becomes of the answer, the pair is known afterwards."""
+    """Commit the page's pair before it is sent: whatever becomes of the answer, the pair is known
+    afterwards.
+    """
     with transaction.atomic():
         ServerMark.objects.create(server=server, revision=page.revision, mark=page.mark)
         _note(server, pending_revision=page.revision, pending_mark=page.mark)

@@ -60,11 +60,15 @@ class DomainQuerySet(models.QuerySet["Domain"]):
         return self.filter(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
 
     def named(self, name: str) -> "DomainQuerySet":
-        """At most one: the live domain of this name, else the one that was deleted last and can be restored."""
+        """At most one: the live domain of this name, else the one that was deleted last and can be
+        restored.
+        """
         return self._of_name(name).order_by(F("deleted_at").desc(nulls_first=True))[:1]
 
     def to_restore(self, name: str) -> "DomainQuerySet":
-        """At most one: the domain of this name that was deleted last and can be restored, else the live one."""
+        """At most one: the domain of this name that was deleted last and can be restored, else the live
+        one.
+        """
         return self._of_name(name).order_by(F("deleted_at").desc(nulls_last=True))[:1]
 
     def _of_name(self, name: str) -> "DomainQuerySet":
@@ -74,7 +78,9 @@ class DomainQuerySet(models.QuerySet["Domain"]):
 
 
 class Domain(models.Model):
-    """A domain whose mail is hosted here. Unique while it is not deleted; deleting it frees the name at once."""
+    """A domain whose mail is hosted here. Unique while it is not deleted; deleting it frees the name at
+    once.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="domains")
@@ -298,7 +304,7 @@ def check_room_for_domain(customer: Customer) -> None:
     allowed = limit(customer, Feature.DOMAINS)
     if allowed is not None and customer.domains.live().count() >= allowed:
         raise ValidationError(
-            f"Your plan holds {allowed} domains, and you have as many. Delete one, or take a larger plan.",
+            f"Your plan holds {allowed} domains, and all are taken. Delete one, or take a larger plan.",
             code="limit",
         )
 
@@ -316,7 +322,8 @@ def check_room_for_mailboxes(customer: Customer, more: int) -> None:
     present = Mailbox.objects.live().filter(domain__customer=customer, domain__deleted_at=None).count()
     if present + more > allowed:
         raise ValidationError(
-            f"Your plan holds {allowed} mailboxes, and you have {present}. Delete some, or take a larger plan.",
+            f"Your plan holds {allowed} mailboxes, and {present} are there. "
+            "Delete some, or take a larger plan.",
             code="limit",
         )
 

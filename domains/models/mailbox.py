@@ -34,11 +34,15 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         return self.filter(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
 
     def named(self, local_part: str) -> "MailboxQuerySet":
-        """At most one: the live mailbox of this name, else the one that was deleted last and can be restored."""
+        """At most one: the live mailbox of this name, else the one that was deleted last and can be
+        restored.
+        """
         return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_first=True))[:1]
 
     def to_restore(self, local_part: str) -> "MailboxQuerySet":
-        """At most one: the mailbox of this name that was deleted last and can be restored, else the live one."""
+        """At most one: the mailbox of this name that was deleted last and can be restored, else the live
+        one.
+        """
         return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_last=True))[:1]
 
     def _of_name(self, local_part: str) -> "MailboxQuerySet":
@@ -61,7 +65,9 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
 
 
 class Mailbox(models.Model):
-    """A mailbox. Its id names its home on the mail server for good: the same address made again starts empty."""
+    """A mailbox. Its id names its home on the mail server for good: the same address made again starts
+    empty.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     domain = models.ForeignKey(Domain, models.PROTECT, related_name="mailboxes")

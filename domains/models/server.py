@@ -46,7 +46,9 @@ class ServerQuerySet(models.QuerySet["MailServer"]):
 
 
 class MailServer(models.Model):
-    """A mail server and the revision up to which changes have been wished of it. Enrolled by `server_enrol`."""
+    """A mail server and the revision up to which changes have been wished of it. Enrolled by
+    `server_enrol`.
+    """
 
     name = models.CharField(
         max_length=253, unique=True, help_text="Host name, as MX records and mail programs use it."
@@ -98,7 +100,9 @@ class MailServer(models.Model):
 
 
 class ServerSync(models.Model):
-    """How far a server has come. Apart from MailServer, so that noting it never waits for the counter's lock."""
+    """How far a server has come. Apart from MailServer, so that noting it never waits for the counter's
+    lock.
+    """
 
     server = models.OneToOneField(MailServer, models.CASCADE, primary_key=True, related_name="sync")
     confirmed_revision = models.BigIntegerField(default=0)

@@ -140,7 +140,7 @@ def test_plan_is_used_up(client, acme: Customer, anna):
     Plan.objects.filter(subscriptions__customer=acme).update(mailboxes=1)
     response = client.post(URL, FORM)
     assert response.status_code == 422
-    assert "Your plan holds 1 mailboxes, and you have 1." in response.content.decode()
+    assert "Your plan holds 1 mailboxes, and 1 are there." in response.content.decode()
 
 
 def test_without_service_nothing_is_added(client, acme: Customer):

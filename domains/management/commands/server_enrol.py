@@ -20,7 +20,7 @@ class Command(BaseCommand):
             "--certificate-sha256", required=True, help="of the agent's certificate: 64 hex digits"
         )
         parser.add_argument(
-            "--key-file", required=True, type=Path, help="file that holds the agent's bearer key"
+            "--key-file", required=True, help="file that holds the agent's bearer key"
         )
         parser.add_argument(
             "--port",
@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 agent_url=options["agent_url"],
                 certificate_sha256=options["certificate_sha256"],
                 ports=_ports(options["ports"]),
-                agent_key=options["key_file"].read_text().strip(),
+                agent_key=Path(options["key_file"]).read_text().strip(),
             )
         except OSError as error:
             raise CommandError(f"The key file cannot be read: {error}") from error

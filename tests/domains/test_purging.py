@@ -1,0 +1,89 @@
+"""What was deleted is removed for good after its days, on a real agent; nothing else ever is."""
+
+from datetime import timedelta
+from unittest import mock
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from domains import purging
+from domains.driver.agent import Agent, AgentError
+from domains.models import Domain, Mailbox, ServerRow
+from domains.tasks import sweep_purges
+from tests.domains.conftest import settle
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def purged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The homes that the server was told to purge; tests/domains/test_sync.py does it on a real one."""
+    homes: list[str] = []
+    monkeypatch.setattr(Agent, "purge", lambda self, home: homes.append(home.hex))
+    return homes
+
+
+def age(thing: Domain | Mailbox, days: float) -> None:
+    type(thing).objects.filter(pk=thing.pk).update(deleted_at=timezone.now() - timedelta(days=days))
+
+
+def test_a_mailbox_goes_after_its_days(anna, mx1, purged):
+    anna.suspend(by=None)
+    anna.delete(by=None)
+    settle(mx1)
+    sweep_purges()
+    assert Mailbox.objects.exists()
+    age(anna, 30.1)
+    sweep_purges()
+    assert purged == [anna.pk.hex]
+    assert not Mailbox.objects.exists()
+    assert not ServerRow.objects.filter(kind="state", gone=False).exists()
+    assert ServerRow.objects.get(kind="mailbox").gone
+    sweep_purges()
+    assert len(purged) == 1
+
+
+def test_never_before_the_server_knows_that_it_is_gone(anna, mx1, purged):
+    settle(mx1)
+    anna.delete(by=None)
+    age(anna, 31)
+    sweep_purges()
+    assert not purged
+    settle(mx1)
+    sweep_purges()
+    assert purged == [anna.pk.hex]
+
+
+def test_a_domain_takes_its_mailboxes_along(domain, anna, mx1, purged):
+    domain.delete(by=None)
+    age(domain, 31)
+    settle(mx1)
+    sweep_purges()  # tells the server that the mailbox is gone, too
+    assert not purged
+    settle(mx1)
+    sweep_purges()
+    assert purged == [anna.pk.hex]
+    assert not Domain.objects.exists()
+
+
+def test_once_begun_it_cannot_be_restored(anna, domain, mx1, monkeypatch):
+    settle(mx1)
+    anna.delete(by=None)
+    settle(mx1)
+    age(anna, 31)
+    monkeypatch.setattr(Agent, "purge", mock.Mock(side_effect=AgentError("away", retry=True)))
+    sweep_purges()
+    age(anna, 1)  # whatever its clock says then
+    with pytest.raises(ValidationError):
+        Mailbox.objects.get(pk=anna.pk).restore(by=None)
+
+
+def test_restored_at_the_last_moment_stays(anna, mx1, purged):
+    anna.delete(by=None)
+    age(anna, 31)
+    due = purging.due_mailboxes()
+    Mailbox.objects.filter(pk=anna.pk).update(deleted_at=None)
+    settle(mx1)
+    assert [purging.purge_mailbox(mailbox) for mailbox in due] == [False]
+    assert not purged
