@@ -39,10 +39,9 @@ async def beside(
     stdout: int | None = None,
 ) -> int:
     """Run a program from the clone beside the components; its exit code. It ends when the stack does."""
-    told = {"MXPANEL_STACK": str(layout.real_var / "stack.json")}
     process = await asyncio.create_subprocess_exec(
         *command,
-        env={**os.environ, **env, **told},
+        env={**os.environ, **env, **told(layout)},
         cwd=layout.real_code,
         stdout=stdout,
         start_new_session=True,
@@ -58,6 +57,11 @@ async def beside(
     return await ended
 
 
+def told(layout: Layout) -> dict[str, str]:
+    """What a program inside the stack needs to find it: its description, and `var` as its own users reach it."""
+    return {"MXPANEL_STACK": str(layout.real_var / "stack.json"), "MXPANEL_VAR": str(layout.var)}
+
+
 def execute(arguments: Sequence[str]) -> int:
     """Replace this process by a command inside the running stack, with the panel's settings."""
     layout = Layout.from_environment()
@@ -67,7 +71,11 @@ def execute(arguments: Sequence[str]) -> int:
     if not arguments:
         raise StackError("Name the command to run.")
     namespace.join(layout, pid)
-    env = {**os.environ, **panel.settings(layout, keys.load(layout.var / "secrets"), os.environ)}
+    env = {
+        **os.environ,
+        **panel.settings(layout, keys.load(layout.var / "secrets"), os.environ),
+        **told(layout),
+    }
     os.chdir(layout.code)
     python = layout.python if arguments[0] == "python" else arguments[0]
     os.execvpe(python, [python, *arguments[1:]], env)  # noqa: S606 (arguments of who typed the command)
