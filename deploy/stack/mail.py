@@ -98,6 +98,8 @@ class MailServers:
 
     def ready(self, server: MailServer, process: Process) -> Check:
         """It has made its socket, and listens at every port that is its own."""
+        if process.name == "agent":
+            return answers(server.ports["agent"])
         checks = [answers_at(Path(process.ready))]
         checks += [answers(server.ports[port]) for port in PORTS_OF.get(process.name, ())]
         if process.name == "postfix":
