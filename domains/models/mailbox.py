@@ -18,7 +18,7 @@ from billing.entitlements import Feature, limit
 from domains.driver.stamping import stamp
 from domains.mailbox_password import accept_hash, hash_password
 from domains.models.domain import DELETED_KEPT, Domain, check_room_for_mailboxes
-from domains.models.server import Kind, ServerRow
+from domains.models.server import Kind, ServerRow, ServerSync
 from foundation.names import normalise_local_part
 from foundation.unit_of_work import unit_of_work
 
@@ -158,7 +158,7 @@ class Mailbox(models.Model):
             server=server, kind__in=[Kind.MAILBOX, Kind.STATE], key__in=[self.pk, *last_suspension]
         )
         wished = rows.aggregate(newest=models.Max("revision"))["newest"]
-        return wished is not None and server.sync.effective >= wished
+        return wished is not None and ServerSync.objects.filter(server=server, effective__gte=wished).exists()
 
     def change(self, quota_mb: int, name: str, *, by: User | None) -> bool:
         """Change quota and name; false when both are so already. ValidationError above the plan's storage."""

@@ -173,6 +173,7 @@ def test_pages_never_split_a_revision(server, hosted, monkeypatch):
 
 
 def test_many_rows_go_in_pages(agent, server, hosted):
+    sync(server.pk)
     with unit_of_work():
         mailboxes = Mailbox.objects.bulk_create(
             [Mailbox(domain=hosted, local_part=f"m{number}", password_hash=HASH) for number in range(2_500)]
@@ -239,7 +240,7 @@ def test_a_node_that_lost_too_much_halts(agent, server, hosted, monkeypatch):
     agent.kill()
     agent.wipe()
     agent.start()
-    monkeypatch.setattr(wire, "MAX_ROWS", 1)
+    monkeypatch.setattr(wire, "MAX_ROWS", 2)
     hosted.delete(by=None)
     sync(server.pk)
     assert "holds no rows any more" in fresh(server).sync.halted_reason
