@@ -131,11 +131,11 @@ def panel_process(
 
 def demo_mail(layout: Layout, env: dict[str, str]) -> Component:
     """Mail for the demo mailboxes, once in the life of `var`, when the mail servers take it."""
-    done = layout.var / "demo-mail-delivered"
-    command = [layout.python, "manage.py", "load_demo", "--mail"]
+    delivered = layout.var / "demo-mail-delivered"
+    deliver = f'"$1" manage.py load_demo --mail && touch {delivered}'
     return Component(
         "demo-mail",
-        lambda: ["true"] if done.exists() else command,
+        lambda: ["true"] if delivered.exists() else ["sh", "-c", deliver, "sh", layout.python],
         needs=(
             "panel",
             *(f"{server.short}-{part}" for server in layout.servers for part in ("postfix", "dovecot")),

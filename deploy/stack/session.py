@@ -65,6 +65,7 @@ async def conduct(
             record.write(layout, env, secrets, supervisor.pids(), time.monotonic() - started)
             return await body(supervisor, env)
         finally:
+            (layout.real_var / "stack.json").unlink(missing_ok=True)
             await supervisor.stop()
 
 
