@@ -5,7 +5,8 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponseBase
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
 
 from accounts.access import Permission, enter
 from billing.models import Order
@@ -30,9 +31,7 @@ def order_page(permission: Permission) -> Callable[..., Any]:
     return decorate
 
 
-def find_order(number: str) -> Order:
+def find_order(number: str, *, with_people: bool = False) -> Order:
     """The order of that number with its facts; Http404."""
-    try:
-        return Order.objects.numbered(number)
-    except Order.DoesNotExist:
-        raise Http404 from None
+    orders = Order.objects.with_people() if with_people else Order.objects.with_facts()
+    return get_object_or_404(orders, number=number)

@@ -33,7 +33,7 @@ def review_list(request: Any) -> HttpResponse:
 @staff_page
 @require_http_methods(["GET", "HEAD", "POST"])
 def review_show(request: Any, number: str) -> HttpResponse:
-    order = find_order(number)
+    order = find_order(number, with_people=True)
     if request.method != "POST":
         return _review_page(request, order)
     form = ReviewDecideForm(request.POST)
@@ -50,7 +50,7 @@ def review_show(request: Any, number: str) -> HttpResponse:
 @staff_page
 @require_POST
 def payment_record(request: Any, number: str) -> HttpResponse:
-    order = find_order(number)
+    order = find_order(number, with_people=True)
     form = PaymentRecordForm(request.POST)
     if not form.is_valid():
         return _review_page(request, order, payment=form)
@@ -67,7 +67,7 @@ def payment_record(request: Any, number: str) -> HttpResponse:
 @staff_page
 @require_POST
 def report_file(request: Any, number: str) -> HttpResponse:
-    order = find_order(number)
+    order = find_order(number, with_people=True)
     form = ReportFileForm(request.POST, order=order)
     if not fraudrecord.is_on():
         return _refused(request, number, OrderConflict("FraudRecord is switched off here: it has no key."))
@@ -81,7 +81,7 @@ def report_file(request: Any, number: str) -> HttpResponse:
 
 def _refused(request: Any, number: str, error: Exception, **forms: Any) -> HttpResponse:
     """The page as the order is now: 409 with the conflict, or 422 with the errors at their fields."""
-    order = find_order(number)
+    order = find_order(number, with_people=True)
     if isinstance(error, OrderConflict):
         return _review_page(request, order, conflict=str(error))
     for form in forms.values():
@@ -108,7 +108,9 @@ def _review_page(
         "payment_form": payment or PaymentRecordForm(initial=amount),
         "report_form": report or ReportFileForm(order=order, auto_id="id_report_%s"),
         "reports": order.fraud_reports.select_related("by"),
-        "earlier_orders": order.placed_by.orders.with_facts().exclude(pk=order.pk)[:10],
+        "earlier_orders": order.placed_by.orders.with_status()
+        .select_related("plan")
+        .exclude(pk=order.pk)[:10],
         "steps": timeline(order, for_staff=True),
         "fraudrecord_on": fraudrecord.is_on(),
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from billing.models import Decision, MessageKind, Order, OrderStatus
 from billing.money import format_money
@@ -40,8 +41,7 @@ def timeline(order: Order, *, for_staff: bool = False) -> list[Step]:
     status = order.status
     steps = sorted(_past(order, for_staff), key=lambda step: (step.at is None, step.at))
     if status in _NOW:
-        title, text = _NOW[status]
-        steps.append(Step(title, "now", None, "" if for_staff else text))
+        steps.append(Step(_NOW[status][0], "now"))
     return steps + [Step(title, "todo") for title in _AHEAD.get(status, ())]
 
 
@@ -51,21 +51,23 @@ def next_step(order: Order) -> str:
 
 
 def _past(order: Order, for_staff: bool) -> list[Step]:
-    def by(person: object) -> str:
-        return f" by {person}" if for_staff else ""
+    def by(act: Any) -> str:
+        return f" by {act.by}" if for_staff else ""
 
-    steps = [Step(f"Order placed{by(order.placed_by)}", "done", order.placed_at)]
+    steps = [
+        Step(f"Order placed by {order.placed_by}" if for_staff else "Order placed", "done", order.placed_at)
+    ]
     check = order.fraud_check
     if check.answered_at:
         outcome = check.get_outcome_display() if for_staff else ""
         steps.append(Step("Automatic check done", "done", check.answered_at, outcome))
     for message in order.messages.all():
         asked = message.kind == MessageKind.QUESTION
-        title = f"Question{by(message.by)}" if asked else f"Answer{by(message.by)}"
+        title = f"Question{by(message)}" if asked else f"Answer{by(message)}"
         steps.append(Step(title, "done", message.at, message.text))
     if decision := getattr(order, "decision", None):
         rejected = decision.decision == Decision.REJECT
-        title = ("Rejected" if rejected else "Approved") + by(decision.by)
+        title = ("Rejected" if rejected else "Approved") + by(decision)
         text = decision.text if for_staff or rejected else ""
         steps.append(Step(title, "stop" if rejected else "done", decision.at, text))
     for payment in order.payments.all():
@@ -79,5 +81,5 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
     if cancellation := getattr(order, "cancellation", None):
-        steps.append(Step(f"Cancelled{by(cancellation.by)}", "stop", cancellation.at))
+        steps.append(Step(f"Cancelled{by(cancellation)}", "stop", cancellation.at))
     return steps

@@ -12,7 +12,7 @@ from accounts.models import AuditEntry, Notice, User
 from billing import screening
 from billing.models import Order
 from deploy.fraudrecord import Server
-from tests.billing.conftest import fresh
+from tests.billing.conftest import fresh, pay
 
 AsPerson = Callable[[User], Client]
 
@@ -221,8 +221,23 @@ def test_queue_says_when_it_is_empty(sam: User, as_: AsPerson) -> None:
     assert "No order is in this queue" in as_(sam).get("/admin/review/").content.decode()
 
 
-def test_few_queries(in_review: Order, sam: User, as_: AsPerson, django_assert_max_num_queries: Any) -> None:
+def test_few_queries(
+    in_review: Order,
+    ordered: Callable[..., Order],
+    alice: User,
+    sam: User,
+    as_: AsPerson,
+    django_assert_max_num_queries: Any,
+) -> None:
+    """However much was said and paid, and by whom."""
+    ordered()
+    in_review.ask_question("Who?", by=sam)
+    fresh(in_review).answer_question("Me.", by=alice)
+    fresh(in_review).approve("fine", by=sam)
+    pay(fresh(in_review), "1.00", by=sam)
     client = as_(sam)
     client.get(f"/admin/review/{in_review.number}/")
     with django_assert_max_num_queries(12):
-        client.get(f"/admin/review/{in_review.number}/")
+        html = client.get(f"/admin/review/{in_review.number}/").content.decode()
+    assert "Answer by alice@example.test" in html
+    assert "Recorded by sam@example.test" in html
