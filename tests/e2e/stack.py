@@ -1,0 +1,118 @@
+"""The running stack that these tests are about, as its stack.json describes it."""
+
+import contextlib
+import json
+import os
+import signal
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+LOOK_EVERY = 0.02
+
+
+@dataclass(frozen=True)
+class Server:
+    """One mail server: its name, and the address and ports that mail clients use."""
+
+    facts: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.facts["name"])
+
+    @property
+    def short(self) -> str:
+        """What the names of its processes begin with."""
+        return self.directory.name
+
+    @property
+    def host(self) -> str:
+        return str(self.facts["host"])
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.facts["dir"])
+
+    def at(self, service: str) -> tuple[str, int]:
+        """Address and port of a service (smtp, submission, imaps, …)."""
+        return self.host, int(self.facts[service])
+
+
+class Stack:
+    """`facts` is stack.json; `var` the directory it lies in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.var = path.parent
+        self.facts: dict[str, Any] = json.loads(path.read_text())
+        self.panel = str(self.facts["panel"])
+        self.outbox = Path(self.facts["outbox"])
+        self.servers = [Server(facts) for facts in self.facts["servers"]]
+        self.tls = ssl.create_default_context(cafile=self.facts["tls_ca"])
+
+    @property
+    def dns(self) -> tuple[str, int]:
+        host, _, port = self.facts["dns"].partition(":")
+        return host, int(port)
+
+    @property
+    def artifacts(self) -> Path:
+        """Where pictures of pages are kept."""
+        return self.var / "artifacts"
+
+    def sign_in(self, who: str) -> dict[str, str]:
+        """E-mail and password of `staff`, `customer`, `reader` or `stranger`, with what else belongs to it."""
+        facts: dict[str, str] = self.facts["sign_ins"][who]
+        return facts
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """The answer of the panel's own database, in a transaction of its own."""
+        with psycopg.connect(self.facts["database"], autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(query, values)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    def server_of(self, customer: str) -> Server:
+        """The mail server on which the customer of this username is placed; AssertionError while it is not."""
+        query = """SELECT s.name FROM domains_mailserver s JOIN domains_placement p ON p.server_id = s.id
+            JOIN accounts_customer c ON c.id = p.customer_id WHERE c.username = %s AND p.placed_at IS NOT NULL"""
+        names = [row[0] for row in self.rows(query, customer)]
+        assert names, f"{customer} has no mail server"
+        return next(server for server in self.servers if server.name == names[0])
+
+    def pid(self, component: str) -> int:
+        """The process that the supervisor runs as this component now; it is another one after each restart."""
+        started = json.loads((self.var / "started.json").read_text())["started"]
+        return int(started[component][0])
+
+    def kill(self, component: str, number: signal.Signals = signal.SIGKILL) -> int:
+        """Signal a component of this stack; the pid it had."""
+        pid = self.pid(component)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        return pid
+
+    @contextlib.contextmanager
+    def held_down(self, component: str) -> Iterator[None]:
+        """Kill a component as often as the supervisor starts it again, until the block ends."""
+        over = threading.Event()
+
+        def hold() -> None:
+            killed = 0
+            while not over.is_set():
+                if self.pid(component) != killed:
+                    killed = self.kill(component)
+                over.wait(LOOK_EVERY)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
