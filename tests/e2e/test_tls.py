@@ -122,6 +122,10 @@ def of_version(stack: Stack, version: ssl.TLSVersion) -> ssl.SSLContext:
     """A client that speaks this version alone, with every cipher suite it ever had."""
     context = ssl.create_default_context(cafile=stack.facts["tls_ca"])
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning) if version < ssl.TLSVersion.TLSv1_2 else contextlib.nullcontext():
+    with (
+        pytest.warns(DeprecationWarning, match="TLS")
+        if version < ssl.TLSVersion.TLSv1_2
+        else contextlib.nullcontext()
+    ):
         context.minimum_version = context.maximum_version = version
     return context
