@@ -46,9 +46,7 @@ class TextField(forms.CharField):
 class CountrySelect(forms.Select):
     """All countries. Its options are drawn once: a template for each would take half of the page's time."""
 
-    drawn = format_html_join(
-        "", '<option value="{}">{}</option>', (("", "Choose your country"), *COUNTRIES)
-    )
+    drawn = format_html_join("", '<option value="{}">{}</option>', (("", "Choose your country"), *COUNTRIES))
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         chosen = value if value in dict(COUNTRIES) else ""
