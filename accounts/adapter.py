@@ -6,11 +6,23 @@ from urllib.parse import urljoin
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.authentication import get_authentication_records
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
 from foundation.client_address import client_address
+from foundation.encryption import decrypt, encrypt
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """Secrets of second factors stand encrypted in the database."""
+
+    def encrypt(self, text: str) -> str:
+        return encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return decrypt(encrypted_text)
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from email.utils import make_msgid
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -84,6 +85,9 @@ def unsent(limit: int = 200) -> list[int]:
 def _message(template: str, recipient: str, context: dict[str, Any]) -> EmailMultiAlternatives:
     context = {"product_name": settings.PRODUCT_NAME, "panel_url": settings.PANEL_URL, **context}
     subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
-    message = EmailMultiAlternatives(subject, render_to_string(f"{template}.txt", context), to=[recipient])
+    headers = {"Message-ID": make_msgid(domain=settings.MAIL_DOMAIN)}
+    message = EmailMultiAlternatives(
+        subject, render_to_string(f"{template}.txt", context), to=[recipient], headers=headers
+    )
     message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
     return message

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.contrib.contenttypes.views import shortcut
 from django.core.exceptions import ValidationError
+from django.db.models.base import ModelBase
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
@@ -19,6 +20,12 @@ class StaffSite(AdminSite):
     site_header = "Staff"
     index_title = "Work"
     site_url = "/"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Leave out what django-allauth brings: changing addresses and second factors by hand leaves no trace."""
+        models = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else model_or_iterable
+        ours = [model for model in models if not model.__module__.startswith("allauth.")]
+        super().register(ours, admin_class, **options)
 
     def has_permission(self, request: Any) -> bool:
         return bool(request.user.is_active and request.user.is_staff and has_second_factor(request))

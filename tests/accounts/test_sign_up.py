@@ -83,3 +83,9 @@ def test_staff_sign_in_with_a_code(client, sam):
     code = format_hotp_value(hotp_value(TOTP_SECRET, next(yield_hotp_counters_from_time())))
     assert client.post(answer.url, {"code": code}).status_code == 302
     assert client.get("/admin/").status_code == 200
+
+
+def test_the_secret_of_a_second_factor_is_encrypted(sam):
+    from tests.conftest import TOTP_SECRET
+
+    assert TOTP_SECRET not in str(sam.authenticator_set.get().data)
