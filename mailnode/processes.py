@@ -36,7 +36,7 @@ def processes(settings: Settings) -> list[Process]:
         Process(name="rspamd", argv=rspamd(settings, "rspamd", "-f"), ready=f"{top}/run/rspamd/milter.sock"),
         Process(name="dovecot", argv=["dovecot", "-F", "-c", f"{top}/dovecot/dovecot.conf"],
                 ready=f"{top}/dovecot/run/auth-postfix", after_effective=True),
-        Process(name="postfix", argv=["postfix", "-c", f"{top}/postfix/etc", "start-fg"],
+        Process(name="postfix", argv=["/usr/lib/postfix/sbin/master", "-s", "-c", f"{top}/postfix/etc"],
                 ready=f"{top}/postfix/spool/public/pickup", after_effective=True),
     ]  # fmt: skip
 

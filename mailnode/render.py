@@ -65,6 +65,7 @@ def render(settings: Settings) -> list[str]:
         install(settings, file)
     if not (settings.directory / "dovecot/sieve/before.svbin").exists():
         compile_sieve(settings)
+    prepare_queue(settings)
     return [file.path for file in changed]
 
 
@@ -79,6 +80,12 @@ def install(settings: Settings, file: File) -> None:
     write(settings.directory / file.path, file.text.encode(), mode=file.mode)
     if file.path.endswith(".sieve"):
         compile_sieve(settings)
+
+
+def prepare_queue(settings: Settings) -> None:
+    """Have Postfix make the folders of its queue, and look whether all is as it wants it."""
+    command = ["postfix", "-c", str(settings.directory / "postfix/etc"), "check"]
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def compile_sieve(settings: Settings) -> None:

@@ -1,6 +1,17 @@
 -- Whoever has signed in writes under the address of that mailbox, or one with a +tag, and under that one alone.
 -- "sieve" is what Dovecot hands in on loopback (vacation, redirect): see master.cf.
-local function own_address(user, from)
+local rspamd_util = require 'rspamd_util'
+
+-- Reads the header itself: what task:get_from answers may have been rewritten by then (tags are taken off).
+local function only_address(task)
+  local headers = task:get_header_full('From') or {}
+  if #headers ~= 1 then return nil end
+  local found = rspamd_util.parse_mail_address(headers[1].value, task:get_mempool()) or {}
+  if #found ~= 1 or not (found[1].flags or {}).valid then return nil end
+  return found[1]
+end
+
+local function is_own(user, from)
   local name, domain = (from.user or ''):lower(), (from.domain or ''):lower()
   return (name:match('^([^+]*)') .. '@' .. domain) == user:lower()
 end
@@ -17,9 +28,8 @@ rspamd_config:register_symbol{
       if task:get_header('X-Sieve-Redirected-From') then task:disable_symbol('DKIM_SIGNED') end
       return
     end
-    local headers = task:get_header_full('From') or {}
-    local from = task:get_from({'mime', 'orig'}) or {}
-    if #headers == 1 and #from == 1 and own_address(user, from[1]) then return end
+    local from = only_address(task)
+    if from and is_own(user, from) then return end
     task:set_pre_result('reject', 'The From header must be the one address that you signed in with')
   end,
 }
