@@ -5,7 +5,8 @@ import os
 from typing import Any
 
 from celery import Celery, Task
-from django.db import transaction
+from celery.signals import task_postrun, task_prerun
+from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
@@ -29,3 +30,12 @@ class HintTask(Task):
 app = Celery("mxpanel", task_cls=HintTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@task_prerun.connect
+@task_postrun.connect
+def tidy_connections(**_: Any) -> None:
+    """Keep database connections between tasks as Django does between requests; Celery itself would close them
+    after each, and a new one costs more than most tasks.
+    """
+    close_old_connections()
