@@ -150,6 +150,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_DB_REUSE_MAX = 2**31  # Celery closes no connection by itself; mxpanel.celery lets old ones go
 CELERY_TASK_DEFAULT_QUEUE = "panel"
 CELERY_TASK_ROUTES = {
     "domains.tasks.sync_server": {"queue": "servers"},
@@ -218,6 +219,7 @@ ACCOUNT_RATE_LIMITS = {
     "manage_email": "10/m/user",
     "reauthenticate": "10/m/user",
 }
+MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"
 MFA_TOTP_ISSUER = PRODUCT_NAME
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 
