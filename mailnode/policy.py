@@ -4,7 +4,9 @@ plans."""
 import asyncio
 import sqlite3
 import time
+import unicodedata
 from collections import OrderedDict
+from typing import NamedTuple
 
 from mailnode import schema
 from mailnode.settings import Settings
@@ -12,6 +14,7 @@ from mailnode.settings import Settings
 DUNNO = "DUNNO"
 AWAY = "451 4.3.0 The server cannot look this up now, please try again later"
 SENDER_GONE = "450 4.7.1 This mailbox can send again when you have signed in again"
+NO_RELAY = "554 5.7.1 Relay access denied"
 MAILBOX_FULL = "552 5.2.2 Mailbox is full"
 PLAN_FULL = "452 4.2.2 The recipient's storage is full, please try again later"
 
@@ -20,7 +23,7 @@ PLAN_FULL = "452 4.2.2 The recipient's storage is full, please try again later"
 _REASON = """(SELECT s.reason FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.{stop} = 1
 AND {holds} LIMIT 1)"""
 MAILBOX = f"""
-SELECT m.secret, m.quota_bytes, d.customer, c.storage_bytes,
+SELECT m.secret, m.quota_bytes, d.accepts, d.customer, c.storage_bytes,
     {_REASON.format(stop="send", holds=schema.HOLDS)}, {_REASON.format(stop="receive", holds=schema.HOLDS)}
 FROM domains d JOIN mailboxes m ON m.domain = d.id LEFT JOIN customers c ON c.id = d.customer
 WHERE d.name = ? AND m.local_part = ?
@@ -33,7 +36,19 @@ QUOTA_DEADLINE = 5.0  # seconds for Dovecot's quota-status
 SESSION_IDLE = 600.0  # seconds; Postfix ends an idle session after 300
 REMEMBERED = 10_000  # signed-in SMTP sessions whose password is remembered
 
-Mailbox = tuple[str, int, str, int | None, str | None, str | None]
+
+class Mailbox(NamedTuple):
+    """One mailbox as node.db has it. `secret` changes with its password; `storage` is the plan of its
+    customer in bytes (None: unlimited); `send` and `receive` are the reasons why these are stopped (None:
+    they are not)."""
+
+    secret: str
+    quota: int
+    accepts: int
+    customer: str
+    storage: int | None
+    send: str | None
+    receive: str | None
 
 
 class Policy:
@@ -67,9 +82,9 @@ class Policy:
         mailbox = self._mailbox(user)
         if mailbox is None:
             return SENDER_GONE
-        if mailbox[4] is not None:
-            return f"450 4.7.1 Sending is stopped for this mailbox{_because(mailbox[4])}"
-        return None if self._first_secret(user, question, mailbox[0]) == mailbox[0] else SENDER_GONE
+        if mailbox.send is not None:
+            return f"450 4.7.1 Sending is stopped for this mailbox{_because(mailbox.send)}"
+        return None if self._first_secret(user, question, mailbox.secret) == mailbox.secret else SENDER_GONE
 
     def _first_secret(self, user: str, question: dict[str, str], secret: str) -> str:
         """What the mailbox's password was (as node.db tells passwords apart) when this SMTP session first
@@ -93,13 +108,15 @@ class Policy:
         mailbox = self._mailbox(address)
         if mailbox is None:
             return None
-        if mailbox[5] is not None:
-            return f"450 4.2.1 Receiving is stopped for this mailbox{_because(mailbox[5])}"
+        if not mailbox.accepts:  # its mail lives elsewhere; Postfix may remember for a moment that it did not
+            return None if question.get("sasl_username") else NO_RELAY
+        if mailbox.receive is not None:
+            return f"450 4.2.1 Receiving is stopped for this mailbox{_because(mailbox.receive)}"
         size = question.get("size", "")
         arriving = int(size) if size.isdecimal() and len(size) < 16 else 0
-        if await self._is_full(address, mailbox[1], arriving, question):
+        if await self._is_full(address, mailbox.quota, arriving, question):
             return MAILBOX_FULL
-        return PLAN_FULL if self._is_plan_full(mailbox[2], mailbox[3]) else None
+        return PLAN_FULL if self._is_plan_full(mailbox.customer, mailbox.storage) else None
 
     async def _is_full(self, address: str, quota: int, arriving: int, question: dict[str, str]) -> bool:
         """usage.db may be ten seconds behind an open IMAP session, so Dovecot has the last word."""
@@ -135,12 +152,15 @@ class Policy:
 
     def _mailbox(self, address: str) -> Mailbox | None:
         local_part, _, domain = address.rpartition("@")
-        found: Mailbox | None = self.node.execute(MAILBOX, (domain, local_part)).fetchone()
-        return found
+        found = self.node.execute(MAILBOX, (domain, local_part)).fetchone()
+        return Mailbox(*found) if found else None
 
 
 def _because(reason: str) -> str:
     """The reason as the end of an SMTP reply: printable ASCII on one line, of bounded length."""
-    plain = "".join(character if " " <= character <= "~" else " " for character in reason)
+    letters = unicodedata.normalize("NFKD", reason)
+    plain = "".join(
+        letter if " " <= letter <= "~" else " " for letter in letters if not unicodedata.combining(letter)
+    )
     text = " ".join(plain.split())[:200]
     return f": {text}" if text else ""

@@ -5,6 +5,7 @@ would let the agent read mail. See https://doc.dovecot.org/2.3/admin_manual/dove
 
 import base64
 import json
+import re
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ from mailnode.settings import Settings
 
 DEADLINE = aiohttp.ClientTimeout(total=5)
 MAX_ANSWER = 32 * 2**20
+TAG = "1"
 NO_SUCH_SESSION = 68  # EX_NOHOST, doveadm's exit code when there is nothing to kick
 
 
@@ -44,10 +46,10 @@ class Sessions:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=DEADLINE) as client,
                 client.post(
-                    "http://dovecot/doveadm/v1", json=[[command, parameters, "1"]], headers=headers
+                    "http://dovecot/doveadm/v1", json=[[command, parameters, TAG]], headers=headers
                 ) as reply,
             ):
-                body = await reply.content.read(MAX_ANSWER)
+                body = await _read(reply)
                 status = reply.status
         except aiohttp.ClientConnectorError:
             return []  # no Dovecot, no sessions: its end ends them
@@ -56,14 +58,38 @@ class Sessions:
         return _rows(command, status, body)
 
 
+async def _read(reply: aiohttp.ClientResponse) -> bytes:
+    """The whole answer, up to a bound."""
+    body = b""
+    async for chunk in reply.content.iter_any():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise SessionsError(f"Dovecot answered more than {MAX_ANSWER} bytes")
+    return body
+
+
 def _rows(command: str, status: int, body: bytes) -> list[dict[str, Any]]:
     """The rows of an answer `[["doveadmResponse", rows, tag]]` or `[["error", {"exitCode": n}, tag]]`."""
     try:
-        kind, content, _tag = json.loads(body)[0]
-    except (ValueError, IndexError, TypeError):
+        kind, content, _tag = _parse(body)[0]
+    except (ValueError, LookupError, TypeError):
         raise SessionsError(f"Dovecot answered {command} with status {status}") from None
     if kind == "doveadmResponse" and isinstance(content, list):
         return [row for row in content if isinstance(row, dict)]
     if command == "kick" and isinstance(content, dict) and content.get("exitCode") == NO_SUCH_SESSION:
         return []
     raise SessionsError(f"Dovecot refused {command}: {str(content)[:200]}")
+
+
+def _parse(body: bytes) -> Any:
+    """The JSON of an answer. Dovecot 2.3.19 closes the list of rows after the first one, `[{…}],{…},"1"]]`,
+    which is no JSON: then the rows are read one by one."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        text = body.decode("utf-8", "replace")
+        decoder = json.JSONDecoder()
+        rows = [decoder.raw_decode(text, match.start())[0] for match in re.finditer(r'\{"username":', text)]
+        if not rows:
+            raise
+        return [["doveadmResponse", rows, TAG]]
