@@ -5,7 +5,6 @@ would let the agent read mail. See https://doc.dovecot.org/2.3/admin_manual/dove
 
 import base64
 import json
-import re
 from typing import Any
 
 import aiohttp
@@ -14,7 +13,6 @@ from mailnode.settings import Settings
 
 DEADLINE = aiohttp.ClientTimeout(total=5)
 MAX_ANSWER = 32 * 2**20
-TAG = "1"
 NO_SUCH_SESSION = 68  # EX_NOHOST, doveadm's exit code when there is nothing to kick
 
 
@@ -46,7 +44,7 @@ class Sessions:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=DEADLINE) as client,
                 client.post(
-                    "http://dovecot/doveadm/v1", json=[[command, parameters, TAG]], headers=headers
+                    "http://dovecot/doveadm/v1", json=[[command, parameters, "1"]], headers=headers
                 ) as reply,
             ):
                 body = await _read(reply)
@@ -69,27 +67,15 @@ async def _read(reply: aiohttp.ClientResponse) -> bytes:
 
 
 def _rows(command: str, status: int, body: bytes) -> list[dict[str, Any]]:
-    """The rows of an answer `[["doveadmResponse", rows, tag]]` or `[["error", {"exitCode": n}, tag]]`."""
+    """The rows of an answer `[["doveadmResponse", rows, tag]]` or `[["error", {"exitCode": n}, tag]]`. Dovecot
+    2.3.19 closes the list of rows after the first one, so that the others stand beside it."""
     try:
-        kind, content, _tag = _parse(body)[0]
+        kind, *content, _tag = json.loads(body)[0]
     except (ValueError, LookupError, TypeError):
         raise SessionsError(f"Dovecot answered {command} with status {status}") from None
-    if kind == "doveadmResponse" and isinstance(content, list):
-        return [row for row in content if isinstance(row, dict)]
-    if command == "kick" and isinstance(content, dict) and content.get("exitCode") == NO_SUCH_SESSION:
+    rows = [row for part in content for row in (part if isinstance(part, list) else [part])]
+    if kind == "doveadmResponse" and all(isinstance(row, dict) for row in rows):
+        return rows
+    if command == "kick" and kind == "error" and rows and rows[0].get("exitCode") == NO_SUCH_SESSION:
         return []
-    raise SessionsError(f"Dovecot refused {command}: {str(content)[:200]}")
-
-
-def _parse(body: bytes) -> Any:
-    """The JSON of an answer. Dovecot 2.3.19 closes the list of rows after the first one, `[{…}],{…},"1"]]`,
-    which is no JSON: then the rows are read one by one."""
-    try:
-        return json.loads(body)
-    except ValueError:
-        text = body.decode("utf-8", "replace")
-        decoder = json.JSONDecoder()
-        rows = [decoder.raw_decode(text, match.start())[0] for match in re.finditer(r'\{"username":', text)]
-        if not rows:
-            raise
-        return [["doveadmResponse", rows, TAG]]
+    raise SessionsError(f"Dovecot refused {command}: {str(rows)[:200]}")
