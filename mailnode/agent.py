@@ -34,6 +34,8 @@ EFFECTS_DEADLINE = 10.0  # seconds that a page waits for its effects; after that
 SWEEP_EVERY = 3_600.0  # seconds between looks for homes whose days are over
 AFTER_KICK = 2.0  # a sign-in that was under way during the kick is caught by a second one
 
+AFTER_RESUME = 35.0  # Postfix remembers for 30 seconds where a recipient's mail goes (resolve_clnt.c)
+
 T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -169,14 +171,16 @@ class Agent:
         """Bring about what is pending, for a limited time; what fails stays pending and is tried again."""
         async with self.lock:
             try:
-                kicked = await asyncio.wait_for(self.effects.bring_about(), EFFECTS_DEADLINE)
+                outcome = await asyncio.wait_for(self.effects.bring_about(), EFFECTS_DEADLINE)
                 self.lag_error = None
             except (SessionsError, OSError, TimeoutError) as error:
                 self.lag_error = f"{type(error).__name__}: {error}"[:1_000]
                 log.warning("effects are pending: %s", self.lag_error)
                 return
-        if kicked:
-            self._background(self._kick_again(kicked))
+        if outcome.kicked:
+            self._background(self._kick_again(outcome.kicked))
+        if outcome.resumed:
+            self._background(self._retry_mail(sorted(outcome.resumed)))
 
     async def _retry_effects(self) -> None:
         """Try again what is pending, at growing intervals."""
@@ -196,6 +200,16 @@ class Agent:
                 await self.sessions.kick(address)
             except SessionsError as error:
                 log.warning("the second kick failed: %s", error)
+
+    async def _retry_mail(self, recipients: list[str]) -> None:
+        """What waited in the queue for these recipients is tried now, and once more when Postfix has
+        forgotten that they were stopped."""
+        for pause in (0.0, AFTER_RESUME):
+            await asyncio.sleep(pause)
+            try:
+                await self.keeper.call("retry", recipients=recipients)
+            except KeeperError as error:
+                log.warning("waiting mail is not tried yet: %s", error)
 
     async def _sweep_homes(self) -> None:
         """Have the keeper purge homes whose days are over."""

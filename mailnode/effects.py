@@ -5,6 +5,7 @@ The page's own transaction wrote down what has to follow (table `effects`); `bri
 it takes, and only then moves `effective`. Everything here may run twice: after a crash it does."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mailnode import schema
 from mailnode.dkim import fingerprint
@@ -24,7 +25,22 @@ KEYS_OF = (
 
 DIRECT_KICKS = 10  # up to here one call for each address is cheaper than asking who is there
 
+WAITING_FOR = {
+    "mailbox": """SELECT m.local_part || '@' || d.name FROM mailboxes m JOIN domains d ON d.id = m.domain
+        WHERE m.id = ?""",
+    "domain": "SELECT name FROM domains WHERE id = ?",
+    "customer": "SELECT name FROM domains WHERE customer = ?",
+}
+
 Pending = Sequence[tuple[int, str, str, str]]  # (id, kind, subject, detail), oldest first
+
+
+class Outcome(NamedTuple):
+    """What was brought about and wants a second look: addresses whose sessions were ended, and recipients
+    (addresses, or domains for all of theirs) whose receiving is no longer stopped."""
+
+    kicked: set[str]
+    resumed: set[str]
 
 
 class Effects:
@@ -34,10 +50,9 @@ class Effects:
         self.store = store
         self.sessions = sessions
 
-    async def bring_about(self) -> set[str]:
-        """Do everything that is pending, then move `effective`. Returns the addresses whose sessions were
-        ended. Raises SessionsError or OSError when something has to be tried again; nothing is marked as done
-        then."""
+    async def bring_about(self) -> Outcome:
+        """Do everything that is pending, then move `effective`. Raises SessionsError or OSError when something has
+        to be tried again; nothing is marked as done then."""
         node = self.store.node
         pending: Pending = node.execute(
             "SELECT id, kind, subject, detail FROM effects ORDER BY id"
@@ -57,7 +72,7 @@ class Effects:
             if pending:
                 node.execute("DELETE FROM effects WHERE id <= ?", (pending[-1][0],))
             node.execute("UPDATE meta SET effective = revision")
-        return kicked
+        return Outcome(kicked, self._resumed(pending))
 
     def lagging(self) -> bool:
         """Whether something is still pending."""
@@ -75,6 +90,17 @@ class Effects:
         for address in addresses:
             await self.sessions.kick(address)
         return addresses
+
+    def _resumed(self, pending: Pending) -> set[str]:
+        """The recipients whose receiving is no longer stopped by a state that was there."""
+        found = set()
+        for _, kind, subject, subject_kind in pending:
+            if kind == "resume":
+                found |= {
+                    row[0]
+                    for row in self.store.node.execute(WAITING_FOR[subject_kind], (subject,)).fetchall()
+                }
+        return found
 
     def may_sign_in(self, address: str) -> bool:
         """Whether this address could sign in now, given the right password."""

@@ -8,7 +8,7 @@ checked again here, and no answer ever holds the content of a message or a file.
 |---|---|---|
 | status | | {"services": [[name, running]…], "queue": messages in the queue} |
 | flush | | {}: try everything in the queue now |
-| retry | address, or domain | {"messages": n}: try what waits for this recipient now |
+| retry | recipients (addresses, domains) | {"messages": n}: try what waits for these now |
 | refresh | | {"changed": [path…], "reloaded": [daemon…]} |
 | purge | home (32 hex digits) | {}: the mail of a mailbox that is gone long enough |
 | certificate | chain, key (PEM) | {"reloaded": [daemon…]} |

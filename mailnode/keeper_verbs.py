@@ -23,10 +23,9 @@ from mailnode.settings import Settings
 
 COMMAND_DEADLINE = 60
 QUEUES = ("maildrop", "incoming", "active", "deferred", "hold")
-ADDRESS = re.compile(r"\A[a-z0-9._-]{1,64}@[a-z0-9.-]{1,253}\Z")
-DOMAIN = re.compile(r"\A[a-z0-9][a-z0-9.-]{0,252}\Z")
+RECIPIENT = re.compile(r"\A(?:[a-z0-9][a-z0-9._-]{0,63}@)?[a-z0-9][a-z0-9.-]{0,252}\Z")
 HOME = re.compile(r"\A[0-9a-f]{32}\Z")
-MAX_RETRIES = 10_000
+MAX_RECIPIENTS = 10_000
 
 # Where each daemon writes its process id, and what the process is called.
 PID_FILES = {
@@ -59,23 +58,24 @@ def flush(settings: Settings) -> dict[str, Any]:
     return {}
 
 
-def retry(settings: Settings, address: str = "", domain: str = "") -> dict[str, Any]:
-    """Try to deliver now what waits for one address (with or without +tag) or for a domain's addresses."""
-    if bool(address) == bool(domain) or not (ADDRESS.match(address) or DOMAIN.match(domain)):
-        raise Refusal("retry takes one address or one domain")
-    listed = _run(["postqueue", "-c", _postfix(settings), "-j"])
-    wanted = 0
-    for line in listed.splitlines():
+def retry(settings: Settings, recipients: list[str]) -> dict[str, Any]:
+    """Try to deliver now what waits for these recipients: addresses (with any +tag), or domains for all of
+    theirs."""
+    if not isinstance(recipients, list) or len(recipients) > MAX_RECIPIENTS:
+        raise Refusal(f"retry takes a list of at most {MAX_RECIPIENTS} recipients")
+    if not all(isinstance(text, str) and RECIPIENT.match(text) for text in recipients):
+        raise Refusal("a recipient is an address or a domain")
+    wanted = set(recipients)
+    waiting = []
+    for line in _run(["postqueue", "-c", _postfix(settings), "-j"]).splitlines():
         message = json.loads(line)
-        recipients = [_untagged(recipient["address"]) for recipient in message["recipients"]]
-        if message["queue_name"] == "deferred" and any(
-            recipient == address or (domain and recipient.endswith(f"@{domain}")) for recipient in recipients
-        ):
-            _run(["postqueue", "-c", _postfix(settings), "-i", message["queue_id"]])
-            wanted += 1
-            if wanted >= MAX_RETRIES:
-                break
-    return {"messages": wanted}
+        addresses = {_untagged(recipient["address"]) for recipient in message["recipients"]}
+        domains = {address.rpartition("@")[2] for address in addresses}
+        if message["queue_name"] == "deferred" and (addresses | domains) & wanted:
+            waiting.append(message["queue_id"])
+    for queue_id in waiting:
+        _run(["postqueue", "-c", _postfix(settings), "-i", queue_id])
+    return {"messages": len(waiting)}
 
 
 def refresh(settings: Settings) -> dict[str, Any]:

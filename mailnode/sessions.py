@@ -67,8 +67,8 @@ async def _read(reply: aiohttp.ClientResponse) -> bytes:
 
 
 def _rows(command: str, status: int, body: bytes) -> list[dict[str, Any]]:
-    """The rows of an answer `[["doveadmResponse", rows, tag]]` or `[["error", {"exitCode": n}, tag]]`. Dovecot
-    2.3.19 closes the list of rows after the first one, so that the others stand beside it."""
+    """The rows of an answer `[["doveadmResponse", rows, tag]]` or `[["error", {"exitCode": n}, tag]]`.
+    Dovecot 2.3.19 closes the list of rows after the first one, so that the others stand beside it."""
     try:
         kind, *content, _tag = json.loads(body)[0]
     except (ValueError, LookupError, TypeError):

@@ -190,9 +190,10 @@ class Page:
         self.effect("dkim", self._domain_name(data.domain))
 
     def _write_state(self, key: str, data: wire.State) -> None:
+        self._remove_state(key)  # a stop that is not in it any more is lifted
         stops = ["sign_in" in data.stops, "send" in data.stops, "receive" in data.stops]
         values = (key, data.subject_kind, data.subject, *stops, data.reason, data.until)
-        self.node.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self.node.execute("INSERT INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
         if "sign_in" in data.stops:
             self.effect("sessions", data.subject)
 
@@ -218,6 +219,11 @@ class Page:
             self.effect("dkim", self._domain_name(gone[0]))
 
     def _remove_state(self, key: str) -> None:
+        gone = self._one(
+            "DELETE FROM states WHERE id = ? AND receive = 1 RETURNING subject_kind, subject", key
+        )
+        if gone:
+            self.effect("resume", gone[1], gone[0])
         self.node.execute("DELETE FROM states WHERE id = ?", (key,))
 
     def _domain_name(self, domain: str) -> str:
