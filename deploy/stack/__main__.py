@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> int:
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def stop(parts: Sequence[str]) -> int:

@@ -50,6 +50,8 @@ def join(layout: Layout, pid: int) -> None:
             break
     else:
         layout.var = layout.run / "var"
+        if not layout.var.exists():
+            raise StackError(f"The stack in {layout.real_var} is only starting; try again when it is ready.")
         return
     libc = ctypes.CDLL(None, use_errno=True)
     with Path(f"/proc/{pid}/ns/mnt").open() as theirs:
