@@ -149,8 +149,9 @@ class Browser:
 
     def shot(self, width: int, scheme: str) -> bytes:
         command = self.driver.execute_cdp_cmd
-        feature = {"name": "prefers-color-scheme", "value": scheme}
-        command("Emulation.setEmulatedMedia", {"features": [feature]})
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        command("Emulation.setEmulatedMedia", {"features": features})
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         command("Emulation.setDeviceMetricsOverride", metrics)
         return base64.b64decode(command("Page.captureScreenshot", {"captureBeyondViewport": True})["data"])

@@ -77,6 +77,13 @@ class Stack:
             cursor = connection.execute(query, values)  # type: ignore[arg-type]
             return cursor.fetchall() if cursor.description else []
 
+    def rows_or_none(self, query: str) -> list[tuple[Any, ...]] | None:
+        """The answer of the panel's database; None while it does not answer."""
+        try:
+            return self.rows(query)
+        except psycopg.OperationalError:
+            return None
+
     def server_of(self, customer: str) -> Server:
         """The mail server on which the customer of this username is placed; AssertionError while it is not."""
         query = """SELECT s.name FROM domains_mailserver s JOIN domains_placement p ON p.server_id = s.id
