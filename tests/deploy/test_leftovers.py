@@ -52,7 +52,9 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Lay
     assert supervisor.stdout.readline() == "up\n"
     wanted = 5 if request.param == "namespace" else 3
     deadline = time.monotonic() + 10
-    while len(left := leftovers.leftovers(layout) - {supervisor.pid}) < wanted and time.monotonic() < deadline:
+    while (
+        len(left := leftovers.leftovers(layout) - {supervisor.pid}) < wanted and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     supervisor.send_signal(signal.SIGKILL)
     supervisor.wait()
