@@ -12,6 +12,7 @@ from accounts.models import Customer
 from billing.countries import COUNTRIES
 from billing.models import Order, PaymentMethod, Period, Plan
 from billing.money import parse_amount
+from billing.ordering import taken
 from billing.personal_text import find_personal_data
 from billing.submissions import SubmissionField
 from foundation.names import normalise_domain
@@ -115,12 +116,7 @@ class OrderPlaceForm(forms.Form):
         username = self.cleaned_data["username"]
         if username and not re.fullmatch(r"[A-Za-z0-9_]{1,10}", username):
             raise ValidationError("Use up to 10 letters a to z, digits and _, or leave it empty.")
-        username = username.lower()
-        if username and Customer.objects.filter(username=username).exists():
-            raise ValidationError(
-                f"{username} is taken. Choose another, or leave it empty and we choose one."
-            )
-        return username
+        return username.lower()
 
     def clean_domain(self) -> str:
         domain = self.cleaned_data["domain"]
@@ -131,6 +127,11 @@ class OrderPlaceForm(forms.Form):
         plan, period = fields.get("plan"), fields.get("period")
         if plan and period and plan.price(period) is None:
             self.add_error("period", f"{plan.name} is not sold by this period. Choose the other one.")
+        # Told along with other errors only. Where it is the only one, placing the order finds it: a form that is
+        # sent twice has taken the username itself, and must lead to its order again.
+        username = fields.get("username")
+        if self.errors and username and Customer.objects.filter(username=username).exists():
+            self.add_error("username", taken(username))
         return fields
 
     def draft(self) -> dict[str, str]:

@@ -40,6 +40,11 @@ def place_order(details: dict[str, Any], *, by: User, client_address: str, submi
         return order
 
 
+def taken(username: str) -> str:
+    """What is said about a wish for the username of somebody else."""
+    return f"{username} is taken. Choose another username, or leave it empty and we choose one."
+
+
 def _open_customer(details: dict[str, Any], *, by: User) -> Customer:
     name = details["company"] or details["name"]
     wished = details["username"]
@@ -51,8 +56,7 @@ def _open_customer(details: dict[str, Any], *, by: User) -> Customer:
             continue
         customer.add_member(by, Role.OWNER, by=by)
         return customer
-    taken = f"{wished} is taken. Choose another username, or leave it empty and we choose one."
-    raise ValidationError({"username": taken})
+    raise ValidationError({"username": taken(wished)})
 
 
 def _write_order(

@@ -189,11 +189,13 @@ def test_username_is_made_from_domain_or_name(ordered: Callable[..., Order]) -> 
     assert ordered(username="", domain="xn--mller-kva.example", name="李").customer.username == "customer"
 
 
-def test_twice_is_one_order(as_: AsPerson, mallory: User, fields: dict[str, str]) -> None:
+@pytest.mark.parametrize("username", ["", "wished"])
+def test_twice_is_one_order(as_: AsPerson, mallory: User, fields: dict[str, str], username: str) -> None:
     client = as_(mallory)
     token = hidden(client.get("/order/").content.decode(), "submission")
-    first = client.post("/order/", fields | {"submission": token})
-    second = client.post("/order/", fields | {"submission": token})
+    sent = fields | {"submission": token, "username": username}
+    first = client.post("/order/", sent)
+    second = client.post("/order/", sent)
     assert first["Location"] == second["Location"]
     assert Order.objects.count() == Customer.objects.count() == 1
     assert Notice.objects.count() == 1
