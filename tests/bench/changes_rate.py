@@ -6,12 +6,12 @@ and with it taken first, which makes every writer wait for the whole of the othe
 
 import multiprocessing
 import time
-from contextlib import nullcontext
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 from secrets import token_hex
-from typing import Any
 
-from django.db import connection, connections
+from django.db import connections
 
 from accounts.models import Customer, User
 from domains.models import Domain, MailServer, add_domain
@@ -51,44 +51,47 @@ def run(stack: Stack) -> None:
 
 def measure(domain: Domain, owner: User, *, counter_first: bool) -> Outcome:
     """Let WRITERS processes add mailboxes at the same time; each is connected and warm before any begins."""
+    server = domain.server
+    assert server, "the demo customer is placed"
     connections.close_all()  # a forked process must not share ours
     context = multiprocessing.get_context("fork")
-    together, spans = context.Barrier(WRITERS), context.Queue()
-    server = domain.server
-    assert server
-    writers = [
-        context.Process(target=write, args=(domain, owner, counter_first, together, spans))
-        for _ in range(WRITERS)
-    ]
-    for writer in writers:
-        writer.start()
-    began, ended = zip(*(spans.get(timeout=600) for _ in writers), strict=True)
-    caught_up = wait_until_effective(server.pk)
-    for writer in writers:
-        writer.join()
+    together = context.Barrier(WRITERS, timeout=PATIENCE_SECONDS)
+    with ProcessPoolExecutor(WRITERS, context, initializer=_meet_at, initargs=(together,)) as writers:
+        work = [
+            writers.submit(write, domain, owner, server.pk if counter_first else None) for _ in range(WRITERS)
+        ]
+        began, ended = zip(*(done.result() for done in work), strict=True)
+        caught_up = wait_until_effective(server.pk)
     seconds = max(ended) - min(began)
     return Outcome(WRITERS * CHANGES_EACH / seconds, max(0.0, caught_up - max(ended)))
 
 
-def write(domain: Domain, owner: User, counter_first: bool, together: Any, spans: Any) -> None:
+def write(domain: Domain, owner: User, counter: int | None) -> tuple[float, float]:
+    """In a writer's process: when its changes began and ended. `counter` names the server to be locked first."""
     name = f"rate-{token_hex(4)}"
-    add(domain, owner, f"{name}-warm", counter_first)
-    together.wait()
+    add(domain, owner, f"{name}-warm", counter)
+    _together.wait()
     began = time.monotonic()
     for number in range(CHANGES_EACH):
-        add(domain, owner, f"{name}-{number}", counter_first)
-    spans.put((began, time.monotonic()))
-    connections.close_all()
+        add(domain, owner, f"{name}-{number}", counter)
+    return began, time.monotonic()
 
 
-def add(domain: Domain, owner: User, name: str, counter_first: bool) -> None:
-    with unit_of_work() if counter_first else nullcontext():
-        if counter_first:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT 1 FROM domains_mailserver WHERE id = %s FOR UPDATE", [domain.server.pk]
-                )  # type: ignore[union-attr]
+def add(domain: Domain, owner: User, name: str, counter: int | None) -> None:
+    if counter is None:
         domain.add_mailbox(name, quota_mb=1, by=owner, password_hash=READY_HASH)
+        return
+    with unit_of_work():
+        MailServer.objects.select_for_update().get(pk=counter)
+        domain.add_mailbox(name, quota_mb=1, by=owner, password_hash=READY_HASH)
+
+
+_together: Barrier  # of a writer's process
+
+
+def _meet_at(together: Barrier) -> None:
+    global _together
+    _together = together
 
 
 def wait_until_effective(server_id: int) -> float:
