@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from email.utils import make_msgid
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -63,8 +62,8 @@ def deliver(notice_id: int) -> bool:
     notice = Notice.objects.get(pk=notice_id)
     kind = _kinds[notice.kind]
     recipients, context = kind.build(notice.subject_id)
-    for recipient in recipients:
-        _message(kind.template, recipient, context).send()
+    if recipients:
+        _message(notice, kind.template, recipients, context).send()
     Notice.objects.filter(pk=notice_id).update(sent_at=timezone.now())
     return True
 
@@ -82,12 +81,17 @@ def unsent(limit: int = 200) -> list[int]:
     return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
 
 
-def _message(template: str, recipient: str, context: dict[str, Any]) -> EmailMultiAlternatives:
+def _message(
+    notice: Notice, template: str, recipients: list[str], context: dict[str, Any]
+) -> EmailMultiAlternatives:
+    """One message to all, so that a recipient who is refused never makes it go to the others again; its id stays
+    the same whenever it is sent, so that mail programs know a second copy.
+    """
     context = {"product_name": settings.PRODUCT_NAME, "panel_url": settings.PANEL_URL, **context}
     subject = " ".join(render_to_string(f"{template}_subject.txt", context).split())
-    headers = {"Message-ID": make_msgid(domain=settings.MAIL_DOMAIN)}
+    headers = {"Message-ID": f"<notice-{notice.pk}.{notice.created_at:%Y%m%d%H%M%S}@{settings.MAIL_DOMAIN}>"}
     message = EmailMultiAlternatives(
-        subject, render_to_string(f"{template}.txt", context), to=[recipient], headers=headers
+        subject, render_to_string(f"{template}.txt", context), to=recipients, headers=headers
     )
     message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
     return message

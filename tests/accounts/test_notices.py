@@ -22,6 +22,8 @@ def kind(monkeypatch):
     def build(subject_id):
         return sent_to, {"number": subject_id}
 
+    # A sweep's hint arrives at once.
+    monkeypatch.setattr(deliver_notice, "apply_async", lambda args, expires: deliver_notice(*args))
     monkeypatch.setattr(notices, "render_to_string", lambda name, context: f"{name} {context['number']}")
     return sent_to
 
@@ -57,6 +59,32 @@ def test_twice_is_harmless(db, kind):
     deliver_notice(notice.pk)
     sweep_notices()
     assert len(mail.outbox) == 1
+
+
+def test_recipients_share_one_message_so_that_none_gets_it_again_for_another_ones_failure(db, kind):
+    kind.append("bob@example.test")
+    notice = owe()
+    deliver_notice(notice.pk)
+    (message,) = mail.outbox
+    assert message.to == ["alice@example.test", "bob@example.test"]
+
+
+def test_nobody_to_tell_is_nothing_to_send(db, kind):
+    kind.clear()
+    notice = owe()
+    deliver_notice(notice.pk)
+    notice.refresh_from_db()
+    assert notice.sent_at
+    assert mail.outbox == []
+
+
+def test_a_second_copy_carries_the_same_id(db, kind):
+    notice = owe()
+    deliver_notice(notice.pk)
+    Notice.objects.update(sent_at=None, next_attempt_at=timezone.now())
+    deliver_notice(notice.pk)
+    first, second = (message.message()["Message-ID"] for message in mail.outbox)
+    assert first == second
 
 
 def test_a_lost_hint_is_found_by_the_sweep(db, kind):

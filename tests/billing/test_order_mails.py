@@ -17,7 +17,7 @@ def sent(kind: str) -> mail.EmailMessage:
     notice = Notice.objects.get(kind=kind)
     mail.outbox.clear()
     assert notices.deliver(notice.pk)
-    return next(message for message in mail.outbox if message.to == ["alice@example.test"])
+    return next(message for message in mail.outbox if "alice@example.test" in message.to)
 
 
 @pytest.fixture(autouse=True)
