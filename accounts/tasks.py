@@ -1,10 +1,13 @@
 import logging
 
 from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
 
 from accounts import audit, notices
 
 logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 15  # a hint of a sweep is worthless once the next sweep runs
 
 
 @shared_task
@@ -20,7 +23,13 @@ def deliver_notice(notice_id: int) -> None:
 @shared_task
 def sweep_notices() -> None:
     for notice_id in notices.unsent():
-        deliver_notice(notice_id)
+        deliver_notice.apply_async((notice_id,), expires=SWEEP_SECONDS)
+
+
+@shared_task
+def sweep_sessions() -> None:
+    """They hold what visitors entered into the order form."""
+    SessionStore.clear_expired()
 
 
 @shared_task

@@ -15,5 +15,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
     "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
+    "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
     "deleted mailboxes whose days are over": every(600, "domains.tasks.sweep_purges"),
 }
