@@ -8,13 +8,15 @@ _SECRETS = re.compile(
     r"['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)([^'\"\s&,;}]+)"
 )
 _URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(@)")
+_LINKS = re.compile(r"(/(?:confirm-email|password/reset/key)/)[^/\s'\"]+")
 _HASHES = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$)[^\s'\"]+")
 
 
 def scrub(text: str) -> str:
-    """Replace values of secret-looking names, credentials in URLs, and password hashes."""
+    """Replace values of secret-looking names, credentials and one-time keys in URLs, password hashes."""
     text = _SECRETS.sub(r"\1[removed]", text)
     text = _URL_CREDENTIALS.sub(r"\1[removed]\3", text)
+    text = _LINKS.sub(r"\1[removed]", text)
     return _HASHES.sub(r"\1[removed]", text)
 
 

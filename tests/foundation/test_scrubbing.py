@@ -14,6 +14,8 @@ from foundation.scrubbing import ScrubbingFormatter, scrub
         "Authorization: Bearer MARKER",
         "postgresql://panel:MARKER@db/panel",
         "{ARGON2ID}$argon2id$v=19$MARKER",
+        "Not Found: /accounts/confirm-email/MARKER/",
+        "Not Found: /accounts/password/reset/key/MARKER/",
         "_api=MARKER&name=x",
         "api_key = MARKER",
     ],
