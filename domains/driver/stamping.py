@@ -5,18 +5,16 @@ The counter of a server is locked for the commit alone, and revisions commit in 
 sees everything that was stamped up to n.
 """
 
-from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import connection, transaction
-from django.utils import timezone
 
 from accounts.models import Customer
 from domains.driver.hints import hint
-from domains.models.server import Kind, Placement, ServerRow
+from domains.models.server import Kind
 from foundation.unit_of_work import Work, current_work
 from mailnode.wire import MAX_ROWS
 
@@ -48,11 +46,19 @@ def _write(batch: Batch) -> None:
 
 
 def _by_server(batch: Batch) -> dict[int, list[tuple[Row, bool]]]:
-    """The rows of each server on which their customers are placed."""
-    customers = {customer for customer, _ in batch.values()}
-    _hold_placements(customers)
-    placed = Placement.objects.filter(customer__in=customers).exclude(placed_at=None)
-    servers = dict(placed.values_list("customer_id", "server_id"))
+    """The rows of each server on which their customers are placed.
+
+    A placement that is under way is waited for, and the next one kept out until COMMIT: without it a mailbox
+    that is added while its customer is being placed would be seen by neither of the two. `domains.placement`
+    locks the customer FOR UPDATE, which conflicts with this lock; nothing else here does.
+    """
+    customers = list({customer for customer, _ in batch.values()})
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM accounts_customer WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [customers]
+        )
+        cursor.execute(_PLACEMENTS, [customers])  # a statement of its own: it must see what was waited for
+        servers = dict(cursor.fetchall())
     rows: dict[int, list[tuple[Row, bool]]] = {}
     for row, (customer, gone) in batch.items():
         if customer in servers:
@@ -60,41 +66,38 @@ def _by_server(batch: Batch) -> dict[int, list[tuple[Row, bool]]]:
     return rows
 
 
-def _hold_placements(customers: Iterable[UUID]) -> None:
-    """Wait for a placement of these customers that is under way, and keep the next out until COMMIT.
-
-    Without it a mailbox that is added while its customer is being placed would be seen by neither of the two.
-    `domains.placement` locks the customer FOR UPDATE, which conflicts with this and nothing else does here.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM accounts_customer WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(customers)]
-        )
-
-
 def _write_to(server_id: int, rows: list[tuple[Row, bool]]) -> None:
     """Raise the server's counter and stamp these rows; more than a page of them get several revisions."""
     revisions = -(-len(rows) // MAX_ROWS)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE domains_mailserver SET revision = revision + %s WHERE id = %s RETURNING revision",
-            [revisions, server_id],
+            _STAMP,
+            {
+                "server": server_id,
+                "revisions": revisions,
+                "page": MAX_ROWS,
+                "kinds": [row.kind for row, _ in rows],
+                "keys": [row.key for row, _ in rows],
+                "gone": [gone for _, gone in rows],
+            },
         )
-        first = cursor.fetchone()[0] - revisions + 1
-    now = timezone.now()
-    ServerRow.objects.bulk_create(
-        [
-            ServerRow(
-                server_id=server_id,
-                kind=row.kind,
-                key=row.key,
-                gone=gone,
-                changed_at=now,
-                revision=first + number // MAX_ROWS,
-            )
-            for number, (row, gone) in enumerate(rows)
-        ],
-        update_conflicts=True,
-        unique_fields=["server", "kind", "key"],
-        update_fields=["revision", "gone", "changed_at"],
-    )
+
+
+# Written out rather than left to the ORM: every change of every customer passes here, and holds the lock that
+# all of a server's writers want.
+_PLACEMENTS = """
+SELECT customer_id, server_id FROM domains_placement WHERE customer_id = ANY(%s) AND placed_at IS NOT NULL
+"""
+_STAMP = """
+WITH counter AS (
+    UPDATE domains_mailserver SET revision = revision + %(revisions)s WHERE id = %(server)s RETURNING revision
+)
+INSERT INTO domains_serverrow (server_id, kind, key, revision, gone, changed_at)
+SELECT %(server)s, kind, key, counter.revision - %(revisions)s + 1 + (number - 1) / %(page)s, gone,
+       clock_timestamp()
+FROM counter,
+     unnest(%(kinds)s::text[], %(keys)s::uuid[], %(gone)s::boolean[]) WITH ORDINALITY
+         AS stamped(kind, key, gone, number)
+ON CONFLICT (server_id, kind, key) DO UPDATE
+SET revision = excluded.revision, gone = excluded.gone, changed_at = excluded.changed_at
+"""

@@ -209,7 +209,9 @@ class Domain(models.Model):
                 )
             refuse_taken(self.name, self.customer)
             check_room_for_domain(self.customer)
-            check_room_for_mailboxes(self.customer, self.mailboxes.filter(deleted_at=None).count())
+            check_room_for_mailboxes(
+                self.customer, self.mailboxes.live().count(), limit(self.customer, Feature.MAILBOXES)
+            )
             self.deleted_at = None
             self.save(update_fields=["deleted_at"])
             self._stamp()
@@ -309,13 +311,12 @@ def check_room_for_domain(customer: Customer) -> None:
         )
 
 
-def check_room_for_mailboxes(customer: Customer, more: int) -> None:
-    """Refuse more mailboxes than the plan holds. Locks the customer where there is a limit, and only there,
+def check_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> None:
+    """Refuse more mailboxes than the `allowed` of the plan. Locks the customer where there is a limit, and only there,
     so that customers without one may add several at a time.
     """
     from domains.models.mailbox import Mailbox
 
-    allowed = limit(customer, Feature.MAILBOXES)
     if allowed is None or not more:
         return
     lock(customer)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Customer, Stop, SuspensionBase, User
-from billing.entitlements import Feature, limit
+from billing.entitlements import Feature, limit, limits
 from domains.driver.stamping import stamp
 from domains.mailbox_password import accept_hash, hash_password
 from domains.models.domain import DELETED_KEPT, Domain, check_room_for_mailboxes
@@ -163,7 +163,7 @@ class Mailbox(models.Model):
     def change(self, quota_mb: int, name: str, *, by: User | None) -> bool:
         """Change quota and name; false when both are so already. ValidationError above the plan's storage."""
         if quota_mb != self.quota_mb:
-            check_quota(self.customer, quota_mb)
+            check_quota(quota_mb, limit(self.customer, Feature.STORAGE_MB))
         with unit_of_work():
             self._lock()
             before, after = self._settings(), {"quota_mb": quota_mb, "name": name}
@@ -233,7 +233,8 @@ class Mailbox(models.Model):
         Raises ValidationError when its days are over, the plan is used up, or the address exists again.
         """
         with exists_if_doubled("__all__"), unit_of_work():
-            check_room_for_mailboxes(self.customer, 1 if self.deleted_at else 0)
+            allowed = limit(self.customer, Feature.MAILBOXES)
+            check_room_for_mailboxes(self.customer, 1 if self.deleted_at else 0, allowed)
             self._lock()
             if not self.deleted_at:
                 return False
@@ -298,10 +299,11 @@ def add_mailbox(
 ) -> Mailbox:
     """See `Domain.add_mailbox`."""
     local_part = _local_part(username)
-    check_quota(domain.customer, quota_mb)
+    storage_mb, mailboxes = limits(domain.customer, Feature.STORAGE_MB, Feature.MAILBOXES)
+    check_quota(quota_mb, storage_mb)
     ready = _ready_hash(password, password_hash)
     with exists_if_doubled("username"), unit_of_work():
-        check_room_for_mailboxes(domain.customer, 1)
+        check_room_for_mailboxes(domain.customer, 1, mailboxes)
         mailbox = domain.mailboxes.create(
             local_part=local_part, name=name, quota_mb=quota_mb, password_hash=ready
         )
@@ -309,9 +311,8 @@ def add_mailbox(
     return mailbox
 
 
-def check_quota(customer: Customer, quota_mb: int) -> None:
+def check_quota(quota_mb: int, allowed: int | None) -> None:
     """Refuse a quota above the plan's storage; several quotas may add up to more than it."""
-    allowed = limit(customer, Feature.STORAGE_MB)
     if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
         most = QUOTA_MOST_MB if allowed is None else allowed
         raise ValidationError(
