@@ -120,7 +120,7 @@ def _call(words: dict[str, str]) -> str:
         text = f"FraudRecord could not be asked: {error}"
         raise FraudRecordError(text, retry=error.retry, reached=_left_us(error.__cause__)) from error
     if reply.status != 200:
-        raise FraudRecordError(f"FraudRecord answered with status {reply.status}.", retry=True)
+        raise FraudRecordError(f"FraudRecord answered with status {reply.status}.", retry=True, reached=True)
     answer = reply.body.decode("ascii", errors="replace").strip()
     if answer in _OUR_FAULT:
         raise FraudRecordError(f"FraudRecord refused the call: {answer}.", retry=False)

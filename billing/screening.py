@@ -1,7 +1,8 @@
 """The check of an order with FraudRecord: who asks, when again, and what the answer means.
 
 A check is claimed by a conditional update, so of any number of workers one asks. The claim is a lease:
-a worker that dies holding it is followed by the sweep. The hashes live in the memory of the call alone.
+a worker that dies holding it is followed by the sweep. A report is claimed for good: nobody follows a worker
+that may have sent it. The hashes live in the memory of the call alone.
 """
 
 import logging
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)  # the deadline of a call, the hashing on a busy machine, and room
 LONGEST_WAIT = timedelta(hours=1)
+MAY_HAVE_ARRIVED = "It may have arrived: look there before sending another."
 
 
 def check_order(order_id: UUID | str) -> bool:
@@ -44,9 +46,8 @@ def send_report(report_id: UUID | str) -> bool:
 
     A call that may have been taken although no answer came is not repeated: a person would be accused twice.
     """
-    now = timezone.now()
-    due = FraudReport.objects.filter(pk=report_id, next_try_at__lte=now)
-    if not due.update(next_try_at=now + LEASE, attempts=F("attempts") + 1):
+    due = FraudReport.objects.filter(pk=report_id, next_try_at__lte=timezone.now())
+    if not due.update(next_try_at=None, attempts=F("attempts") + 1, problem=f"Sending. {MAY_HAVE_ARRIVED}"):
         return False
     report = FraudReport.objects.select_related("order").get(pk=report_id)
     try:
@@ -56,9 +57,7 @@ def send_report(report_id: UUID | str) -> bool:
         outcome = {"sent_at": timezone.now(), "code": code, "problem": "", "next_try_at": None}
     except fraudrecord.FraudRecordError as error:
         again = timezone.now() + wait_after(report.attempts) if error.retry and not error.reached else None
-        problem = str(error) + (
-            " It may have arrived: look there before sending another." if error.reached else ""
-        )
+        problem = f"{error} {MAY_HAVE_ARRIVED}" if error.reached else str(error)
         outcome = {"problem": problem[:200], "next_try_at": again}
     FraudReport.objects.filter(pk=report_id).update(**outcome)
     return True

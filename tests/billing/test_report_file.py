@@ -137,10 +137,27 @@ def test_an_outage_is_waited_out(order: Order, sam: User, settings: Any, fraudre
     assert report.problem == ""
 
 
+@pytest.mark.parametrize("name", ["Fraud Hangup", "Fraud Outage"])
 def test_one_that_may_have_arrived_is_left_to_people(
-    ordered: Callable[..., Order], sam: User, fraudrecord: Server
+    ordered: Callable[..., Order], sam: User, fraudrecord: Server, name: str
 ) -> None:
-    report = make_due(ordered(name="Fraud Hangup").file_report(kind="spam", severity=1, text="x", by=sam))
+    report = make_due(ordered(name=name).file_report(kind="spam", severity=1, text="x", by=sam))
+    assert report.next_try_at is None
+    assert report.sent_at is None
+    assert "may have arrived" in report.problem
+
+
+def test_nobody_follows_a_worker_that_died_sending(
+    order: Order, sam: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*args: Any, **words: Any) -> str:
+        raise SystemExit
+
+    monkeypatch.setattr(screening.fraudrecord, "report", die)
+    report = order.file_report(kind="spam", severity=1, text="x", by=sam)
+    with pytest.raises(SystemExit):
+        screening.send_report(report.pk)
+    report.refresh_from_db()
     assert report.next_try_at is None
     assert report.sent_at is None
     assert "may have arrived" in report.problem
