@@ -90,7 +90,7 @@ class Server:
         self, method: str, path: str, body: bytes | None = None, key: str | None = None
     ) -> tuple[int, bytes]:
         """One call to the agent: (HTTP status, body)."""
-        context = ssl._create_unverified_context()
+        context = ssl.create_default_context(cafile=self.settings.agent_directory / "agent.pem")
         client = http.client.HTTPSConnection("127.0.0.1", self.agent_port, context=context, timeout=30)
         bearer = self.settings.key_file.read_text().strip() if key is None else key
         try:

@@ -1,0 +1,180 @@
+"""The keeper: few verbs, checked arguments, one caller."""
+
+import asyncio
+import os
+import pwd
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from mailnode import certificates, keeper_verbs
+from mailnode.keeper_client import Keeper, KeeperError
+from mailnode.keeper_verbs import Refusal
+from tests.mailnode.server import Server, domain, gone, identity, mailbox
+
+HOME = identity("anna@acme.test")
+
+
+def ask(server: Server, verb: str, **arguments: object) -> dict[str, object]:
+    return asyncio.run(Keeper(server.settings.keeper_socket).call(verb, **arguments))
+
+
+def make_home(server: Server, home: str = HOME) -> Path:
+    path = server.settings.mail / home[:2] / home
+    (path / "Maildir/cur").mkdir(parents=True)
+    (path / "Maildir/cur/1").write_text("a message")
+    return path
+
+
+def age(server: Server, days: int) -> None:
+    """Let the homes in node.db be gone for so long."""
+    connection = sqlite3.connect(server.settings.database)
+    connection.execute("UPDATE gone_homes SET gone_at = ?", (int(time.time()) - days * 86_400,))
+    connection.commit()
+    connection.close()
+
+
+def test_status_says_what_runs(server: Server) -> None:
+    server.start("keeper", "lookup")
+    answer = ask(server, "status")
+    assert dict(answer["services"]) == {
+        "postfix": False,
+        "dovecot": False,
+        "redis": False,
+        "rspamd": False,
+        "lookup": True,
+    }
+    assert answer["queue"] == 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("shell", {"command": "id"}),
+        ("purge", {}),
+        ("purge", {"home": "../../etc"}),
+        ("purge", {"home": HOME + "\n"}),
+        ("purge", {"home": ["x"]}),
+        ("purge", {"home": HOME, "days": 0}),
+        ("retry", {"recipients": ["-f"]}),
+        ("retry", {"recipients": ["a@b.test\n"]}),
+        ("retry", {"recipients": "a@b.test"}),
+        ("certificate", {"chain": "x", "key": "y"}),
+        ("settings", {}),
+    ],
+)
+def test_what_is_no_verb_or_argument_is_refused(
+    server: Server, verb: str, arguments: dict[str, object]
+) -> None:
+    server.start("keeper")
+    with pytest.raises(KeeperError):
+        ask(server, verb, **arguments)
+    ask(server, "status")  # it lives
+
+
+def test_nonsense_ends_the_connection_only(server: Server) -> None:
+    server.start("keeper")
+
+    async def talk(line: bytes) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(server.settings.keeper_socket)
+        writer.write(line)
+        writer.write_eof()
+        return await reader.read()
+
+    for line in (b"\n", b"[]\n", b"{}\n", b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"x" * 2_000_000):
+        try:
+            asyncio.run(talk(line))
+        except ConnectionError:
+            continue
+    ask(server, "status")
+
+
+def test_only_the_agents_user_is_answered(server: Server) -> None:
+    server.start("keeper")
+    os.chmod(server.settings.keeper_socket, 0o666)  # noqa: S103 even if the socket's mode were wrong
+    talk = f"""
+import os, pwd, socket, sys
+entry = pwd.getpwnam(sys.argv[1]); os.setgroups([]); os.setgid(entry.pw_gid); os.setuid(entry.pw_uid)
+client = socket.socket(socket.AF_UNIX); client.connect({str(server.settings.keeper_socket)!r})
+client.sendall(b'{{"verb": "status"}}\\n'); print(len(client.recv(9999)))
+"""
+    for user, answered in (("nobody", False), ("postfix", False), (server.settings.users.agent, True)):
+        done = subprocess.run(["python3", "-c", talk, user], capture_output=True, text=True, cwd="/")
+        assert (done.stdout.strip() not in ("", "0")) is answered, (user, done.stderr)
+
+
+def test_a_home_is_purged_when_its_days_are_over(agent: Server) -> None:
+    agent.start("keeper")
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    home, other = make_home(agent), make_home(agent, identity("bob@acme.test"))
+    with pytest.raises(KeeperError, match="not gone"):
+        ask(agent, "purge", home=HOME)
+    agent.push(gone("mailbox", "anna@acme.test"))
+    with pytest.raises(KeeperError, match="30 days"):
+        ask(agent, "purge", home=HOME)
+    age(agent, 31)
+    assert home.exists()
+    ask(agent, "purge", home=HOME)
+    assert not home.exists()
+    assert other.exists()
+    ask(agent, "purge", home=HOME)
+
+
+def test_a_home_that_the_node_does_not_know_stays(agent: Server) -> None:
+    home = make_home(agent)
+    with pytest.raises(Refusal, match="not gone"):
+        keeper_verbs.purge(agent.settings, HOME)
+    assert home.exists()
+
+
+def test_a_link_is_not_followed(agent: Server) -> None:
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    agent.push(gone("mailbox", "anna@acme.test"))
+    age(agent, 31)
+    elsewhere = agent.directory / "elsewhere"
+    elsewhere.mkdir()
+    (agent.settings.mail / HOME[:2]).mkdir()
+    (agent.settings.mail / HOME[:2] / HOME).symlink_to(elsewhere)
+    with pytest.raises(Refusal, match="symbolic link"):
+        keeper_verbs.purge(agent.settings, HOME)
+    assert elsewhere.exists()
+
+
+def test_the_agent_has_over_homes_purged_and_forgets_them(server: Server) -> None:
+    server.start("agent")
+    server.push(domain("acme.test"), mailbox("anna@acme.test"))
+    home = make_home(server)
+    server.push(gone("mailbox", "anna@acme.test"))
+    age(server, 31)
+    server.stop("agent")
+    server.start("keeper", "agent")
+    deadline = time.monotonic() + 10
+    while home.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_mailbox_that_came_back_keeps_its_home(agent: Server) -> None:
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    home = make_home(agent)
+    agent.push(gone("mailbox", "anna@acme.test"))
+    age(agent, 31)
+    agent.push(mailbox("anna@acme.test"))
+    with pytest.raises(Refusal, match="not gone"):
+        keeper_verbs.purge(agent.settings, HOME)
+    assert home.exists()
+
+
+def test_another_certificate_must_fit_its_key(server: Server) -> None:
+    chain = (server.settings.tls / "cert.pem").read_text()
+    key = (server.settings.tls / "key.pem").read_text()
+    assert keeper_verbs.certificate(server.settings, chain, key) == {"reloaded": []}
+    (server.settings.tls / "cert.pem").unlink()
+    certificates.ensure_mail(server.settings)
+    with pytest.raises(Refusal, match="not of this key"):
+        keeper_verbs.certificate(server.settings, (server.settings.tls / "cert.pem").read_text(), key)
+    mode = (server.settings.tls / "key.pem").stat()
+    assert (mode.st_mode & 0o777, pwd.getpwuid(mode.st_uid).pw_name) == (0o600, "root")

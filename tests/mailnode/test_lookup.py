@@ -1,0 +1,217 @@
+"""The look-up service: Postfix's policy questions."""
+
+import os
+import socket
+import sqlite3
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mailnode import wire
+from tests.mailnode.server import Server, customer, domain, gone, identity, mailbox, state
+
+ANNA = "anna@acme.test"
+
+
+ROWS = (customer("acme", 1_000), domain("acme.test"), mailbox(ANNA), mailbox("bob@acme.test", quota=500))
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    """An agent and a look-up service for all tests of this file."""
+    made = Server()
+    try:
+        made.start("agent", "lookup")
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def lookup(running: Server) -> Server:
+    """The same mailboxes for every test: nothing is stopped, nothing is used."""
+    stopped = [gone("state", f"state of {subject}") for subject in (ANNA, "acme.test", "acme")]
+    running.push(*ROWS, *stopped)
+    connection = sqlite3.connect(running.settings.usage)
+    connection.execute("DELETE FROM usage")
+    connection.commit()
+    connection.close()
+    return running
+
+
+def ask(server: Server, connection: socket.socket | None = None, **attributes: str) -> str:
+    """The action for one question."""
+    question = {"request": "smtpd_access_policy", "protocol_state": "RCPT", "instance": "1.2.3"} | attributes
+    client = connection or connect(server)
+    try:
+        client.sendall(("".join(f"{name}={value}\n" for name, value in question.items()) + "\n").encode())
+        answer = b""
+        while not answer.endswith(b"\n\n"):
+            answer += client.recv(4_096)
+    finally:
+        if connection is None:
+            client.close()
+    assert answer.startswith(b"action=")
+    return answer[7:-2].decode()
+
+
+def connect(server: Server) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(10)
+    client.connect(str(server.settings.lookup_socket))
+    return client
+
+
+def test_nothing_speaks_against_a_message(lookup: Server) -> None:
+    assert ask(lookup, recipient=ANNA) == "DUNNO"
+    assert ask(lookup, recipient="nobody@acme.test") == "DUNNO"
+    assert ask(lookup, recipient="someone@elsewhere.example", sasl_username=ANNA) == "DUNNO"
+    assert ask(lookup, recipient="", sasl_username=ANNA) == "DUNNO"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"), [("mailbox", ANNA), ("domain", "acme.test"), ("customer", "acme")]
+)
+def test_states_of_a_mailbox_its_domain_and_its_customer(lookup: Server, kind: str, subject: str) -> None:
+    lookup.push(state(subject, kind, "send", "receive", reason="Rechnung überfällig\r\nnoch"))
+    assert ask(lookup, recipient=ANNA) == (
+        "450 4.2.1 Receiving is stopped for this mailbox: Rechnung uberfallig noch"
+    )
+    assert ask(lookup, recipient="ANNA+tag@Acme.test").startswith("450 4.2.1")
+    assert ask(lookup, recipient="x@elsewhere.example", sasl_username=ANNA).startswith(
+        "450 4.7.1 Sending is stopped"
+    )
+    lookup.push(gone("state", f"state of {subject}"))
+    assert ask(lookup, recipient=ANNA, sasl_username=ANNA) == "DUNNO"
+
+
+def test_a_state_holds_until_its_end(lookup: Server) -> None:
+    lookup.push(state(ANNA, "mailbox", "receive", until=int(time.time()) + 1))
+    assert ask(lookup, recipient=ANNA).startswith("450 4.2.1")
+    time.sleep(2.1)
+    assert ask(lookup, recipient=ANNA) == "DUNNO"
+
+
+def test_stopped_sign_in_alone_stops_no_mail(lookup: Server) -> None:
+    lookup.push(state(ANNA, "mailbox", "sign_in"))
+    assert ask(lookup, recipient=ANNA) == "DUNNO"
+
+
+def test_a_full_plan(lookup: Server) -> None:
+    connection = sqlite3.connect(lookup.settings.usage)
+    connection.execute("INSERT INTO usage (address, bytes) VALUES (?, 999)", (ANNA,))
+    connection.commit()
+    assert ask(lookup, recipient="bob@acme.test") == "DUNNO"
+    connection.execute("UPDATE usage SET bytes = 1000")
+    connection.commit()
+    assert ask(lookup, recipient="bob@acme.test").startswith("452 4.2.2")
+    lookup.push(customer("acme", None))
+    assert ask(lookup, recipient="bob@acme.test") == "DUNNO"
+
+
+def test_a_customer_without_a_service_has_no_storage(lookup: Server) -> None:
+    lookup.push(customer("acme", 0))
+    assert ask(lookup, recipient=ANNA).startswith("452 4.2.2")
+
+
+def test_a_full_mailbox(lookup: Server) -> None:
+    """Without Dovecot to ask, the count is believed."""
+    assert ask(lookup, recipient="bob@acme.test", size="500") == "DUNNO"
+    assert ask(lookup, recipient="bob@acme.test", size="501").startswith("552 5.2.2")
+    assert ask(lookup, recipient=ANNA, size="501") == "DUNNO"
+
+
+def test_mail_for_a_domain_that_lives_elsewhere(lookup: Server) -> None:
+    lookup.push(domain("acme.test", accepts=False), state(ANNA, "mailbox", "receive"))
+    assert ask(lookup, recipient=ANNA, sasl_username="bob@acme.test") == "DUNNO"
+    assert ask(lookup, recipient=ANNA).startswith("554 5.7.1")
+
+
+def test_a_session_ends_with_its_password(lookup: Server) -> None:
+    session = {
+        "sasl_username": ANNA,
+        "client_address": "192.0.2.1",
+        "client_port": "1234",
+        "recipient": "x@y.example",
+    }
+    assert ask(lookup, **session) == "DUNNO"
+    changed = wire.Mailbox(
+        domain=identity("acme.test"),
+        local_part="anna",
+        quota_bytes=0,
+        password_hash="{BLF-CRYPT}$2y$05$other",
+    )
+    lookup.push(wire.row("mailbox", identity(ANNA), changed))
+    assert ask(lookup, **session).startswith("450 4.7.1")
+    assert ask(lookup, **session | {"client_port": "1235"}) == "DUNNO"
+    assert ask(lookup, **session | {"instance": "9.2.3"}) == "DUNNO"
+
+
+def test_a_gone_mailbox_sends_no_more(lookup: Server) -> None:
+    lookup.push(gone("mailbox", ANNA))
+    assert ask(lookup, sasl_username=ANNA, recipient="x@y.example").startswith("450 4.7.1")
+
+
+def test_a_database_that_cannot_be_read_defers_and_heals(lookup: Server) -> None:
+    away = lookup.settings.database.with_name("away.db")
+    lookup.stop("lookup", "agent")
+    os.rename(lookup.settings.database, away)
+    lookup.start("lookup")
+    assert ask(lookup, recipient=ANNA).startswith("451 4.3.0")
+    os.rename(away, lookup.settings.database)
+    assert ask(lookup, recipient=ANNA).startswith("451 4.3.0")  # this one finds the old connection
+    assert ask(lookup, recipient=ANNA) == "DUNNO"
+    lookup.start("agent")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"\n\n\n",
+        b"no separator\n\n",
+        b"\xff\x00=\xfe\n\n",
+        b"x" * 20_000,
+        b"a=b\n" * 500,
+        b"recipient=anna@acme.test",
+    ],
+)
+def test_nonsense_ends_its_own_connection_only(lookup: Server, nonsense: bytes) -> None:
+    client = connect(lookup)
+    client.sendall(nonsense)
+    client.shutdown(socket.SHUT_WR)
+    client.recv(4_096)
+    client.close()
+    assert ask(lookup, recipient=ANNA) == "DUNNO"
+
+
+@pytest.mark.parametrize(
+    "recipient", ["'; DROP TABLE mailboxes; --@acme.test", "%@acme.test", "@", "a@b@c", "", "x" * 4_000]
+)
+def test_hostile_recipients(lookup: Server, recipient: str) -> None:
+    assert ask(lookup, recipient=recipient) == "DUNNO"
+
+
+def test_many_connections(lookup: Server) -> None:
+    clients = [connect(lookup) for _ in range(200)]
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda c=c: answers.append(ask(lookup, c, recipient=ANNA))) for c in clients
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["DUNNO"] * 200
+
+
+def test_an_answer_takes_less_than_a_millisecond(lookup: Server) -> None:
+    client = connect(lookup)
+    times = []
+    for _ in range(300):
+        start = time.perf_counter()
+        ask(lookup, client, recipient=ANNA, sasl_username="bob@acme.test")
+        times.append(time.perf_counter() - start)
+    assert statistics.median(times) < 0.001
