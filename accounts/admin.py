@@ -3,11 +3,16 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from accounts import audit
 from accounts.models import AuditEntry, Customer, CustomerSuspension, Membership, Notice, User
 from foundation.unit_of_work import unit_of_work
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
+    """Facts: seen and searched, never edited by hand."""
+
+    show_full_result_count = False
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
@@ -26,14 +31,37 @@ class VerbAdmin(admin.ModelAdmin):
             return super().changeform_view(*args, **kwargs)
 
 
+class AuditedAdmin(admin.ModelAdmin):
+    """What is edited by hand stands in the audit trail, beside what verbs did: which fields, not their values."""
+
+    def log_addition(self, request: Any, obj: Any, message: Any) -> Any:
+        self._record("add", request, obj, message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: Any, obj: Any, message: Any) -> Any:
+        self._record("change", request, obj, message)
+        return super().log_change(request, obj, message)
+
+    def _record(self, verb: str, request: Any, obj: Any, message: Any) -> None:
+        customer = obj if isinstance(obj, Customer) else None
+        after = {"by_hand": message}
+        action = f"{obj._meta.model_name}.{verb}"
+        audit.record(action, by=request.user, customer=customer, subject=str(obj), after=after)
+
+
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):
+class UserAdmin(AuditedAdmin):
     list_display = ("email", "name", "is_staff", "is_active", "date_joined")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
     fields = ("email", "name", "is_active", "is_staff", "is_superuser", "groups", "last_login", "date_joined")
     readonly_fields = ("email", "last_login", "date_joined")
     filter_horizontal = ("groups",)
+
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
+        """Only a superuser makes staff of people, so that no other member of staff raises their own rights."""
+        rights = () if request.user.is_superuser else ("is_staff", "is_superuser", "groups")
+        return (*self.readonly_fields, *rights)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -50,7 +78,7 @@ class MembershipInline(admin.TabularInline):
 
 
 @admin.register(Customer)
-class CustomerAdmin(admin.ModelAdmin):
+class CustomerAdmin(AuditedAdmin):
     list_display = ("username", "name", "created_at", "activated_at", "ended_at")
     search_fields = ("username", "name", "members__email")
     fields = ("username", "name", "created_at", "activated_at", "ended_at")
@@ -96,11 +124,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     list_select_related = ("by", "customer")
     search_fields = ("action", "subject", "by__email", "customer__username")
     date_hierarchy = "at"
-    show_full_result_count = False
 
 
 @admin.register(Notice)
 class NoticeAdmin(ReadOnlyAdmin):
     list_display = ("kind", "subject_id", "created_at", "attempts", "next_attempt_at", "sent_at")
     search_fields = ("kind", "subject_id")
-    show_full_result_count = False

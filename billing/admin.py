@@ -7,26 +7,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from accounts.admin import AuditedAdmin, ReadOnlyAdmin
 from billing.models import FraudReport, Order, Payment, Plan, StorageUsage, Subscription
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Facts: seen and searched, never edited by hand."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):
+class PlanAdmin(AuditedAdmin):
     list_display = ("name", "slug", "storage_mb", "mailboxes", "domains", "prices", "is_open")
     list_filter = ("is_open",)
     search_fields = ("name", "slug")

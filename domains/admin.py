@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import VerbAdmin
+from accounts.admin import AuditedAdmin, VerbAdmin
 from domains.driver.hints import hint
 from domains.models import Domain, Mailbox, MailServer, Placement
 
@@ -21,7 +21,7 @@ class NothingByHand(VerbAdmin):
 
 
 @admin.register(MailServer)
-class MailServerAdmin(NothingByHand):
+class MailServerAdmin(AuditedAdmin, NothingByHand):
     """Enrolled by `manage.py server_enrol`; here one sees how far each is and lets a halted one go on."""
 
     list_display = (
