@@ -72,7 +72,7 @@ class Keeper:
                 writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            log.info("a connection ended: %s", type(error).__name__)
+            log.debug("a connection ended: %s", type(error).__name__)
         finally:
             writer.close()
 
