@@ -7,7 +7,7 @@ from celery import shared_task
 from domains import placement, purging
 from domains.driver import watching
 from domains.driver.agent import AgentError
-from domains.driver.hints import hint, taken
+from domains.driver.hints import hint
 from domains.driver.sync import forget_old_marks, sync
 from domains.models import Domain, MailServer
 
@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def sync_server(server_id: int) -> None:
-    taken(server_id)
     sync(server_id)
 
 

@@ -24,7 +24,7 @@ def hint(server_id: int) -> None:
 
 
 def taken(server_id: int) -> None:
-    """A sync begins: changes from now on need a hint of their own."""
+    """A sync is about to look at what there is: changes from now on need a hint of their own."""
     try:
         caches["volatile"].delete(_key(server_id))
     except Exception as error:  # the note ends by itself after HINT_SECONDS
