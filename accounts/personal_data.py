@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 
 from accounts import audit, privacy
 from accounts.models import AuditEntry, User
@@ -29,9 +30,13 @@ def export(user: User) -> dict[str, Any]:
 
 def erase(user: User) -> list[str]:
     """Make the person unrecognisable and unable to sign in; memberships go, the audit trail keeps a pseudonym."""
+    pseudonym = f"erased-{uuid4().hex}@invalid.invalid"
     user.memberships.all().delete()
     EmailAddress.objects.filter(user=user).delete()
-    user.email = f"erased-{uuid4().hex}@invalid.invalid"
+    Authenticator.objects.filter(user=user).delete()
+    AuditEntry.objects.filter(subject=user.email).update(subject=pseudonym)
+    AuditEntry.objects.filter(by=user).update(address=None)
+    user.email = pseudonym
     user.name = ""
     user.is_active = False
     user.is_staff = user.is_superuser = False

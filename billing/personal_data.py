@@ -7,7 +7,6 @@ from accounts.models import User
 from billing.models import Order, OrderMessage, OrderStatus
 
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
-_ENDED_BEFORE_MONEY = (OrderStatus.REJECTED, OrderStatus.CANCELLED)
 
 
 def export(user: User) -> dict[str, Any]:
@@ -21,13 +20,15 @@ def export(user: User) -> dict[str, Any]:
 
 
 def erase(user: User) -> list[str]:
-    """Blank the orders that came to nothing and nobody paid for; what was paid stays for the books."""
+    """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books."""
     kept = 0
     for order in user.orders.with_facts():
-        if order.status in _ENDED_BEFORE_MONEY and not order.paid_minor:
-            _blank(order)
-        else:
+        if order.paid_minor or order.status == OrderStatus.ACTIVE:
             kept += 1
+            continue
+        if order.is_open:
+            order.cancel(by=user)
+        _blank(order)
     return (
         [f"{kept} orders with their address and payments: kept as tax law asks, for ten years"]
         if kept

@@ -3,7 +3,7 @@
 import json
 
 from accounts import privacy
-from accounts.models import User
+from accounts.models import AuditEntry, Role, User
 from foundation.unit_of_work import unit_of_work
 
 
@@ -16,6 +16,24 @@ def test_an_export_is_json_and_only_of_that_person(acme, other, alice, mallory):
     assert "alice@example.test" in text
     assert "acme" in text
     assert "mallory" not in text
+
+
+def test_the_audit_trail_keeps_a_pseudonym_alone(acme, other, mallory):
+    with unit_of_work():
+        acme.add_member(mallory, Role.READER, by=mallory)
+        AuditEntry.objects.filter(by=mallory).update(address="192.0.2.7")
+        privacy.erase_person(mallory)
+    entry = AuditEntry.objects.get(action="member.add")
+    mallory.refresh_from_db()
+    assert entry.subject == mallory.email
+    assert "mallory" not in entry.subject
+    assert entry.address is None
+
+
+def test_erasing_takes_the_second_factor_along(sam):
+    with unit_of_work():
+        privacy.erase_person(sam)
+    assert not sam.authenticator_set.exists()
 
 
 def test_erasing_leaves_nobody_to_recognise_and_nobody_to_sign_in(acme, alice):

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Callable
 
-from django.db import transaction
-
 from accounts import privacy
 from accounts.models import User
 from billing.models import Order
+from foundation.unit_of_work import unit_of_work
 from tests.billing.conftest import fresh, pay
 
 
@@ -27,12 +26,14 @@ def test_export_is_whole_and_only_of_the_person(
 def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
     ordered: Callable[..., Order], unpaid: Order, alice: User, sam: User
 ) -> None:
-    gone = ordered()
-    gone.cancel(by=alice)
+    cancelled, still_open = ordered(), ordered()
+    cancelled.cancel(by=alice)
     pay(unpaid, "59.00", by=sam)
-    with transaction.atomic():
+    with unit_of_work():
         kept = privacy.erase_person(alice)["billing"]
     assert "1 orders" in kept[0]
-    assert fresh(gone).street == "erased"
-    assert fresh(gone).client_address is None
+    for gone in (fresh(cancelled), fresh(still_open)):
+        assert gone.status == "cancelled"
+        assert gone.street == "erased"
+        assert gone.client_address is None
     assert fresh(unpaid).street == "1 Long Street"
