@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import current_app
-from django.core.cache import caches
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
@@ -51,7 +50,8 @@ def _database() -> None:
 
 
 def _broker() -> None:
-    caches["volatile"].get("readyz")
+    with current_app.connection_for_write() as broker:
+        broker.ensure_connection(max_retries=0)
 
 
 def _workers() -> None:
