@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from mxpanel.schedule import SCHEDULE
 
@@ -28,6 +29,9 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env.str("SECRET_KEY", "django-insecure-set-SECRET_KEY-before-anybody-else-can-reach-this")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS", default=["bXhwYW5lbCBkZWZhdWx0IGtleSwgbm90IHNlY3JldCE="])
+if PANEL_URL.startswith("https://") and not {"SECRET_KEY", "ENCRYPTION_KEYS"} <= env.ENVIRON.keys():
+    # The defaults stand in public: with them anybody signs in as anybody.
+    raise ImproperlyConfigured("PANEL_URL is https: set SECRET_KEY and ENCRYPTION_KEYS (docs/settings.md).")
 _host = urlsplit(PANEL_URL).hostname or "localhost"
 _https = PANEL_URL.startswith("https://")
 ALLOWED_HOSTS = env.list(
