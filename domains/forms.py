@@ -10,7 +10,7 @@ from domains.dns import ownership
 from domains.dns.ownership import Result
 from domains.mailbox_password import MOST, normalise
 from domains.models import OwnershipKey
-from domains.models.mailbox import QUOTA_MOST_MB
+from domains.plan_room import QUOTA_MOST_MB
 from foundation.names import normalise_domain, normalise_local_part
 
 T = TypeVar("T")

@@ -1,10 +1,9 @@
-"""Domains, their proof of ownership, their DKIM keys and what their DNS was last seen to say."""
+"""Domains and what may be done with them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.core.exceptions import ValidationError
@@ -19,8 +18,9 @@ from billing.entitlements import Feature, limit
 from domains import dkim
 from domains.dns import records
 from domains.driver.stamping import stamp
+from domains.models.dns import DkimKey, DnsCheck
 from domains.models.server import Kind, MailServer
-from foundation.encryption import EncryptedTextField
+from domains.plan_room import check_room_for_domain, check_room_for_mailboxes, lock
 from foundation.names import normalise_domain
 from foundation.unit_of_work import unit_of_work
 
@@ -28,27 +28,6 @@ if TYPE_CHECKING:
     from domains.models.mailbox import Mailbox
 
 DELETED_KEPT = timedelta(days=30)  # how long what was deleted can be restored
-
-
-class OwnershipKey(models.Model):
-    """The name under which a customer proves domains: TXT `_da-verify-<token>.<domain>`. One for all its
-    domains.
-    """
-
-    customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="ownership_key")
-    token = models.CharField(max_length=32, unique=True, editable=False)
-
-    def __str__(self) -> str:
-        return self.label
-
-    @classmethod
-    def of(cls, customer: Customer) -> "OwnershipKey":
-        """The customer's key, made at the first call."""
-        return cls.objects.get_or_create(customer=customer, defaults={"token": token_hex(16)})[0]
-
-    @property
-    def label(self) -> str:
-        return f"_da-verify-{self.token}"
 
 
 class DomainQuerySet(models.QuerySet["Domain"]):
@@ -134,7 +113,7 @@ class Domain(models.Model):
         return self.server.name if self.server else None
 
     @property
-    def dkim_key(self) -> "DkimKey":
+    def dkim_key(self) -> DkimKey:
         return self.dkim_keys.get()
 
     @property
@@ -224,36 +203,6 @@ class Domain(models.Model):
             stamp(self.customer, Kind.DKIM, key.pk, gone=gone)
 
 
-class DkimKey(models.Model):
-    """A domain's key for signing (RFC 6376): the private half encrypted here, and otherwise only on its mail
-    server.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    domain = models.ForeignKey(Domain, models.CASCADE, related_name="dkim_keys")
-    selector = models.CharField(max_length=32, default="k1")
-    private_key = EncryptedTextField(editable=False)
-    public_key = models.TextField(help_text="SubjectPublicKeyInfo, DER in base64: the p= of the DNS record.")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["domain", "selector"], name="dkim_selector_once")]
-
-    def __str__(self) -> str:
-        return f"{self.selector}._domainkey.{self.domain}"
-
-
-class DnsCheck(models.Model):
-    """What DNS said at the last look: `found` maps a record's kind to its state and what was there."""
-
-    domain = models.OneToOneField(Domain, models.CASCADE, primary_key=True, related_name="dns_check")
-    found: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict)
-    checked_at = models.DateTimeField(default=timezone.now)
-
-    def __str__(self) -> str:
-        return f"DNS of {self.domain}"
-
-
 def add_domain(customer: Customer, name: str, *, by: User | None) -> Domain:
     """Host a domain that `customer` has proved (`domains.dns.ownership`); its DKIM key is made here.
 
@@ -292,41 +241,6 @@ def taken_if_doubled(name: str) -> Iterator[None]:
         if "domain_live_once" in str(error):
             raise _taken(name) from error
         raise
-
-
-def lock(customer: Customer) -> None:
-    """Let one change of this customer's at a time pass from here to COMMIT, so that two cannot both take the
-    last place of its plan.
-    """
-    Customer.objects.select_for_update().only("pk").get(pk=customer.pk)
-
-
-def check_room_for_domain(customer: Customer) -> None:
-    """Refuse one domain more than the plan holds; the customer is locked."""
-    allowed = limit(customer, Feature.DOMAINS)
-    if allowed is not None and customer.domains.live().count() >= allowed:
-        raise ValidationError(
-            f"Your plan holds {allowed} domains, and all are taken. Delete one, or take a larger plan.",
-            code="limit",
-        )
-
-
-def check_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> None:
-    """Refuse more mailboxes than the `allowed` of the plan. Locks the customer where there is a limit, and only there,
-    so that customers without one may add several at a time.
-    """
-    from domains.models.mailbox import Mailbox
-
-    if allowed is None or not more:
-        return
-    lock(customer)
-    present = Mailbox.objects.live().filter(domain__customer=customer, domain__deleted_at=None).count()
-    if present + more > allowed:
-        raise ValidationError(
-            f"Your plan holds {allowed} mailboxes, and {present} are there. "
-            "Delete some, or take a larger plan.",
-            code="limit",
-        )
 
 
 def _taken(name: str) -> ValidationError:

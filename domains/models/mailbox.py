@@ -17,12 +17,11 @@ from accounts.models import Customer, Stop, SuspensionBase, User
 from billing.entitlements import Feature, limit, limits
 from domains.driver.stamping import stamp
 from domains.mailbox_password import accept_hash, hash_password
-from domains.models.domain import DELETED_KEPT, Domain, check_room_for_mailboxes
+from domains.models.domain import DELETED_KEPT, Domain
 from domains.models.server import Kind, ServerRow, ServerSync
+from domains.plan_room import QUOTA_MOST_MB, check_quota, check_room_for_mailboxes
 from foundation.names import normalise_local_part
 from foundation.unit_of_work import unit_of_work
-
-QUOTA_MOST_MB = 100 * 2**20  # 100 TB
 
 
 class MailboxQuerySet(models.QuerySet["Mailbox"]):
@@ -309,15 +308,6 @@ def add_mailbox(
         )
         mailbox._record("mailbox.add", by, after=mailbox._settings())
     return mailbox
-
-
-def check_quota(quota_mb: int, allowed: int | None) -> None:
-    """Refuse a quota above the plan's storage; several quotas may add up to more than it."""
-    if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
-        most = QUOTA_MOST_MB if allowed is None else allowed
-        raise ValidationError(
-            {"quota_mb": f"Your plan holds {most} MB. Choose at most that, or 0 for all that it holds."}
-        )
 
 
 @contextmanager

@@ -19,9 +19,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--certificate-sha256", required=True, help="of the agent's certificate: 64 hex digits"
         )
-        parser.add_argument(
-            "--key-file", required=True, help="file that holds the agent's bearer key"
-        )
+        parser.add_argument("--key-file", required=True, help="file that holds the agent's bearer key")
         parser.add_argument(
             "--port",
             action="append",

@@ -1,0 +1,52 @@
+"""Whether a customer's plan has room for more, asked in the transaction that takes it."""
+
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q
+
+from accounts.models import Customer
+from billing.entitlements import Feature, limit
+
+QUOTA_MOST_MB = 100 * 2**20  # 100 TB
+
+
+def check_quota(quota_mb: int, allowed: int | None) -> None:
+    """Refuse a quota above the plan's storage; several quotas may add up to more than it."""
+    if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
+        most = QUOTA_MOST_MB if allowed is None else allowed
+        raise ValidationError(
+            {"quota_mb": f"Your plan holds {most} MB. Choose at most that, or 0 for all that it holds."}
+        )
+
+
+def lock(customer: Customer) -> None:
+    """Let one change of this customer's at a time pass from here to COMMIT, so that two cannot both take the
+    last place of its plan. Stamping (which takes KEY SHARE) is not held up.
+    """
+    Customer.objects.select_for_update(no_key=True).only("pk").get(pk=customer.pk)
+
+
+def check_room_for_domain(customer: Customer) -> None:
+    """Refuse one domain more than the plan holds; the customer is locked."""
+    allowed = limit(customer, Feature.DOMAINS)
+    if allowed is not None and customer.domains.live().count() >= allowed:
+        raise ValidationError(
+            f"Your plan holds {allowed} domains, and all are taken. Delete one, or take a larger plan.",
+            code="limit",
+        )
+
+
+def check_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> None:
+    """Refuse more mailboxes than the `allowed` of the plan. Locks the customer where there is a limit, and only there,
+    so that customers without one may add several at a time.
+    """
+    if allowed is None or not more:
+        return
+    lock(customer)
+    mailboxes = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
+    present = customer.domains.live().aggregate(present=mailboxes)["present"]
+    if present + more > allowed:
+        raise ValidationError(
+            f"Your plan holds {allowed} mailboxes, and {present} are there. "
+            "Delete some, or take a larger plan.",
+            code="limit",
+        )
