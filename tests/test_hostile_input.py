@@ -201,3 +201,9 @@ def errors_on(page: str) -> list[str]:
     parser = _Errors()
     parser.feed(page)
     return parser.found
+
+
+@pytest.mark.django_db
+def test_a_nul_in_a_cookie_is_refused(client: Client) -> None:
+    client.cookies["sessionid"] = '\0"' * 16  # sent in quotes, as \000
+    assert client.get("/accounts/home/").status_code == 400
