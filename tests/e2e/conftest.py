@@ -1,11 +1,12 @@
 """What the end-to-end tests share: the living stack and the people of its demo data."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from django.db import connections
 
 from tests.e2e.hosting import Tenant
 from tests.e2e.mail import Account
@@ -76,3 +77,15 @@ def ben(acme: Tenant, new_name: Callable[[str], str]) -> Account:
 def carl(globex: Tenant, new_name: Callable[[str], str]) -> Account:
     """A fresh mailbox of the other customer, on the other mail server."""
     return globex.add_mailbox("globex.test", new_name("carl"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What kills things goes last: the database of every other test is killed with them."""
+    items.sort(key=lambda item: "tests/e2e/test_faults.py" in item.nodeid)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_connection_is_left() -> Iterator[None]:
+    """Some tests end the stack's database; what connections this process has to it are of no use then."""
+    yield
+    connections.close_all()

@@ -15,6 +15,7 @@ from tests.e2e.mail import (
     letter,
     send,
     send_as_stranger,
+    stranger,
 )
 from tests.e2e.managesieve import ManageSieve, SieveError
 from tests.e2e.waiting import eventually
@@ -59,6 +60,26 @@ def test_a_strangers_letter_arrives_on_port_25(anna: Account, carl: Account) -> 
     for account in (anna, carl):
         raw = arrived(account, send_as_stranger(account.server, account.address))
         assert b"X-Spam: Yes" not in raw
+
+
+def test_the_case_of_an_address_means_nothing(anna: Account, ben: Account) -> None:
+    shouting = Account(anna.stack, anna.address.upper(), anna.password, anna.server)
+    assert arrived(ben, send(shouting, ben.address.upper()))
+    with imap(shouting) as client:
+        assert client.select()[0] == "OK"
+
+
+def test_what_cannot_be_delivered_comes_back(anna: Account, carl: Account) -> None:
+    """The other server refuses it; the notice names the address and is taken from the null sender."""
+    nobody = f"nobody-{token_hex(4)}@globex.test"
+    send(anna, nobody)
+    notice = arrived(anna, "Undelivered Mail Returned to Sender")
+    assert nobody.encode() in notice
+    assert b"5.1.1" in notice
+    assert b"Return-Path: <>" in notice
+    with stranger(carl.server) as client:
+        assert client.mail("")[0] == 250
+        assert client.rcpt(carl.address)[0] == 250
 
 
 def test_flags_and_folders_stay(anna: Account, ben: Account) -> None:

@@ -147,6 +147,8 @@ def test_a_from_header_that_is_not_owned_is_554_5_7_1(anna: Account, ben: Accoun
             assert says(data(client, anna.address, ben.address, message), 554, "5.7.1")
         two = letter(f"{anna.address}, {carl.address}", ben.address).as_bytes()
         assert says(data(client, anna.address, ben.address, two), 554, "5.7.1")
+        nul = b"From: %s\0 <%s>\nSubject: x\n\n" % (anna.address.encode(), carl.address.encode())
+        assert says(data(client, anna.address, ben.address, nul), 554, "5.7.1")
         doubled = b"From: " + carl.address.encode() + b"\n" + letter(anna.address, ben.address).as_bytes()
         assert says(data(client, anna.address, ben.address, doubled), 554, "5.7.1")
         assert data(client, anna.address, ben.address, letter(anna.address, ben.address).as_bytes())[0] == 250
