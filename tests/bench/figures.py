@@ -22,8 +22,8 @@ def figure(
 
 
 def rounded(value: float) -> float:
-    """Three significant digits are all that a benchmark on a shared machine can promise."""
-    return float(f"{value:.3g}") if abs(value) < 1000 else float(round(value))
+    """Three significant digits are all that a benchmark on a shared machine can promise; counts stay whole."""
+    return value if isinstance(value, int) else float(f"{value:.3g}")
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
