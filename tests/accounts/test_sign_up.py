@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import settings
 from django.core import mail
 
 from accounts.models import User
@@ -15,7 +16,8 @@ def sign_up(client, email="new@example.test", password=STRONG):
 
 
 def confirmation_path() -> str:
-    return re.search(r"http://localhost:8000(/accounts/confirm-email/[^/\s]+/)", mail.outbox[-1].body)[1]
+    link = re.escape(settings.PANEL_URL) + r"(/accounts/confirm-email/[^/\s]+/)"
+    return re.search(link, mail.outbox[-1].body)[1]
 
 
 def test_it_works_and_ends_signed_in_in_the_same_browser(client, db):
@@ -70,7 +72,7 @@ def test_links_name_the_configured_host(client, db, settings):
         HTTP_HOST="evil.test",
     )
     assert "evil.test" not in mail.outbox[-1].body
-    assert "http://localhost:8000/accounts/confirm-email/" in mail.outbox[-1].body
+    assert f"{settings.PANEL_URL}/accounts/confirm-email/" in mail.outbox[-1].body
 
 
 def test_staff_sign_in_with_a_code(client, sam):
