@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
+
+from deploy.stack.processes import start_time
+from tests.e2e.waiting import eventually
 
 LOOK_EVERY = 0.02
 
@@ -38,6 +42,12 @@ class Server:
     @property
     def directory(self) -> Path:
         return Path(self.facts["dir"])
+
+    @property
+    def agent(self) -> tuple[str, int]:
+        """Address and port of the agent that the panel speaks to."""
+        url = urlsplit(self.facts["agent"])
+        return str(url.hostname), int(url.port or 443)
 
     def at(self, service: str) -> tuple[str, int]:
         """Address and port of a service (smtp, submission, imaps, …)."""
@@ -92,17 +102,19 @@ class Stack:
         assert names, f"{customer} has no mail server"
         return next(server for server in self.servers if server.name == names[0])
 
-    def pid(self, component: str) -> int:
-        """The process that the supervisor runs as this component now; it is another one after each restart."""
-        started = json.loads((self.var / "started.json").read_text())["started"]
-        return int(started[component][0])
+    def pid(self, component: str) -> int | None:
+        """The process that the supervisor runs as this component now; None between two of them. The time at
+        which it started tells it from another process that was given its number.
+        """
+        pid, started = json.loads((self.var / "started.json").read_text())["started"][component]
+        return int(pid) if started and start_time(pid) == started else None
 
-    def kill(self, component: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Signal a component of this stack; the pid it had."""
-        pid = self.pid(component)
+    def kill(self, component: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a component of this stack; waits for its next process where it is between two."""
+        pid = eventually(lambda: self.pid(component), 30, every=LOOK_EVERY)
+        assert pid
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        return pid
 
     @contextlib.contextmanager
     def held_down(self, component: str) -> Iterator[None]:
@@ -110,10 +122,9 @@ class Stack:
         over = threading.Event()
 
         def hold() -> None:
-            killed = 0
             while not over.is_set():
-                if self.pid(component) != killed:
-                    killed = self.kill(component)
+                if self.pid(component):
+                    self.kill(component)
                 over.wait(LOOK_EVERY)
 
         thread = threading.Thread(target=hold)
