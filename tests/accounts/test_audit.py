@@ -8,13 +8,13 @@ from accounts import audit
 from accounts.models import AuditEntry
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_an_entry_needs_the_transaction_of_its_change():
     with pytest.raises(RuntimeError, match="transaction"):
         audit.record("thing.change", by=None)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_an_entry_goes_with_its_change():
     with transaction.atomic():
         audit.record("thing.change", by=None)

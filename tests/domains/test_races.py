@@ -11,7 +11,7 @@ from domains.models import Domain, Mailbox, MailServer, ServerRow, add_domain
 from domains.placement import place
 from tests.domains.conftest import HASH
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
 def at_once(*acts: Callable[[], object]) -> list[object]:

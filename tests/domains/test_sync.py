@@ -38,7 +38,7 @@ from tests.domains.real_agent import ROOT, RealAgent, environment, held, in_step
 
 logger = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 
 @pytest.fixture(scope="module")
