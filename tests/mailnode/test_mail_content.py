@@ -101,6 +101,21 @@ def test_a_vacation_answer_is_sent_and_signed(mail_server: Server, private_key: 
     assert is_signed(answer, record_of(private_key))
 
 
+def test_a_script_writes_under_nobody_elses_address(mail_server: Server, private_key: str) -> None:
+    mail_server.push(dkim_key("acme.test", private_key))
+    script = 'require "vacation";\r\nvacation :from "anna@acme.test" :subject "forged answer" "pay here";'
+    sieve(mail_server, MALLORY, "mallory-secret", script)
+    with sign_in(mail_server, BOB, "bob-secret") as client:
+        assert send(client, BOB, [MALLORY], message(BOB, MALLORY, "asks"))[0] == 250
+    assert arrived(mail_server, MALLORY, "mallory-secret", "asks")
+    time.sleep(1)
+    assert find(mail_server, BOB, "bob-secret", "forged answer") == []
+    notify = 'require "enotify";\r\nnotify :from "anna@acme.test" "mailto:bob@acme.test";'
+    with pytest.raises(AssertionError, match="NO"):
+        sieve(mail_server, MALLORY, "mallory-secret", notify)
+    sieve(mail_server, MALLORY, "mallory-secret", "keep;")
+
+
 def test_a_redirected_message_arrives_and_is_not_signed(mail_server: Server, private_key: str) -> None:
     mail_server.push(
         dkim_key("acme.test", private_key), mailbox("rudi@acme.test", secret=password_hash("rudi-secret"))

@@ -101,6 +101,17 @@ def test_an_envelope_sender_that_is_not_owned(mail_server: Server) -> None:
         ("undisclosed:;", False),
         ("", False),
         ("anna@acme.test.evil.example", False),
+        (f'"{BOB}" <{ANNA}>', True),
+        (f"{ANNA} (Anna)", True),
+        # Dovecot and others read the first of two addresses here, Rspamd the second.
+        (f"{BOB} <{ANNA}>", False),
+        (f"{BOB} <{ANNA}> x", False),
+        (f'{BOB}\\" <{ANNA}>', False),
+        (f'"a\\" {BOB} <{ANNA}>', False),
+        (f'" ( " {BOB} " ) " <{ANNA}>', False),
+        (f'(" ) {BOB} (" ) <{ANNA}>', False),
+        (f"{'(' * 1_000} {BOB} <{ANNA}>", False),
+        (f"bob @ acme . test <{ANNA}>", False),
     ],
 )
 def test_the_from_header_is_the_mailbox_or_its_tags(mail_server: Server, header: str, passes: bool) -> None:
