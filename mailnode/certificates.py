@@ -25,7 +25,7 @@ def ensure_agent(settings: Settings) -> str:
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _issue(settings.name, key, None, _addresses(settings))
         write(path, _private(key) + certificate.public_bytes(PEM), mode=0o600)
-    Place(path, 0o600, settings.users.agent, settings.users.agent).settle()
+    Place(path, 0o640, "root", settings.users.agent).settle()
     return pin(path)
 
 

@@ -1,9 +1,9 @@
 """Files that are there whole or not at all, and that belong to whom they should."""
 
+import errno
 import grp
 import os
 import pwd
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,17 @@ class Place:
     def settle(self) -> None:
         """Give the path its owner and mode; never through a symbolic link, which an unprivileged owner of the
         parent might have left there for root to follow."""
-        if stat.S_ISLNK(self.path.lstat().st_mode):
-            raise PermissionError(f"{self.path} is a symbolic link: remove it")
-        os.chown(self.path, pwd.getpwnam(self.user).pw_uid, grp.getgrnam(self.group).gr_gid)
-        os.chmod(self.path, self.mode)
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise PermissionError(f"{self.path} is a symbolic link: remove it") from None
+            raise
+        try:
+            os.fchown(descriptor, pwd.getpwnam(self.user).pw_uid, grp.getgrnam(self.group).gr_gid)
+            os.fchmod(descriptor, self.mode)
+        finally:
+            os.close(descriptor)
 
 
 def write(path: Path, content: bytes, mode: int, stamp: int | None = None) -> None:

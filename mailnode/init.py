@@ -9,7 +9,8 @@ readable by others than those who need it:
 | secrets/ secrets.db | agent:dovecot 2770, 0660 | password hashes |
 | usage/ usage.db | dovecot:maildb 2770, 0660 | written by Dovecot's dict process, which is user dovecot |
 | dkim/ | agent:_rspamd 2750 | key files 0640 |
-| agent/ | agent 0700 | hash of the bearer key, certificate, Dovecot's API key |
+| agent/ | root:agent 0750, 0640 | hash of the bearer key, certificate, Dovecot's API key: the agent reads them, and
+  may not write, for root makes configuration of the last |
 | enrol/agent.key | root 0600 | the bearer key in clear, for enrolling the server in the panel |
 | tls/key.pem | root 0600 | Postfix and Dovecot read it before they drop root |
 | mail/ | vmail 0700 | mail |
@@ -37,7 +38,7 @@ def directories(settings: Settings) -> list[Place]:
         Place(settings.usage.parent, 0o2770, users.dovecot, users.database_group),
         Place(settings.dkim, 0o2750, users.agent, users.rspamd),
         Place(settings.dkim / "stage", 0o700, users.agent, users.agent),
-        Place(settings.agent_directory, 0o700, users.agent, users.agent),
+        Place(settings.agent_directory, 0o750, "root", users.agent),
         Place(settings.key_file.parent, 0o700),
         Place(settings.tls, 0o755),
         Place(settings.mail, 0o700, users.vmail, users.vmail),
@@ -109,7 +110,7 @@ def _make_keys(settings: Settings) -> None:
     if not doveadm.exists():
         write(doveadm, f"{random.token_hex(24)}\n".encode(), mode=0o600)
     for path in (hashed, doveadm):
-        Place(path, 0o600, users.agent, users.agent).settle()
+        Place(path, 0o640, "root", users.agent).settle()
     selectors = settings.dkim / MAP_NAME
     if not selectors.exists():
         write(selectors, b"", mode=0o640)

@@ -89,6 +89,13 @@ def test_it_says_what_the_panel_needs(server: Server) -> None:
     assert pwd.getpwuid(Path(server.made["key_file"]).stat().st_uid).pw_name == "root"
 
 
+def test_the_agent_cannot_change_what_root_makes_configuration_of(server: Server) -> None:
+    for path in (server.settings.agent_directory, *server.settings.agent_directory.iterdir()):
+        seen = path.stat()
+        assert pwd.getpwuid(seen.st_uid).pw_name == "root", path
+        assert not seen.st_mode & (stat.S_IWGRP | stat.S_IRWXO), path
+
+
 def test_a_link_in_the_way_is_not_followed(server: Server) -> None:
     """An unprivileged owner of a directory may not lead root elsewhere."""
     server.settings.secrets.unlink()
