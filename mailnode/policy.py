@@ -114,26 +114,26 @@ class Policy:
             return f"450 4.2.1 Receiving is stopped for this mailbox{_because(mailbox.receive)}"
         size = question.get("size", "")
         arriving = int(size) if size.isdecimal() and len(size) < 16 else 0
-        if await self._is_full(address, mailbox.quota, arriving, question):
-            return MAILBOX_FULL
+        full = await self._against_size(address, mailbox.quota, arriving, question)
+        if full:
+            return full
         return PLAN_FULL if self._is_plan_full(mailbox.customer, mailbox.storage) else None
 
-    async def _is_full(self, address: str, quota: int, arriving: int, question: dict[str, str]) -> bool:
-        """usage.db may be ten seconds behind an open IMAP session, so Dovecot has the last word."""
-        if not quota:
-            return False
-        row = self.node.execute(USED, (address,)).fetchone()
-        if (row[0] if row else 0) + arriving <= quota:
-            return False
-        return await self._ask_dovecot(address, arriving, question)
-
-    async def _ask_dovecot(self, address: str, arriving: int, question: dict[str, str]) -> bool:
-        """Whether quota-status says that the mailbox is full; without an answer, it is believed to be."""
+    async def _against_size(
+        self, address: str, quota: int, arriving: int, question: dict[str, str]
+    ) -> str | None:
+        """usage.db may be ten seconds behind an open IMAP session, so Dovecot has the last word; without it nobody
+        knows, and nothing is turned away for good."""
+        row = self.node.execute(USED, (address,)).fetchone() if quota else None
+        if not quota or (row[0] if row else 0) + arriving <= quota:
+            return None
         try:
             answer = await asyncio.wait_for(self._exchange(address, arriving, question), QUOTA_DEADLINE)
-        except (OSError, TimeoutError):
-            return True
-        return answer.startswith(b"action=552")
+        except (OSError, TimeoutError, ValueError):
+            return AWAY
+        if answer.startswith(b"action=552"):
+            return MAILBOX_FULL
+        return None if answer == b"action=DUNNO\n" else AWAY
 
     async def _exchange(self, address: str, arriving: int, question: dict[str, str]) -> bytes:
         reader, writer = await asyncio.open_unix_connection(self.settings.quota_socket)

@@ -118,9 +118,9 @@ def test_a_customer_without_a_service_has_no_storage(lookup: Server) -> None:
 
 
 def test_a_full_mailbox(lookup: Server) -> None:
-    """Without Dovecot to ask, the count is believed."""
+    """Without Dovecot to ask, nothing is refused for good."""
     assert ask(lookup, recipient="bob@acme.test", size="500") == "DUNNO"
-    assert ask(lookup, recipient="bob@acme.test", size="501").startswith("552 5.2.2")
+    assert ask(lookup, recipient="bob@acme.test", size="501").startswith("451 4.3.0")
     assert ask(lookup, recipient=ANNA, size="501") == "DUNNO"
 
 
