@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import sqlite3
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,7 @@ log = logging.getLogger("mailnode.agent")
 
 EFFECTS_DEADLINE = 10.0  # seconds that a page waits for its effects; after that they go on without it
 SWEEP_EVERY = 3_600.0  # seconds between looks for homes whose days are over
+PANEL_DAYS = 7  # more days for the panel, which may have restored a mailbox and not told yet
 AFTER_KICK = 2.0  # a sign-in that was under way during the kick is caught by a second one
 
 AFTER_RESUME = 35.0  # Postfix remembers for 30 seconds where a recipient's mail goes (resolve_clnt.c)
@@ -104,7 +106,7 @@ class Agent:
         """Let in whoever has the key, before anything of the body is read; answer every error as a
         Refusal."""
         presented = request.headers.get("Authorization", "")
-        hashed = hashlib.sha256(presented.removeprefix("Bearer ").encode()).hexdigest()
+        hashed = hashlib.sha256(presented.removeprefix("Bearer ").encode(errors="replace")).hexdigest()
         if not presented.startswith("Bearer ") or not hmac.compare_digest(hashed, self.key_hash):
             return _answer(wire.Refusal(error="the key is not this server's"), 401)
         try:
@@ -173,7 +175,7 @@ class Agent:
             try:
                 outcome = await asyncio.wait_for(self.effects.bring_about(), EFFECTS_DEADLINE)
                 self.lag_error = None
-            except (SessionsError, OSError, TimeoutError) as error:
+            except (SessionsError, sqlite3.Error, OSError, TimeoutError) as error:
                 self.lag_error = f"{type(error).__name__}: {error}"[:1_000]
                 log.warning("effects are pending: %s", self.lag_error)
                 return
@@ -212,15 +214,17 @@ class Agent:
                 log.warning("waiting mail is not tried yet: %s", error)
 
     async def _sweep_homes(self) -> None:
-        """Have the keeper purge homes whose days are over."""
+        """Have the keeper purge homes whose days are over and that the panel has not had purged. Never at once:
+        after a backup is restored, or an absence, the panel first says what it wants back."""
         while True:
-            for home in self.commands.due_homes(self.settings.deleted_home_days, int(time.time())):
+            await asyncio.sleep(SWEEP_EVERY)
+            days = self.settings.deleted_home_days + PANEL_DAYS
+            for home in self.commands.due_homes(days, int(time.time())):
                 async with self.lock:
                     try:
                         await self.commands.purge(home)
                     except KeeperError as error:
                         log.warning("home %s is not purged: %s", home, error)
-            await asyncio.sleep(SWEEP_EVERY)
 
     def _background(self, work: Awaitable[None]) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)

@@ -4,6 +4,7 @@ The API is restricted to two commands, `who` and `kick` (doveadm_allowed_command
 would let the agent read mail. See https://doc.dovecot.org/2.3/admin_manual/doveadm_http_api/."""
 
 import base64
+import errno
 import json
 from typing import Any
 
@@ -49,7 +50,9 @@ class Sessions:
             ):
                 body = await _read(reply)
                 status = reply.status
-        except aiohttp.ClientConnectorError:
+        except aiohttp.ClientConnectorError as error:
+            if error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
+                raise SessionsError(f"Dovecot was not reached for {command}: {error.strerror}") from None
             return []  # no Dovecot, no sessions: its end ends them
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SessionsError(f"Dovecot did not answer {command}: {type(error).__name__}") from None

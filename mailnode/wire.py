@@ -293,7 +293,7 @@ class RebuildState(Wire, frozen=True, kw_only=True):
 class Command(Wire, frozen=True, kw_only=True):
     """Something to be done once: the same `id` again answers as the first time. Commands: `kick` {mailbox}
     ends the open sessions of a mailbox; `purge` {home} removes the mail of a mailbox that is gone, and is
-    refused until the days that the node keeps it are over (then the node also does it by itself)."""
+    refused until the days that the node keeps it are over (a week later the node does it by itself)."""
 
     wire: Count
     id: Id

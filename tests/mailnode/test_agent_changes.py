@@ -149,7 +149,8 @@ def test_only_the_selected_key_signs(agent: Server, private_key: str) -> None:
 
 
 def test_only_the_key_opens(agent: Server) -> None:
-    for key in ("", "wrong", agent.settings.agent_directory.joinpath("key.sha256").read_text().strip()):
+    hashed = agent.settings.agent_directory.joinpath("key.sha256").read_text().strip()
+    for key in ("", "wrong", "\xff", hashed):
         code, body = agent.call("GET", "/v1/status", key=key)
         assert code == 401
         assert wire.decode(body, wire.Refusal).error

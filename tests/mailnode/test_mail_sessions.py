@@ -1,5 +1,6 @@
 """Signing in by IMAP, POP3 and ManageSieve, and the end of open sessions."""
 
+import asyncio
 import base64
 import imaplib
 import json
@@ -10,6 +11,7 @@ import subprocess
 
 import pytest
 
+from mailnode.sessions import Sessions, SessionsError
 from tests.mailnode.clients import imap, pop3, trusting, until
 from tests.mailnode.server import Server, gone, mailbox, password_hash, state
 
@@ -166,3 +168,12 @@ def test_status_sees_every_daemon(mail_server: Server) -> None:
     assert services == dict.fromkeys(
         ("agent", "keeper", "postfix", "dovecot", "rspamd", "redis", "lookup"), True
     )
+
+
+def test_only_an_absent_dovecot_means_that_there_is_no_session(server: Server) -> None:
+    sessions = Sessions(server.settings)
+    assert asyncio.run(sessions.who()) == set()
+    server.settings.doveadm_socket.parent.rmdir()
+    server.settings.doveadm_socket.parent.touch()
+    with pytest.raises(SessionsError):
+        asyncio.run(sessions.who())
