@@ -157,20 +157,20 @@ def test_workers_killed_at_random_points(stack: Stack, under_fire: Fire) -> None
     def fault(rng: Dice) -> None:
         stack.kill(rng.choice(["worker-servers", "worker-servers", "worker-panel", "beat"]))
 
-    under_fire("workers killed", fault, kills(4, 150), (0.2, 1.5))
+    under_fire("workers killed", fault, kills(4, 60), (0.2, 1.5))
 
 
 def test_agents_killed_at_random_points(stack: Stack, under_fire: Fire) -> None:
     def fault(rng: Dice) -> None:
         stack.kill(f"{rng.choice(stack.servers).short}-agent")
 
-    under_fire("agents killed", fault, kills(4, 150), (0.1, 1.0))
+    under_fire("agents killed", fault, kills(4, 60), (0.1, 1.0))
 
 
 def test_an_agent_killed_in_a_page(stack: Stack, domains: list[tuple[Tenant, str]], rng: Dice) -> None:
     """Pages of hundreds of rows, and the agent dies at a random moment while one is being written."""
     tenant, domain = domains[0]
-    times, rows = kills(3, 100), 300
+    times, rows = kills(3, 50), 300
     process = panel_side(stack, "fill", domain)
     for number in range(times):
         assert tell(process, f"p{rng.randrange(16**8):08x}-{number} {rows}") == "committed"
@@ -185,7 +185,7 @@ def test_a_process_killed_between_commit_and_hint(
     stack: Stack, domains: list[tuple[Tenant, str]], new_name: Callable[[str], str], rng: Dice
 ) -> None:
     """The change is there, nobody was told, and the sweep finds it."""
-    times = kills(1, 30)
+    times = kills(1, 15)
     for _ in range(times):
         for tenant, domain in domains:
             name, process = new_name("vanish"), panel_side(stack, "vanish", domain)
@@ -204,7 +204,7 @@ def test_the_broker_killed_and_emptied(stack: Stack, under_fire: Fire) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         stack.kill("redis", signal.SIGKILL)
 
-    under_fire("broker killed and emptied", fault, kills(2, 60), (0.5, 2.0))
+    under_fire("broker killed and emptied", fault, kills(2, 30), (0.5, 2.0))
 
 
 def test_postgresql_stopped_at_once(stack: Stack, under_fire: Fire) -> None:
@@ -212,7 +212,7 @@ def test_postgresql_stopped_at_once(stack: Stack, under_fire: Fire) -> None:
         stack.kill("postgres", signal.SIGQUIT)  # "immediate": no shutdown checkpoint, recovery from the log
         eventually(lambda: stack.rows_or_none("SELECT 1"), 30)
 
-    under_fire("postgresql stopped at once", fault, kills(1, 40), (0.8, 2.0))
+    under_fire("postgresql stopped at once", fault, kills(1, 30), (0.8, 2.0))
 
 
 def test_everything_killed_in_turn(stack: Stack, under_fire: Fire) -> None:
@@ -226,7 +226,7 @@ def test_everything_killed_in_turn(stack: Stack, under_fire: Fire) -> None:
     def fault(rng: Dice) -> None:
         stack.kill(rng.choice(names))
 
-    under_fire("everything killed in turn", fault, kills(2, 200), (0.3, 2.0))
+    under_fire("everything killed in turn", fault, kills(2, 150), (0.3, 2.0))
 
 
 def test_an_order_placed_while_broker_and_workers_are_away(stack: Stack) -> None:
