@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from accounts.access import Permission, customer_page
+from accounts.models.customer import know_suspensions
 
 
 @login_required
@@ -17,6 +18,7 @@ def home(request: Any) -> HttpResponse:
     )
     if len(memberships) == 1 and "all" not in request.GET:
         return redirect(memberships[0].customer)
+    know_suspensions([membership.customer for membership in memberships])
     return render(request, "accounts/home.html", {"memberships": memberships})
 
 

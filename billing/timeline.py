@@ -60,7 +60,8 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     check = order.fraud_check
     if check.answered_at:
         outcome = check.get_outcome_display() if for_staff else ""
-        steps.append(Step("Automatic check done", "done", check.answered_at, outcome))
+        title = "Automatic check done" if check.count is not None else "Passed on to our staff, unchecked"
+        steps.append(Step(title, "done", check.answered_at, outcome))
     for message in order.messages.all():
         asked = message.kind == MessageKind.QUESTION
         title = f"Question{by(message)}" if asked else f"Answer{by(message)}"

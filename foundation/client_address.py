@@ -1,9 +1,10 @@
 """The network address a request really came from."""
 
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 
 
 def client_address(request: HttpRequest) -> str:
@@ -21,6 +22,18 @@ def client_address(request: HttpRequest) -> str:
         except ValueError:
             return address
     return address
+
+
+class ForwardedMiddleware:
+    """Forgets what a client itself claims about its scheme: `X-Forwarded-Proto` counts only from trusted proxies."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not _is_trusted(request.META.get("REMOTE_ADDR", "")):
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+        return self.get_response(request)
 
 
 def _is_trusted(address: str) -> bool:

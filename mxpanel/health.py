@@ -1,6 +1,8 @@
 """/healthz and /readyz. They answer before host checks, sessions and redirects, so that a probe needs nothing."""
 
+import time
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from celery import current_app
@@ -8,6 +10,9 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from domains.health import server_checks
+
+_asking = Lock()
+_recent: tuple[float, dict[str, Any]] = (float("-inf"), {})
 
 
 class HealthMiddleware:
@@ -18,9 +23,18 @@ class HealthMiddleware:
         if request.path == "/healthz":
             return HttpResponse("ok\n", content_type="text/plain")
         if request.path == "/readyz":
-            found = readiness()
+            found = recent_readiness()
             return JsonResponse(found, status=503 if found["status"] == "down" else 200)
         return self.get_response(request)
+
+
+def recent_readiness() -> dict[str, Any]:
+    """`readiness`, at most a second old: both pages that show it are public, and asking the workers takes a while."""
+    global _recent
+    with _asking:
+        if time.monotonic() - _recent[0] > 1:
+            _recent = (time.monotonic(), readiness())
+        return _recent[1]
 
 
 def readiness() -> dict[str, Any]:

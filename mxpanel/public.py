@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from billing.models import Plan
-from mxpanel.health import readiness
+from mxpanel.health import recent_readiness
 
 
 def product(request: HttpRequest) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def plans(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def status(request: HttpRequest) -> HttpResponse:
-    return render(request, "mxpanel/status.html", {"readiness": readiness()})
+    return render(request, "mxpanel/status.html", {"readiness": recent_readiness()})
 
 
 @login_not_required

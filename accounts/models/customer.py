@@ -81,7 +81,7 @@ class Customer(models.Model):
         if not self.activated_at:
             return "This service is not active yet. It is as soon as its order is approved and paid."
         if self.suspension:
-            return f"This customer is suspended: {self.suspension.reason} Write to us to have it lifted."
+            return f"This customer is suspended. The reason: {self.suspension.reason.rstrip('.')}."
         return ""
 
     def activate(self, *, by: "User | None") -> bool:
@@ -143,6 +143,16 @@ class Customer(models.Model):
             if made:
                 audit.record("member.add", by=by, customer=self, subject=user.email, after={"role": role})
         return membership
+
+
+def know_suspensions(customers: list[Customer]) -> None:
+    """Read the suspensions in force of many customers at once, for lists."""
+    found = {
+        each.customer_id: each
+        for each in CustomerSuspension.objects.in_force().filter(customer__in=customers)
+    }
+    for customer in customers:
+        customer.suspension = found.get(customer.pk)
 
 
 class Membership(models.Model):

@@ -9,6 +9,11 @@ from django.test import Client
 from mxpanel import health
 
 
+@pytest.fixture(autouse=True)
+def nothing_known_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_recent", (float("-inf"), {}))
+
+
 def test_alive_without_a_host_name_or_https(client: Client, settings: Any) -> None:
     settings.SECURE_SSL_REDIRECT = True
     answer = client.get("/healthz", HTTP_HOST="10.0.0.1")
