@@ -3,7 +3,6 @@ from typing import Any, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 
 from accounts.models import Customer, Stop
 from domains.dns import ownership
@@ -11,13 +10,10 @@ from domains.dns.ownership import Result
 from domains.mailbox_password import MOST, normalise
 from domains.models import OwnershipKey
 from domains.plan_room import QUOTA_MOST_MB
+from foundation.lines import one_line
 from foundation.names import normalise_domain, normalise_local_part
 
 T = TypeVar("T")
-
-one_line = RegexValidator(
-    r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z", "Write this on one line, without control characters."
-)
 
 
 class VerbForm(forms.Form):

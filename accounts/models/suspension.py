@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from foundation.lines import one_line
+
 
 class Stop(models.TextChoices):
     """What a suspension stops."""
@@ -29,7 +31,11 @@ class SuspensionBase(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     stops = ArrayField(models.CharField(max_length=8, choices=Stop.choices))
-    reason = models.CharField(max_length=500, help_text="Shown to the customer.")
+    reason = models.CharField(
+        max_length=500,
+        validators=[one_line],
+        help_text="Shown to the customer, also in replies of the mail server.",
+    )
     until = models.DateTimeField(
         null=True, blank=True, help_text="Ends by itself then; empty: until it is lifted."
     )

@@ -74,7 +74,7 @@ class FraudReport(models.Model):
     order = models.ForeignKey("billing.Order", models.PROTECT, related_name="fraud_reports")
     kind = models.CharField("type", max_length=32, help_text="One or two words, published as they are.")
     severity = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(10)])
-    text = models.CharField(max_length=500)
+    text = models.TextField(max_length=500)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
