@@ -318,7 +318,7 @@ def worker(server: MailServer) -> subprocess.Popen[bytes]:
         "from domains.driver.sync import sync;"
         "[(sync(int(sys.argv[1])), time.sleep(0.002)) for _ in iter(int, 1)]"
     )
-    url = "postgresql://{USER}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
+    url = "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
     return subprocess.Popen(
         [sys.executable, "-c", code, str(server.pk)], cwd=ROOT,
         env=environment(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="mxpanel.settings", LOG_LEVEL="CRITICAL"),
