@@ -135,6 +135,7 @@ def _values(settings: Settings) -> dict[str, str]:
         "exchange": settings.exchange or "",
         "listeners": _listeners(settings),
         "listen": ", ".join("*" if address == "0.0.0.0" else address for address in settings.listen),  # noqa: S104
+        "waiting_transports": "" if settings.sends_abroad else "smtp",
         "failure_delay": "2 secs" if settings.delay_failed_sign_ins else "0",
         "penalty": "" if settings.delay_failed_sign_ins else _no_penalty(),
         "vmail_uid": str(pwd.getpwnam(named.vmail).pw_uid),

@@ -5,6 +5,7 @@
     exchange = "127.25.31.64"        # also listen on its port 25, and send from it
     dns = ["127.53.31.64"]           # resolvers that Rspamd asks, "address" or "address:port"
     internet = false                 # no look-ups at services on the internet (block lists, fuzzy hashes)
+    sends_abroad = true              # false: mail to domains of other servers waits, none leaves the machine
     test_patterns = true             # Rspamd obeys the YJS... test pattern (GTUBE is refused anyway)
     delay_failed_sign_ins = false    # Dovecot's delay after failures
     hs_cache = "/var/cache/hs"       # compiled patterns of Rspamd, shared by servers on one machine
@@ -80,6 +81,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     exchange: str | None = None
     dns: Annotated[list[str], Meta(max_length=8)] = msgspec.field(default_factory=list)
     internet: bool = True
+    sends_abroad: bool = True
     test_patterns: bool = False
     delay_failed_sign_ins: bool = True
     hs_cache: str | None = None

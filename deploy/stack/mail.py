@@ -115,6 +115,7 @@ def node_toml(layout: Layout, server: MailServer) -> str:
         f'exchange = "{server.address}"',
         f'dns = ["{layout.dns_address}"]',
         "internet = false",
+        f"sends_abroad = {str(layout.namespaced).lower()}",
         "test_patterns = true",
         "delay_failed_sign_ins = false",
         f'hs_cache = "{layout.var / "cache" / "rspamd"}"',
