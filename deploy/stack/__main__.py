@@ -10,6 +10,8 @@
 Variables: VAR (directory, `var`), PORT_BASE (8000), MAIL_SERVERS (1).
 """
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -37,12 +39,26 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     try:
+        become_root(arguments)
         return commands[command](rest)
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def become_root(arguments: Sequence[str]) -> None:
+    """Go on as root, through sudo, as the installation does. Raises StackError where there is no sudo."""
+    if os.geteuid() == 0:
+        return
+    sudo = shutil.which("sudo")
+    if sudo is None:
+        raise StackError(
+            "Postfix, Dovecot and the keeper of a mail server start as root. Run this as root, or install sudo."
+        )
+    command = [sudo, "--preserve-env", sys.executable, "-m", "deploy.stack", *arguments]
+    os.execv(sudo, command)  # noqa: S606 (arguments of who typed the command)
 
 
 def stop(parts: Sequence[str]) -> int:
