@@ -4,12 +4,14 @@
     init             make the directory's folders, databases, keys and certificates (root); prints JSON
                      {"name", "certificate_sha256", "key_file", "tls_ca"}
     render           write the configuration of all daemons (root); prints the names of the files that changed
-    processes        print JSON: a list of {"name", "argv", "ready", "stop", "after_effective"}, in starting
-    order keeper, agent, lookup    run in the foreground; agent and lookup drop root wait-effective   return
-    once the server has an effective revision and may take mail; --timeout seconds
+    processes        print JSON: a list of {"name", "argv", "ready", "stop", "after_effective"}, in starting order
+    keeper, agent, lookup
+                     run in the foreground; agent and lookup drop root
+    wait-effective   return once the server has an effective revision and may take mail; --timeout seconds
 
 `--dir` names the directory that holds node.toml (see mailnode.settings). Exit codes: 0, 1 with one line on
-stderr that says what is wrong, 2 for a wrong command line."""
+stderr that says what is wrong, 2 for a wrong command line.
+"""
 
 import argparse
 import json
