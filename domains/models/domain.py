@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from billing.entitlements import Feature, limit
 from domains import dkim
 from domains.dns import records
 from domains.driver.stamping import stamp
+from domains.models.deletable import Deletable, DeletableQuerySet
 from domains.models.dns import DkimKey, DnsCheck
 from domains.models.server import Kind, MailServer
 from domains.plan_room import check_room_for_domain, check_room_for_mailboxes, lock
@@ -27,36 +27,12 @@ from foundation.unit_of_work import unit_of_work
 if TYPE_CHECKING:
     from domains.models.mailbox import Mailbox
 
-DELETED_KEPT = timedelta(days=30)  # how long what was deleted can be restored
+
+class DomainQuerySet(DeletableQuerySet["Domain"]):
+    named_by = "name"
 
 
-class DomainQuerySet(models.QuerySet["Domain"]):
-    def live(self) -> "DomainQuerySet":
-        return self.filter(deleted_at=None)
-
-    def restorable(self) -> "DomainQuerySet":
-        """Deleted, and still to be had back."""
-        return self.filter(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
-
-    def named(self, name: str) -> "DomainQuerySet":
-        """At most one: the live domain of this name, else the one that was deleted last and can be
-        restored.
-        """
-        return self._of_name(name).order_by(F("deleted_at").desc(nulls_first=True))[:1]
-
-    def to_restore(self, name: str) -> "DomainQuerySet":
-        """At most one: the domain of this name that was deleted last and can be restored, else the live
-        one.
-        """
-        return self._of_name(name).order_by(F("deleted_at").desc(nulls_last=True))[:1]
-
-    def _of_name(self, name: str) -> "DomainQuerySet":
-        return self.filter(
-            Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None), name=name
-        )
-
-
-class Domain(models.Model):
+class Domain(Deletable):
     """A domain whose mail is hosted here. Unique while it is not deleted; deleting it frees the name at
     once.
     """
@@ -65,8 +41,6 @@ class Domain(models.Model):
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="domains")
     name = models.CharField(max_length=253, help_text="Lower case, A-labels, no trailing dot.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    deleted_at = models.DateTimeField(null=True, editable=False)
-    purging_at = models.DateTimeField(null=True, editable=False)
 
     objects = DomainQuerySet.as_manager()
 
@@ -97,10 +71,6 @@ class Domain(models.Model):
     @property
     def status(self) -> str:
         return "deleted" if self.deleted_at else "active"
-
-    @property
-    def restorable_until(self) -> datetime | None:
-        return self.deleted_at + DELETED_KEPT if self.deleted_at else None
 
     @property
     def server(self) -> MailServer | None:
@@ -182,17 +152,14 @@ class Domain(models.Model):
             )
             if not self.deleted_at:
                 return False
-            if self.purging_at or self.deleted_at + DELETED_KEPT < timezone.now():
-                raise ValidationError(
-                    "Its 30 days are over, and its mail has been removed. Add it anew.", code="purged"
-                )
+            self.refuse_past_its_days()
             refuse_taken(self.name, self.customer)
             check_room_for_domain(self.customer)
             check_room_for_mailboxes(
                 self.customer, self.mailboxes.live().count(), limit(self.customer, Feature.MAILBOXES)
             )
+            Domain.objects.filter(pk=self.pk).update(deleted_at=None)
             self.deleted_at = None
-            self.save(update_fields=["deleted_at"])
             self._stamp()
             audit.record("domain.restore", by=by, customer=self.customer, subject=self.name)
         return True

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,43 +17,19 @@ from accounts.models import Customer, Stop, SuspensionBase, User
 from billing.entitlements import Feature, limit, limits
 from domains.driver.stamping import stamp
 from domains.mailbox_password import accept_hash, hash_password
-from domains.models.domain import DELETED_KEPT, Domain
+from domains.models.deletable import Deletable, DeletableQuerySet
+from domains.models.domain import Domain
 from domains.models.server import Kind, ServerRow, ServerSync
 from domains.plan_room import QUOTA_MOST_MB, check_quota, check_room_for_mailboxes
 from foundation.names import normalise_local_part
 from foundation.unit_of_work import unit_of_work
 
 
-class MailboxQuerySet(models.QuerySet["Mailbox"]):
-    def live(self) -> "MailboxQuerySet":
-        return self.filter(deleted_at=None)
-
-    def restorable(self) -> "MailboxQuerySet":
-        """Deleted, and still to be had back."""
-        return self.filter(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
-
-    def named(self, local_part: str) -> "MailboxQuerySet":
-        """At most one: the live mailbox of this name, else the one that was deleted last and can be
-        restored.
-        """
-        return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_first=True))[:1]
-
-    def to_restore(self, local_part: str) -> "MailboxQuerySet":
-        """At most one: the mailbox of this name that was deleted last and can be restored, else the live
-        one.
-        """
-        return self._of_name(local_part).order_by(F("deleted_at").desc(nulls_last=True))[:1]
-
-    def _of_name(self, local_part: str) -> "MailboxQuerySet":
-        return self.filter(
-            Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None),
-            local_part=local_part,
-        )
+class MailboxQuerySet(DeletableQuerySet["Mailbox"]):
+    named_by = "local_part"
 
     def with_state(self) -> "MailboxQuerySet":
-        """Each with `row_revision` (its newest wish on its server) and `is_suspended`, for lists, in one
-        query.
-        """
+        """Each with `row_revision` (its newest wish on its server) and `is_suspended`, for lists, in one query."""
         row = ServerRow.objects.filter(
             server=OuterRef("domain__customer__placement__server"), kind=Kind.MAILBOX, key=OuterRef("pk")
         )
@@ -63,10 +39,8 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
         )
 
 
-class Mailbox(models.Model):
-    """A mailbox. Its id names its home on the mail server for good: the same address made again starts
-    empty.
-    """
+class Mailbox(Deletable):
+    """A mailbox. Its id names its home on the mail server for good: the same address made again starts empty."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     domain = models.ForeignKey(Domain, models.PROTECT, related_name="mailboxes")
@@ -79,8 +53,6 @@ class Mailbox(models.Model):
     used_bytes = models.PositiveBigIntegerField(default=0, editable=False)
     last_sign_in_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    deleted_at = models.DateTimeField(null=True, editable=False)
-    purging_at = models.DateTimeField(null=True, editable=False)
 
     objects = MailboxQuerySet.as_manager()
 
@@ -143,19 +115,14 @@ class Mailbox(models.Model):
         return self.suspensions.in_force().first()
 
     @property
-    def restorable_until(self) -> datetime | None:
-        return self.deleted_at + DELETED_KEPT if self.deleted_at else None
-
-    @property
     def is_live(self) -> bool:
-        """Whether its server has made true what was last wished of it and of its suspension."""
+        """Whether its server has made true what was last wished of it, of its suspension and of its domain."""
         server = self.domain.server
         if server is None:
             return False
         last_suspension = self.suspensions.order_by("-at").values_list("pk", flat=True)[:1]
-        rows = ServerRow.objects.filter(
-            server=server, kind__in=[Kind.MAILBOX, Kind.STATE], key__in=[self.pk, *last_suspension]
-        )
+        kinds, keys = [Kind.MAILBOX, Kind.STATE, Kind.DOMAIN], [self.pk, *last_suspension, self.domain_id]
+        rows = ServerRow.objects.filter(server=server, kind__in=kinds, key__in=keys)
         wished = rows.aggregate(newest=models.Max("revision"))["newest"]
         return wished is not None and ServerSync.objects.filter(server=server, effective__gte=wished).exists()
 
@@ -215,9 +182,7 @@ class Mailbox(models.Model):
         return lifted
 
     def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
-        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted
-        already.
-        """
+        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted already."""
         with unit_of_work():
             now = timezone.now()
             if not Mailbox.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
@@ -237,10 +202,9 @@ class Mailbox(models.Model):
             self._lock()
             if not self.deleted_at:
                 return False
-            if self.purging_at or self.deleted_at + DELETED_KEPT < timezone.now():
-                raise ValidationError("Its 30 days are over, and its mail has been removed.", code="purged")
+            self.refuse_past_its_days()
+            Mailbox.objects.filter(pk=self.pk).update(deleted_at=None)
             self.deleted_at = None
-            self.save(update_fields=["deleted_at"])
             self._record("mailbox.restore", by)
         return True
 

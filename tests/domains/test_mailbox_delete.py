@@ -67,6 +67,7 @@ def test_the_address_is_free_at_once_and_starts_empty(as_, alice, anna, domain):
     response = as_(alice).post(RESTORE)
     assert response.status_code == 422
     assert "exists" in response.content.decode()
+    assert 'data-status="deleted"' in response.content.decode()
     anna.refresh_from_db()
     assert anna.deleted_at
 

@@ -36,6 +36,15 @@ def test_a_suspension_is_saved_first_and_live_later(as_, alice, anna, mx1):
     assert 'data-live="true"' in page(as_(alice))
 
 
+def test_a_restored_domain_is_saved_first_and_live_later(as_, alice, anna, mx1):
+    anna.domain.delete(by=alice)
+    settle(mx1)
+    anna.domain.restore(by=alice)
+    assert 'data-live="false"' in page(as_(alice))
+    settle(mx1)
+    assert 'data-live="true"' in page(as_(alice))
+
+
 def test_before_placement_nothing_is_live(as_, alice, anna):
     anna.customer.placement.delete()
     shown = page(as_(alice))
