@@ -1,25 +1,50 @@
 """Removing for good what was deleted DELETED_KEPT ago: first the mail on the server, then the rows here."""
 
+import logging
+from typing import Any
+
+from django.db.models import F
 from django.utils import timezone
 
-from domains.driver.agent import Agent
+from domains.driver.agent import Agent, AgentError
 from domains.driver.stamping import stamp
 from domains.models import Domain, Kind, Mailbox, ServerRow
-from domains.models.domain import DELETED_KEPT
+from domains.models.deletable import DELETED_KEPT
 from foundation.unit_of_work import unit_of_work
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
 
 
+def purge() -> None:
+    """Take each mailbox that is due a step further; a server that fails is left alone until the next sweep, so that
+    it holds up no other.
+    """
+    failing: set[Any] = set()
+    for mailbox in due_mailboxes():
+        server = mailbox.domain.server
+        if server in failing:
+            continue
+        try:
+            purge_mailbox(mailbox)
+        except AgentError as error:
+            logger.warning("Mailbox %s is not purged: %s", mailbox.pk, error)
+            if error.retry:
+                failing.add(server)
+        except Exception:  # one mailbox's failure is not the others'
+            logger.exception("Mailbox %s could not be purged.", mailbox.pk)
+    purge_domains()
+
+
 def due_mailboxes() -> list[Mailbox]:
-    """Mailboxes whose days are over, by themselves or with their domain."""
+    """Mailboxes whose days are over, by themselves or with their domain; those last tried longest ago first."""
     over = timezone.now() - DELETED_KEPT
-    mailboxes = Mailbox.objects.filter(deleted_at__lte=over) | Mailbox.objects.filter(
-        domain__deleted_at__lte=over
-    )
-    return list(
-        mailboxes.select_related("domain__customer__placement__server__sync").order_by("pk")[:AT_ONCE]
-    )
+    own = Mailbox.objects.filter(deleted_at__lte=over)
+    with_domain = Mailbox.objects.filter(domain__deleted_at__lte=over)
+    due = Mailbox.objects.filter(pk__in=own.values("pk").union(with_domain.values("pk")))
+    first = due.order_by(F("purging_at").asc(nulls_first=True), "pk")
+    return list(first.select_related("domain__customer__placement__server__sync")[:AT_ONCE])
 
 
 def purge_mailbox(mailbox: Mailbox) -> bool:
@@ -35,7 +60,8 @@ def purge_mailbox(mailbox: Mailbox) -> bool:
         row = ServerRow.objects.filter(server=server, kind=Kind.MAILBOX, key=mailbox.pk).first()
         if row and (not row.gone or server.sync.effective < row.revision):
             return False
-        Agent(server).purge(mailbox.pk)
+        if row:  # otherwise it was deleted before there was a server for it
+            Agent(server).purge(mailbox.pk)
     _remove(mailbox)
     return True
 

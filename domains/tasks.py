@@ -52,12 +52,7 @@ def sweep_placements() -> None:
 
 @shared_task
 def sweep_purges() -> None:
-    for mailbox in purging.due_mailboxes():
-        try:
-            purging.purge_mailbox(mailbox)
-        except Exception:  # one mailbox's failure is not the others'
-            logger.exception("Mailbox %s could not be purged.", mailbox.pk)
-    purging.purge_domains()
+    purging.purge()
     forget_old_marks()
 
 

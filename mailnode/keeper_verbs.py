@@ -111,11 +111,13 @@ def purge(settings: Settings, home: str) -> dict[str, Any]:
         row = node.execute("SELECT gone_at FROM gone_homes WHERE id = ?", (home,)).fetchone()
     finally:
         node.close()
+    path = settings.mail / home[:2] / home
+    if row is None and not present and not path.exists():
+        return {}  # the node has purged it by itself
     if present or row is None:
         raise Refusal("this mailbox is not gone")
     if row[0] + settings.deleted_home_days * 86_400 > time.time():
         raise Refusal(f"a home is kept {settings.deleted_home_days} days after its mailbox is gone")
-    path = settings.mail / home[:2] / home
     if path.is_symlink() or path.parent.is_symlink():
         raise Refusal("this home is a symbolic link")
     if path.exists():

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from unittest import mock
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -11,7 +12,7 @@ from domains import purging
 from domains.driver.agent import Agent, AgentError
 from domains.models import Domain, Mailbox, ServerRow
 from domains.tasks import sweep_purges
-from tests.domains.conftest import settle
+from tests.domains.conftest import HASH, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -87,3 +88,43 @@ def test_restored_at_the_last_moment_stays(anna, mx1, purged):
     settle(mx1)
     assert [purging.purge_mailbox(mailbox) for mailbox in due] == [False]
     assert not purged
+
+
+def test_a_server_that_fails_is_asked_once_a_sweep(anna, domain, mx1, monkeypatch):
+    """Ten seconds for each of hundreds of mailboxes would hold up those of every other server."""
+    ben = domain.add_mailbox("ben", password_hash=HASH, by=None)
+    for mailbox in (anna, ben):
+        mailbox.delete(by=None)
+        age(mailbox, 31)
+    settle(mx1)
+    away = mock.Mock(side_effect=AgentError("away", retry=True))
+    monkeypatch.setattr(Agent, "purge", away)
+    sweep_purges()
+    sweep_purges()
+    assert [call.args for call in away.call_args_list] in ([(anna.pk,), (ben.pk,)], [(ben.pk,), (anna.pk,)])
+
+
+def test_a_refusal_for_one_does_not_stop_the_others(anna, domain, mx1, monkeypatch):
+    ben = domain.add_mailbox("ben", password_hash=HASH, by=None)
+    for mailbox in (anna, ben):
+        mailbox.delete(by=None)
+        age(mailbox, 31)
+    settle(mx1)
+
+    def purge(self: Agent, home: UUID) -> None:
+        if home == anna.pk:
+            raise AgentError("kept 30 days", retry=False)
+
+    monkeypatch.setattr(Agent, "purge", purge)
+    sweep_purges()
+    assert list(Mailbox.objects.values_list("pk", flat=True)) == [anna.pk]
+
+
+def test_what_no_server_was_told_of_is_not_asked_for(anna, served, mx1, monkeypatch):
+    """Deleted before its customer was placed: the server knows no such home, and would refuse for ever."""
+    anna.delete(by=None)
+    ServerRow.objects.all().delete()
+    age(anna, 31)
+    monkeypatch.setattr(Agent, "purge", mock.Mock(side_effect=AgentError("not gone", retry=False)))
+    sweep_purges()
+    assert not Mailbox.objects.exists()

@@ -126,6 +126,11 @@ def test_a_home_is_purged_when_its_days_are_over(agent: Server) -> None:
     ask(agent, "purge", home=HOME)
 
 
+def test_a_home_that_is_not_there_any_more_is_purged(agent: Server) -> None:
+    """The node has done it by itself meanwhile, or its files were lost; the panel need not ask for ever."""
+    assert keeper_verbs.purge(agent.settings, HOME) == {}
+
+
 def test_a_home_that_the_node_does_not_know_stays(agent: Server) -> None:
     home = make_home(agent)
     with pytest.raises(Refusal, match="not gone"):
