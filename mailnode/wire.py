@@ -38,7 +38,8 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 Mark = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{0,64}\Z")]
 Cursor = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_.:-]{0,64}\Z")]
 Label = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,31}\Z")]
-Text = Annotated[str, Meta(max_length=500)]
+NO_NUL = r"\A[^\x00]*\Z"  # PostgreSQL stores none
+Text = Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DomainName = Annotated[str, Meta(max_length=253, pattern=rf"\A{_LABEL}(?:\.{_LABEL})+\Z")]
@@ -171,15 +172,15 @@ class Applied(Wire, frozen=True, kw_only=True):
 class Refusal(Wire, frozen=True, kw_only=True):
     """What was wrong, for the panel's log and its staff; `kind` and `key` name the row where there is one."""
 
-    error: Annotated[str, Meta(max_length=1_000)]
-    kind: Annotated[str, Meta(max_length=64)] | None = None
-    key: Annotated[str, Meta(max_length=64)] | None = None
+    error: Annotated[str, Meta(max_length=1_000, pattern=NO_NUL)]
+    kind: Annotated[str, Meta(max_length=64, pattern=NO_NUL)] | None = None
+    key: Annotated[str, Meta(max_length=64, pattern=NO_NUL)] | None = None
 
 
 class Service(Wire, frozen=True, kw_only=True):
     """One daemon of the mail server. `running` says whether it answered on its own socket just now."""
 
-    name: Annotated[str, Meta(max_length=64)]
+    name: Annotated[str, Meta(max_length=64, pattern=NO_NUL)]
     running: bool
 
 
@@ -196,8 +197,8 @@ class Status(Wire, frozen=True, kw_only=True):
 
     wire: Count
     wires: Annotated[list[Count], Meta(min_length=2, max_length=2)]
-    version: Annotated[str, Meta(max_length=32)]
-    name: Annotated[str, Meta(max_length=253)]
+    version: Annotated[str, Meta(max_length=32, pattern=NO_NUL)]
+    name: Annotated[str, Meta(max_length=253, pattern=NO_NUL)]
     revision: Count
     mark: Mark
     effective: Count
@@ -205,8 +206,8 @@ class Status(Wire, frozen=True, kw_only=True):
     disk: Disk
     queue: Count | None
     certificate_not_after: Count
-    rows: Annotated[dict[str, Count], Meta(max_length=64)]
-    lag_error: Annotated[str, Meta(max_length=1_000)] | None
+    rows: Annotated[dict[Label, Count], Meta(max_length=64)]
+    lag_error: Annotated[str, Meta(max_length=1_000, pattern=NO_NUL)] | None
     time: Count
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from secrets import token_hex
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from domains.driver.agent import Agent, AgentError
@@ -52,15 +52,17 @@ def sync(server_id: int) -> None:
 
 
 def forget_old_marks() -> None:
-    """Forget pairs given more than MARKS_KEPT ago, but never the confirmed one."""
+    """Forget pairs given more than MARKS_KEPT ago, but never the confirmed one, nor one that is pending."""
     old = ServerMark.objects.filter(given_at__lt=timezone.now() - MARKS_KEPT)
-    old.exclude(revision=F("server__sync__confirmed_revision")).delete()
+    pending = Q(server__sync__pending_mark=F("mark"))
+    old.exclude(pending | Q(revision=F("server__sync__confirmed_revision"))).delete()
 
 
-def next_page(server_id: int, base: wire.Point) -> wire.Changes | None:
+def next_page(server_id: int, base: wire.Point, pending: wire.Point | None = None) -> wire.Changes | None:
     """What follows `base`, at most MAX_ROWS rows and no revision split; None when there is nothing.
 
-    Read in one REPEATABLE READ snapshot: a row is never newer than the revision that the page claims.
+    Read in one REPEATABLE READ snapshot: a row is never newer than the revision that the page claims. A page that
+    leads to the `pending` revision keeps its mark, so that an outage leaves one pair and not one for each attempt.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -75,7 +77,8 @@ def next_page(server_id: int, base: wire.Point) -> wire.Changes | None:
             rows = [row for row in rows if row[0] < beyond]
             revision = rows[-1][0]
         wired = contents((kind, key) for _, kind, key in rows)
-    return wire.Changes(wire=wire.WIRE, base=base, revision=revision, mark=token_hex(16), rows=wired)
+    mark = pending.mark if pending and pending.revision == revision else token_hex(16)
+    return wire.Changes(wire=wire.WIRE, base=base, revision=revision, mark=mark, rows=wired)
 
 
 @contextmanager
@@ -115,7 +118,7 @@ def _catch_up(server_id: int) -> bool:
 
 def _send_all(server: MailServer, agent: Agent) -> None:
     sent = conflicts = 0
-    while page := next_page(server.pk, _confirmed(server.sync)):
+    while page := next_page(server.pk, _confirmed(server.sync), _pending(server.sync)):
         _give_mark(server, page)
         answer = agent.changes(page)
         if isinstance(answer, wire.Applied):
@@ -137,6 +140,8 @@ def _give_mark(server: MailServer, page: wire.Changes) -> None:
     """Commit the page's pair before it is sent: whatever becomes of the answer, the pair is known
     afterwards.
     """
+    if page.mark == server.sync.pending_mark:
+        return
     with transaction.atomic():
         ServerMark.objects.create(server=server, revision=page.revision, mark=page.mark)
         _note(server, pending_revision=page.revision, pending_mark=page.mark)
@@ -220,6 +225,12 @@ def _ask_effective(server: MailServer, agent: Agent) -> None:
 
 def _confirmed(state: ServerSync) -> wire.Point:
     return wire.Point(revision=state.confirmed_revision, mark=state.confirmed_mark)
+
+
+def _pending(state: ServerSync) -> wire.Point | None:
+    if state.pending_revision is None:
+        return None
+    return wire.Point(revision=state.pending_revision, mark=state.pending_mark)
 
 
 def _note(server: MailServer, **facts: object) -> None:

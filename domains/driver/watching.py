@@ -16,6 +16,7 @@ from domains.models import Mailbox, MailServer, ServerSync
 from mailnode import wire
 
 PAGES_AT_MOST = 100  # in one pull; the next goes on from the cursor
+MOST_BYTES = 2**63 - 1  # what the database can hold; only a lying server reports more
 CLOCK_MAY_BE_OFF = timedelta(minutes=10)
 
 
@@ -58,7 +59,7 @@ def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
     used = Mailbox.objects.filter(domain__customer__in=customers, deleted_at=None)
     sums = dict(used.values_list("domain__customer").annotate(total=Sum("used_bytes")).order_by())
     for customer in Customer.objects.filter(pk__in=customers):
-        report_usage(customer, int(sums.get(customer.pk) or 0), now)
+        report_usage(customer, min(int(sums.get(customer.pk) or 0), MOST_BYTES), now)
 
 
 def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
