@@ -55,10 +55,11 @@ def test_dead_component_is_started_again(tmp_path: Path) -> None:
 
 def test_stop_leaves_no_process_not_even_a_child_of_one(tmp_path: Path) -> None:
     async def scenario() -> set[int]:
+        others = processes.descendants(os.getpid())  # servers that other tests keep for the session
         supervisor, _ = supervised(tmp_path, sleeper("one"), sleeper("two", needs=["one"]))
         await supervisor.start()
-        await until(lambda: len(processes.descendants(os.getpid())) >= 4)
-        started = processes.descendants(os.getpid())
+        await until(lambda: len(processes.descendants(os.getpid()) - others) >= 4)
+        started = processes.descendants(os.getpid()) - others
         await supervisor.stop()
         return started
 
