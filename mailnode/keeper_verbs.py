@@ -27,6 +27,11 @@ RECIPIENT = re.compile(r"\A(?:[a-z0-9][a-z0-9._-]{0,63}@)?[a-z0-9][a-z0-9.-]{0,2
 HOME = re.compile(r"\A[0-9a-f]{32}\Z")
 MAX_RECIPIENTS = 10_000
 
+# Since when a home's mail could be reached by nobody: since its mailbox went, or before that its domain, which
+# the panel lets go first (a mailbox is only said to be gone when its domain cannot be restored any more).
+GONE_AT = """SELECT min(h.gone_at, coalesce(d.gone_at, h.gone_at)) FROM gone_homes h
+LEFT JOIN domain_names d ON d.id = h.domain AND d.id NOT IN (SELECT id FROM domains) WHERE h.id = ?"""
+
 # Where each daemon writes its process id, and what the process is called.
 PID_FILES = {
     "postfix": ("postfix/spool/pid/master.pid", "master"),
@@ -101,14 +106,14 @@ def refresh(settings: Settings) -> dict[str, Any]:
 
 
 def purge(settings: Settings, home: str) -> dict[str, Any]:
-    """Remove the mail of a mailbox for good: only one that node.db says is gone, for as many days as it is
-    kept, and only beneath the mail directory. Gone already is as good."""
+    """Remove the mail of a mailbox for good: only one that node.db says is gone, itself or with its domain, for
+    as many days as it is kept, and only beneath the mail directory. Gone already is as good."""
     if not HOME.match(home):
         raise Refusal("a home is named by 32 hexadecimal digits")
     node = schema.connect_read_only(settings.database)
     try:
         present = node.execute("SELECT 1 FROM mailboxes WHERE id = ?", (home,)).fetchone()
-        row = node.execute("SELECT gone_at FROM gone_homes WHERE id = ?", (home,)).fetchone()
+        row = node.execute(GONE_AT, (home,)).fetchone()
     finally:
         node.close()
     path = settings.mail / home[:2] / home

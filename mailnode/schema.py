@@ -26,8 +26,9 @@ CREATE TABLE customers (id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_byt
 CREATE TABLE domains (id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
     accepts INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX domains_customer ON domains (customer);
--- The name of every domain that ever was here, for what is still to be cleared up once its row is gone.
-CREATE TABLE domain_names (id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
+-- The name of every domain that ever was here, for what is still to be cleared up once its row is gone, and
+-- when it went (NULL while it is here).
+CREATE TABLE domain_names (id TEXT PRIMARY KEY, name TEXT NOT NULL, gone_at INTEGER) WITHOUT ROWID;
 CREATE TABLE mailboxes (id TEXT PRIMARY KEY, domain TEXT NOT NULL, local_part TEXT NOT NULL,
     quota_bytes INTEGER NOT NULL, secret TEXT NOT NULL, UNIQUE (domain, local_part)) WITHOUT ROWID;
 CREATE TABLE dkim (id TEXT PRIMARY KEY, domain TEXT NOT NULL, selector TEXT NOT NULL, signs INTEGER NOT NULL,
@@ -41,11 +42,17 @@ CREATE TABLE effects (id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT
     subject TEXT NOT NULL, detail TEXT NOT NULL);
 -- Mailboxes that are gone and whose mail still lies here, with what they held.
 CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0,
-    messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER) WITHOUT ROWID;
+    messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER, domain TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 -- Time stamps given to key files, also of files that are gone: Rspamd notices a new file by a later one.
 CREATE TABLE dkim_files (name TEXT PRIMARY KEY, mtime INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+# Columns of node.db that earlier versions did not have: table, name, definition.
+ADDED = (
+    ("domain_names", "gone_at", "INTEGER"),
+    ("gone_homes", "domain", "TEXT NOT NULL DEFAULT ''"),
+)
 
 SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
 
@@ -94,8 +101,17 @@ def create(path: Path, script: str) -> None:
 
 
 def create_node(path: Path) -> None:
-    """Make node.db at the place of a fresh node: revision 0, mark ""."""
+    """Make node.db at the place of a fresh node: revision 0, mark ""; one that is there gets what it lacks."""
     create(path, NODE)
+    connection = connect(path)
+    try:
+        with transaction(connection):
+            for table, column, definition in ADDED:
+                query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+                if connection.execute(query, (table, column)).fetchone() is None:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
+    finally:
+        connection.close()
 
 
 def create_secrets(path: Path) -> None:

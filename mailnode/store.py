@@ -160,7 +160,9 @@ class Page:
             self._remove_domain(other[0])
         values = (key, data.customer, data.name, data.accepts)
         self.node.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, ?, ?)", values)
-        self.node.execute("INSERT OR IGNORE INTO domain_names VALUES (?, ?)", (key, data.name))
+        query = """INSERT INTO domain_names (id, name) VALUES (?, ?)
+            ON CONFLICT (id) DO UPDATE SET gone_at = NULL"""
+        self.node.execute(query, (key, data.name))
         if not before:  # rows of it may have come in an earlier page
             self.effect("dkim", data.name)
 
@@ -203,14 +205,16 @@ class Page:
     def _remove_domain(self, key: str) -> None:
         gone = self._one("DELETE FROM domains WHERE id = ? RETURNING name", key)
         if gone:
+            query = "UPDATE domain_names SET gone_at = ? WHERE id = ?"
+            self.node.execute(query, (int(time.time()), key))
             self.effect("dkim", gone[0])
             self.effect("sessions", key)
 
     def _remove_mailbox(self, key: str) -> None:
         gone = self._one("DELETE FROM mailboxes WHERE id = ? RETURNING domain, local_part", key)
         if gone:
-            values = (key, int(time.time()))
-            self.node.execute("INSERT OR IGNORE INTO gone_homes (id, gone_at) VALUES (?, ?)", values)
+            query = "INSERT OR IGNORE INTO gone_homes (id, gone_at, domain) VALUES (?, ?, ?)"
+            self.node.execute(query, (key, int(time.time()), gone[0]))
             self.effect("gone", key, f"{gone[1]}@{self._domain_name(gone[0])}")
 
     def _remove_dkim(self, key: str) -> None:

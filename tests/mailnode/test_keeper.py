@@ -14,6 +14,7 @@ import pytest
 import mailnode.agent
 from mailnode import certificates, keeper_verbs
 from mailnode.agent import Agent
+from mailnode.commands import DUE
 from mailnode.keeper_client import Keeper, KeeperError
 from mailnode.keeper_verbs import Refusal
 from tests.mailnode.server import Server, domain, gone, identity, mailbox
@@ -32,10 +33,11 @@ def make_home(server: Server, home: str = HOME) -> Path:
     return path
 
 
-def age(server: Server, days: int) -> None:
-    """Let the homes in node.db be gone for so long."""
+def age(server: Server, days: int, table: str = "gone_homes") -> None:
+    """Let the homes in node.db be gone for so long, or the domains."""
     connection = sqlite3.connect(server.settings.database)
-    connection.execute("UPDATE gone_homes SET gone_at = ?", (int(time.time()) - days * 86_400,))
+    query = f"UPDATE {table} SET gone_at = ? WHERE gone_at IS NOT NULL"  # noqa: S608 one of two names
+    connection.execute(query, (int(time.time()) - days * 86_400,))
     connection.commit()
     connection.close()
 
@@ -124,6 +126,58 @@ def test_a_home_is_purged_when_its_days_are_over(agent: Server) -> None:
     assert not home.exists()
     assert other.exists()
     ask(agent, "purge", home=HOME)
+
+
+def test_a_home_is_purged_when_the_days_of_its_domain_are_over(agent: Server) -> None:
+    """The panel says that its mailboxes are gone only then; their days do not begin anew."""
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    home = make_home(agent)
+    agent.push(gone("domain", "acme.test"))
+    age(agent, 29, "domain_names")
+    agent.push(gone("mailbox", "anna@acme.test"))
+    with pytest.raises(Refusal, match="30 days"):
+        keeper_verbs.purge(agent.settings, HOME)
+    age(agent, 31, "domain_names")
+    keeper_verbs.purge(agent.settings, HOME)
+    assert not home.exists()
+
+
+def test_a_domain_that_came_back_lends_no_days(agent: Server) -> None:
+    """Nor does it when it goes again: its days begin anew."""
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    home = make_home(agent)
+    agent.push(gone("domain", "acme.test"))
+    age(agent, 31, "domain_names")
+    agent.push(domain("acme.test"))
+    agent.push(gone("mailbox", "anna@acme.test"))
+    with pytest.raises(Refusal, match="30 days"):
+        keeper_verbs.purge(agent.settings, HOME)
+    agent.push(gone("domain", "acme.test"))
+    with pytest.raises(Refusal, match="30 days"):
+        keeper_verbs.purge(agent.settings, HOME)
+    assert home.exists()
+
+
+def test_the_agents_own_look_counts_from_the_mailbox_alone(agent: Server) -> None:
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    agent.push(gone("domain", "acme.test"))
+    agent.push(gone("mailbox", "anna@acme.test"))
+    age(agent, 400, "domain_names")
+    with contextlib.closing(sqlite3.connect(agent.settings.database)) as node:
+        assert node.execute("SELECT domain FROM gone_homes").fetchall() == [(identity("acme.test"),)]
+        assert node.execute(DUE, (int(time.time()) - 86_400,)).fetchall() == []
+
+
+def test_a_node_of_an_earlier_version_gets_what_it_lacks(server: Server) -> None:
+    with contextlib.closing(sqlite3.connect(server.settings.database)) as node:
+        node.execute("ALTER TABLE domain_names DROP COLUMN gone_at")
+        node.execute("ALTER TABLE gone_homes DROP COLUMN domain")
+        node.execute("INSERT INTO gone_homes (id, gone_at) VALUES (?, 0)", (HOME,))
+        node.commit()
+    make_home(server)
+    server.command("init")
+    server.command("init")
+    assert keeper_verbs.purge(server.settings, HOME) == {}
 
 
 def test_a_home_that_is_not_there_any_more_is_purged(agent: Server) -> None:
