@@ -28,6 +28,7 @@ EFFECTIVE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; what takes longer is a
 # little, so that they are few and carry more; a single change never waits.
 STREAM_PAUSE = 0.05  # seconds
 STREAM_ROWS = 200
+RUN_SECONDS = 60  # after which the next sweep goes on, so that no server keeps a worker for ever
 CONFLICTS_AT_MOST = 3  # in one run; a node that moves under us again and again is left to the next sweep
 
 
@@ -42,8 +43,8 @@ def sync(server_id: int) -> None:
     a stream of tasks. The other therefore takes the note and looks at the counter once more after it has let
     go of the lock: a change that was committed meanwhile would wait for the sweep otherwise.
     """
-    go_on = True
-    while go_on:
+    go_on, ends_at = True, time.monotonic() + RUN_SECONDS
+    while go_on and time.monotonic() < ends_at:
         with _alone(server_id) as alone:
             go_on = alone and _catch_up(server_id)
         if go_on:

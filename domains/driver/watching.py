@@ -2,6 +2,7 @@
 format, and taken only for mailboxes of customers that are placed there.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from domains.driver.agent import Agent
 from domains.models import Mailbox, MailServer, ServerSync
 from mailnode import wire
 
-PAGES_AT_MOST = 100  # in one pull; the next goes on from the cursor
+PULL_SECONDS = (
+    8  # and one more answer's deadline stay below the gap between pulls; the next goes on from the cursor
+)
 MOST_BYTES = 2**63 - 1  # what the database can hold; only a lying server reports more
 CLOCK_MAY_BE_OFF = timedelta(minutes=10)
 
@@ -39,9 +42,9 @@ def pull_status(server: MailServer) -> None:
 
 
 def pull_usage(server: MailServer) -> None:
-    """Take what changed since the last pull, in pages, the cursor kept with each."""
-    agent, cursor = Agent(server), server.sync.usage_cursor
-    for _ in range(PAGES_AT_MOST):
+    """Take what changed since the last pull, in pages, the cursor kept with each, for PULL_SECONDS at most."""
+    agent, cursor, ends_at = Agent(server), server.sync.usage_cursor, time.monotonic() + PULL_SECONDS
+    while time.monotonic() < ends_at:
         page = agent.usage(cursor)
         take_usage(server, page.entries)
         if page.next == cursor:
@@ -70,7 +73,7 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
             """
             UPDATE domains_mailbox AS mailbox
             SET used_bytes = seen.bytes,
-                last_sign_in_at = coalesce(seen.last_sign_in, mailbox.last_sign_in_at)
+                last_sign_in_at = greatest(seen.last_sign_in, mailbox.last_sign_in_at)
             FROM unnest(%s::uuid[], %s::bigint[], %s::timestamptz[]) AS seen(id, bytes, last_sign_in),
                  domains_domain AS domain, domains_placement AS placement
             WHERE mailbox.id = seen.id AND domain.id = mailbox.domain_id

@@ -5,20 +5,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('domains', '0001_servers_domains_mailboxes'),
+        ("domains", "0001_servers_domains_mailboxes"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='mailboxsuspension',
-            name='reason',
-            field=models.CharField(help_text='Shown to the customer, also in replies of the mail server.', max_length=500, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Write this on one line, without control characters.')]),
+            model_name="mailboxsuspension",
+            name="reason",
+            field=models.CharField(
+                help_text="Shown to the customer, also in replies of the mail server.",
+                max_length=500,
+                validators=[
+                    django.core.validators.RegexValidator(
+                        "\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z",
+                        "Write this on one line, without control characters.",
+                    )
+                ],
+            ),
         ),
         migrations.AlterField(
-            model_name='servicestop',
-            name='reason',
-            field=models.CharField(help_text='Shown to the customer, also in replies of the mail server.', max_length=500, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Write this on one line, without control characters.')]),
+            model_name="servicestop",
+            name="reason",
+            field=models.CharField(
+                help_text="Shown to the customer, also in replies of the mail server.",
+                max_length=500,
+                validators=[
+                    django.core.validators.RegexValidator(
+                        "\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z",
+                        "Write this on one line, without control characters.",
+                    )
+                ],
+            ),
         ),
     ]

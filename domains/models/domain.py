@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
 from django.db.models import Q
@@ -191,7 +192,12 @@ def add_domain(customer: Customer, name: str, *, by: User | None) -> Domain:
 
 
 def refuse_taken(name: str, customer: Customer) -> None:
-    """Raise ValidationError (code `taken`) when a live domain has this name."""
+    """Raise ValidationError (code `taken`) when a live domain has this name, or it is one of our own."""
+    ours = name == settings.MAIL_DOMAIN or name.endswith(f".{settings.MAIL_DOMAIN}")
+    if ours or MailServer.objects.filter(name=name).exists():
+        raise ValidationError(
+            f"{name} is a name of our own servers, so no customer can have it.", code="taken"
+        )
     holder = Domain.objects.live().filter(name=name).values_list("customer_id", flat=True).first()
     if holder == customer.pk:
         raise ValidationError(f"You have {name} already.", code="taken")

@@ -154,10 +154,16 @@ class Mailbox(Deletable):
         return True
 
     def suspend(
-        self, *, by: User | None, stops: Iterable[str] = (), reason: str = "", until: datetime | None = None
+        self,
+        *,
+        by: User | None,
+        stops: Iterable[str] = (),
+        reason: str = "",
+        until: datetime | None = None,
+        by_staff: bool = False,
     ) -> "MailboxSuspension":
         """Stop signing in, sending, receiving, or those named in `stops`. The same again changes nothing;
-        other stops replace the suspension in force.
+        other stops replace the suspension in force. ValidationError when that one is staff's and this is not.
         """
         stops = sorted(set(stops) or set(Stop.values))
         with unit_of_work():
@@ -165,25 +171,31 @@ class Mailbox(Deletable):
             present = self.suspension
             if present and (present.stops, present.reason, present.until) == (stops, reason, until):
                 return present
+            self._refuse_unless_ours(by_staff)
             self._lift(by)
-            made = self.suspensions.create(stops=stops, reason=reason, until=until, by=by)
+            made = self.suspensions.create(stops=stops, reason=reason, until=until, by=by, by_staff=by_staff)
             stamp(self.customer, Kind.STATE, made.pk)
             after = {"stops": stops, "reason": reason, "until": until.isoformat() if until else None}
             audit.record("mailbox.suspend", by=by, customer=self.customer, subject=self.address, after=after)
         return made
 
-    def unsuspend(self, *, by: User | None) -> bool:
-        """Lift what `suspend` stopped; false when nothing is stopped."""
+    def unsuspend(self, *, by: User | None, by_staff: bool = False) -> bool:
+        """Lift what `suspend` stopped; false when nothing is. ValidationError when staff stopped it and this is not."""
         with unit_of_work():
             Mailbox.objects.select_for_update().only("pk").get(pk=self.pk)
+            self._refuse_unless_ours(by_staff)
             lifted = self._lift(by)
             if lifted:
                 audit.record("mailbox.unsuspend", by=by, customer=self.customer, subject=self.address)
         return lifted
 
     def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
-        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted already."""
+        """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted already.
+
+        ValidationError while staff stop it: the address made anew would be free of that.
+        """
         with unit_of_work():
+            self._refuse_unless_ours(by_staff=False)
             now = timezone.now()
             if not Mailbox.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
                 return False
@@ -213,6 +225,12 @@ class Mailbox(Deletable):
         fields = ["quota_mb", "name", "deleted_at", "purging_at"]
         self.refresh_from_db(fields=fields, from_queryset=Mailbox.objects.select_for_update())
 
+    def _refuse_unless_ours(self, by_staff: bool) -> None:
+        present = self.suspension
+        if present and present.by_staff and not by_staff:
+            text = f"Our staff stopped this mailbox: {present.reason.rstrip('.')}. Write to us to have it lifted."
+            raise ValidationError(text, code="staff")
+
     def _settings(self) -> dict[str, Any]:
         return {"quota_mb": self.quota_mb, "name": self.name}
 
@@ -234,6 +252,7 @@ class MailboxSuspension(SuspensionBase):
     """A mailbox stopped, wholly or in part, by its customer or by staff."""
 
     mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="suspensions")
+    by_staff = models.BooleanField(default=False, help_text="Only staff lift or replace it.")
 
     class Meta:
         constraints = [
@@ -267,6 +286,10 @@ def add_mailbox(
     ready = _ready_hash(password, password_hash)
     with exists_if_doubled("username"), unit_of_work():
         check_room_for_mailboxes(domain.customer, 1, mailboxes)
+        if not Domain.objects.live().filter(pk=domain.pk).exists():
+            raise ValidationError(
+                f"{domain} was deleted meanwhile. Restore it, then add the mailbox.", code="deleted"
+            )
         mailbox = domain.mailboxes.create(
             local_part=local_part, name=name, quota_mb=quota_mb, password_hash=ready
         )

@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
@@ -12,6 +13,7 @@ from domains.dns.ownership import VALUE
 from domains.forms import DomainAddForm, DomainDeleteForm
 from domains.models import Domain, OwnershipKey, add_domain
 
+PAGE = 50
 DELETED_SHOWN = 20
 
 
@@ -19,9 +21,18 @@ DELETED_SHOWN = 20
 @require_safe
 def domain_list(request: Any) -> HttpResponse:
     counted = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
-    domains = request.customer.domains.live().select_related("dns_check").annotate(mailbox_count=counted)
-    deleted = request.customer.domains.restorable()
-    return render(request, "domains/domain_list.html", {"domains": domains, "deleted": deleted})
+    after = request.GET.get("after", "")[:253]
+    live = request.customer.domains.live().select_related("customer", "dns_check").filter(name__gt=after)
+    domains = list(live.annotate(mailbox_count=counted).order_by("name")[: PAGE + 1])
+    deleted = request.customer.domains.restorable().select_related("customer").order_by("-deleted_at")
+    context = {
+        "domains": domains[:PAGE],
+        "after": after,
+        "more": domains[PAGE - 1].name if len(domains) > PAGE else "",
+        "list_url": reverse("domains:domain-list", args=[request.customer.username]),
+        "deleted": [] if after else deleted[:DELETED_SHOWN],
+    }
+    return render(request, "domains/domain_list.html", context)
 
 
 @customer_page(Permission.DOMAINS_EDIT)

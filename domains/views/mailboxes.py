@@ -92,7 +92,10 @@ def mailbox_suspend(request: Any, domain: str, username: str) -> HttpResponse:
 @require_POST
 def mailbox_unsuspend(request: Any, domain: str, username: str) -> HttpResponse:
     mailbox = _mailbox(request, domain, username, of="live")
-    mailbox.unsuspend(by=request.user)
+    try:
+        mailbox.unsuspend(by=request.user)
+    except ValidationError as refusal:
+        return _refused(request, mailbox, refusal)
     return redirect(mailbox)
 
 
@@ -101,10 +104,13 @@ def mailbox_delete(request: Any, domain: str, username: str) -> HttpResponse:
     mailbox = _mailbox(request, domain, username)
     if request.method != "POST":
         return render(request, "domains/mailbox_delete.html", {"mailbox": mailbox})
-    if mailbox.delete(by=request.user):
-        messages.success(
-            request, f"{mailbox} was deleted. For 30 days its page can restore it with its mail."
-        )
+    try:
+        if mailbox.delete(by=request.user):
+            messages.success(
+                request, f"{mailbox} was deleted. For 30 days its page can restore it with its mail."
+            )
+    except ValidationError as refusal:
+        return _refused(request, mailbox, refusal)
     return redirect(mailbox.domain)
 
 
@@ -116,9 +122,13 @@ def mailbox_restore(request: Any, domain: str, username: str) -> HttpResponse:
         if mailbox.restore(by=request.user):
             messages.success(request, f"{mailbox} is back, with its mail and its password.")
     except ValidationError as refusal:
-        context = {"mailbox": mailbox, "refusal": refusal.messages}
-        return render(request, "domains/mailbox_page.html", context, status=422)
+        return _refused(request, mailbox, refusal)
     return redirect(mailbox)
+
+
+def _refused(request: Any, mailbox: Mailbox, refusal: ValidationError) -> HttpResponse:
+    context = {"mailbox": mailbox, "refusal": refusal.messages, "suspend_form": MailboxSuspendForm()}
+    return render(request, "domains/mailbox_page.html", context, status=422)
 
 
 def _domain(request: Any, name: str) -> Domain:

@@ -156,3 +156,12 @@ def test_plan_is_used_up(served, alice, domain):
     Plan.objects.filter(subscriptions__customer=served).update(domains=1)
     with pytest.raises(ValidationError, match="Your plan holds 1 domains"):
         add_domain(served, "second.test", by=alice)
+
+
+@pytest.mark.parametrize("name", ["mxpanel.test", "mx1.mxpanel.test", "x.mxpanel.test"])
+def test_our_own_names_are_nobodys(as_, alice, served, dns, label, name):
+    dns.publish(f"{label}.{name}", "TXT", "domain-verified")
+    answer = as_(alice).post(URL, {"domain": name})
+    assert answer.status_code == 422
+    assert 'data-result="taken"' in answer.content.decode()
+    assert not served.domains.exists()

@@ -78,3 +78,18 @@ def test_refused_values_change_nothing(as_, alice, anna, form):
     assert response.status_code == 422
     assert "_error" in response.content.decode()
     assert anna.suspension is None
+
+
+def test_what_staff_stopped_only_staff_let_go_on(as_, alice, sam, anna):
+    anna.suspend(by=sam, reason="Spam was sent.", by_staff=True)
+    client = as_(alice)
+    delete = f"{BASE}acme.test/mailboxes/anna/delete/"
+    for url, fields in ((LIFT, {}), (URL, {"stops": ["send"]}), (delete, {})):
+        answer = client.post(url, fields)
+        assert answer.status_code == 422, url
+        assert b"Our staff stopped this mailbox: Spam was sent." in answer.content
+    anna.refresh_from_db()
+    assert anna.deleted_at is None
+    assert anna.suspension.stops == ["receive", "send", "sign_in"]
+    assert b"Lift the suspension" not in client.get(anna.get_absolute_url()).content
+    assert anna.unsuspend(by=sam, by_staff=True)

@@ -26,7 +26,7 @@ def test_usage_reaches_mailbox_and_entitlements(anna, domain, mx1, acme):
     anna.refresh_from_db()
     assert (anna.used_bytes, anna.last_sign_in_at) == (1000, datetime.fromtimestamp(1_700_000_000, UTC))
     assert entitlements.usage(acme) == 1500
-    watching.take_usage(mx1, [entry(anna, 400)])
+    watching.take_usage(mx1, [entry(anna, 400, 1_600_000_000)])  # no sign-in is taken back
     anna.refresh_from_db()
     assert (anna.used_bytes, anna.last_sign_in_at.year) == (400, 2023)
     assert entitlements.usage(acme) == 900
