@@ -1,9 +1,10 @@
 """Removing for good what was deleted DELETED_KEPT ago: first the mail on the server, then the rows here."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from domains.driver.agent import Agent, AgentError
@@ -15,6 +16,9 @@ from foundation.unit_of_work import unit_of_work
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 500
+ASKED_AGAIN_AFTER = timedelta(
+    hours=6
+)  # where a server refused: it may have heard later than we that it is gone
 
 
 def purge() -> None:
@@ -29,20 +33,24 @@ def purge() -> None:
         try:
             purge_mailbox(mailbox)
         except AgentError as error:
-            logger.warning("Mailbox %s is not purged: %s", mailbox.pk, error)
             if error.retry:
                 failing.add(server)
+            if error.retry or _refused(mailbox):
+                logger.warning("Mailbox %s is not purged: %s", mailbox.pk, error)
         except Exception:  # one mailbox's failure is not the others'
             logger.exception("Mailbox %s could not be purged.", mailbox.pk)
     purge_domains()
 
 
 def due_mailboxes() -> list[Mailbox]:
-    """Mailboxes whose days are over, by themselves or with their domain; those last tried longest ago first."""
-    over = timezone.now() - DELETED_KEPT
+    """Mailboxes whose days are over, by themselves or with their domain, and that no server has refused to purge a
+    short while ago; those last tried longest ago first.
+    """
+    over, asked = timezone.now() - DELETED_KEPT, timezone.now() - ASKED_AGAIN_AFTER
     own = Mailbox.objects.filter(deleted_at__lte=over)
     with_domain = Mailbox.objects.filter(domain__deleted_at__lte=over)
     due = Mailbox.objects.filter(pk__in=own.values("pk").union(with_domain.values("pk")))
+    due = due.filter(Q(purge_refused_at=None) | Q(purge_refused_at__lte=asked))
     first = due.order_by(F("purging_at").asc(nulls_first=True), "pk")
     return list(first.select_related("domain__customer__placement__server__sync")[:AT_ONCE])
 
@@ -94,6 +102,12 @@ def _claim(mailbox: Mailbox) -> bool:
             deleted_at=found.deleted_at or domain.deleted_at, purging_at=now
         )
     return True
+
+
+def _refused(mailbox: Mailbox) -> bool:
+    """Leave the mailbox alone for ASKED_AGAIN_AFTER; true at the first refusal, which alone is told."""
+    Mailbox.objects.filter(pk=mailbox.pk).update(purge_refused_at=timezone.now())
+    return mailbox.purge_refused_at is None
 
 
 def _remove(mailbox: Mailbox) -> None:

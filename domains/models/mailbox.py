@@ -53,6 +53,9 @@ class Mailbox(Deletable):
     used_bytes = models.PositiveBigIntegerField(default=0, editable=False)
     last_sign_in_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    purge_refused_at = models.DateTimeField(
+        null=True, editable=False, help_text="When its server last refused to purge it."
+    )
 
     objects = MailboxQuerySet.as_manager()
 

@@ -120,6 +120,23 @@ def test_a_refusal_for_one_does_not_stop_the_others(anna, domain, mx1, monkeypat
     assert list(Mailbox.objects.values_list("pk", flat=True)) == [anna.pk]
 
 
+def test_a_refusal_is_told_once_and_respected_for_hours(anna, mx1, monkeypatch, caplog):
+    """A server that heard later than the panel that a mailbox is gone counts its days from then."""
+    anna.delete(by=None)
+    age(anna, 31)
+    settle(mx1)
+    early = mock.Mock(side_effect=AgentError("kept 30 days", retry=False))
+    monkeypatch.setattr(Agent, "purge", early)
+    sweep_purges()
+    sweep_purges()
+    assert early.call_count == 1
+    long_ago = timezone.now() - purging.ASKED_AGAIN_AFTER
+    Mailbox.objects.update(purge_refused_at=long_ago)
+    sweep_purges()
+    assert early.call_count == 2
+    assert caplog.text.count("is not purged") == 1
+
+
 def test_what_no_server_was_told_of_is_not_asked_for(anna, served, mx1, monkeypatch):
     """Deleted before its customer was placed: the server knows no such home, and would refuse for ever."""
     anna.delete(by=None)
