@@ -171,8 +171,8 @@ class Mailbox(Deletable):
         stops = sorted(set(stops) or set(Stop.values))
         with unit_of_work():
             Mailbox.objects.select_for_update().only("pk").get(pk=self.pk)
-            present = self.suspension
-            if present and (present.stops, present.reason, present.until) == (stops, reason, until):
+            present, same = self.suspension, (stops, reason, until, by_staff)
+            if present and (present.stops, present.reason, present.until, present.by_staff) == same:
                 return present
             self._refuse_unless_ours(by_staff)
             self._lift(by)
@@ -198,11 +198,12 @@ class Mailbox(Deletable):
         ValidationError while staff stop it: the address made anew would be free of that.
         """
         with unit_of_work():
-            self._refuse_unless_ours(by_staff=False)
-            now = timezone.now()
-            if not Mailbox.objects.filter(pk=self.pk, deleted_at=None).update(deleted_at=now):
+            self._lock()  # a suspension by staff comes before or after
+            if self.deleted_at:
                 return False
-            self.deleted_at = now
+            self._refuse_unless_ours(by_staff=False)
+            self.deleted_at = timezone.now()
+            self.save(update_fields=["deleted_at"])
             self._record("mailbox.delete", by)
         return True
 

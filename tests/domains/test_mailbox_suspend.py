@@ -93,3 +93,18 @@ def test_what_staff_stopped_only_staff_let_go_on(as_, alice, sam, anna):
     assert anna.suspension.stops == ["receive", "send", "sign_in"]
     assert b"Lift the suspension" not in client.get(anna.get_absolute_url()).content
     assert anna.unsuspend(by=sam, by_staff=True)
+
+
+def test_staff_stop_what_its_customer_stopped_in_the_same_words(as_, alice, sam, anna):
+    as_(alice).post(URL, {"reason": "Ask us for the reason"})
+    client = as_(sam)
+    client.post("/admin/domains/mailbox/", {"action": "suspend", "_selected_action": [str(anna.pk)]})
+    assert anna.suspension.by_staff
+    assert as_(alice).post(LIFT).status_code == 422
+    assert anna.suspension.by == sam
+
+
+def test_deleted_already_is_no_matter_of_staff(sam, anna):
+    anna.delete(by=None)
+    anna.suspend(by=sam, reason="Spam.", by_staff=True)
+    assert anna.delete(by=None) is False
