@@ -35,8 +35,7 @@ def pull_usage() -> None:
 def pull_server(server_id: int) -> None:
     server = MailServer.objects.select_related("sync").get(pk=server_id)
     try:
-        watching.pull_status(server)
-        watching.pull_usage(server)
+        watching.pull(server)
     except AgentError as error:
         logger.warning("Mail server %s reports nothing: %s", server, error)
 

@@ -4,8 +4,6 @@ is.
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from secrets import token_hex
 
@@ -14,6 +12,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from domains.driver.agent import Agent, AgentError
+from domains.driver.alone import SYNC, alone
 from domains.driver.hints import taken
 from domains.driver.rows import contents
 from domains.models.server import MailServer, ServerMark, ServerRow, ServerSync
@@ -21,14 +20,15 @@ from mailnode import wire
 
 logger = logging.getLogger(__name__)
 
-LOCK = 0x6D78_7379  # "mxsy": our class of advisory locks
 MARKS_KEPT = timedelta(days=90)
 EFFECTIVE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; what takes longer is asked for by the next sweep
 # Where a second small page follows at once, changes are streaming in. Pages of a stream wait for each other a
 # little, so that they are few and carry more; a single change never waits.
 STREAM_PAUSE = 0.05  # seconds
 STREAM_ROWS = 200
-RUN_SECONDS = 60  # after which the next sweep goes on, so that no server keeps a worker for ever
+RUN_SECONDS = (
+    30  # after which (and a call's deadline) the next sweep goes on: no server keeps a worker for ever
+)
 CONFLICTS_AT_MOST = 3  # in one run; a node that moves under us again and again is left to the next sweep
 
 
@@ -45,8 +45,8 @@ def sync(server_id: int) -> None:
     """
     go_on, ends_at = True, time.monotonic() + RUN_SECONDS
     while go_on and time.monotonic() < ends_at:
-        with _alone(server_id) as alone:
-            go_on = alone and _catch_up(server_id)
+        with alone(SYNC, server_id) as mine:
+            go_on = mine and _catch_up(server_id, ends_at)
         if go_on:
             taken(server_id)
             go_on = MailServer.objects.behind().filter(pk=server_id).exists()
@@ -82,30 +82,14 @@ def next_page(server_id: int, base: wire.Point, pending: wire.Point | None = Non
     return wire.Changes(wire=wire.WIRE, base=base, revision=revision, mark=mark, rows=wired)
 
 
-@contextmanager
-def _alone(server_id: int) -> Iterator[bool]:
-    """Whether this process now has the sync of the server to itself. The lock belongs to the database
-    session, so it ends with the process too.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LOCK, server_id])
-        alone = cursor.fetchone()[0]
-    try:
-        yield alone
-    finally:
-        if alone:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LOCK, server_id])
-
-
-def _catch_up(server_id: int) -> bool:
-    """Send page after page; false when the server failed or was halted, which is noted."""
+def _catch_up(server_id: int, ends_at: float) -> bool:
+    """Send page after page, until `ends_at`; false when the server failed or was halted, which is noted."""
     taken(server_id)
     server = MailServer.objects.behind().select_related("sync").filter(pk=server_id).first()
     if server is None:
         return True
     try:
-        _send_all(server, Agent(server))
+        _send_all(server, Agent(server), ends_at)
     except AgentError as error:
         logger.warning("Mail server %s: %s", server, error)
         _note(server, failed_at=timezone.now(), failure=str(error)[:1000])
@@ -117,9 +101,11 @@ def _catch_up(server_id: int) -> bool:
     return True
 
 
-def _send_all(server: MailServer, agent: Agent) -> None:
+def _send_all(server: MailServer, agent: Agent, ends_at: float) -> None:
     sent = conflicts = 0
     while page := next_page(server.pk, _confirmed(server.sync), _pending(server.sync)):
+        if time.monotonic() > ends_at:
+            return
         _give_mark(server, page)
         answer = agent.changes(page)
         if isinstance(answer, wire.Applied):
@@ -134,7 +120,7 @@ def _send_all(server: MailServer, agent: Agent) -> None:
             raise AgentError("The server was at another revision each time.", retry=True)
         _go_on_from(server, answer)
     if server.sync.effective < server.sync.confirmed_revision:
-        _ask_effective(server, agent)
+        _ask_effective(server, agent, ends_at)
 
 
 def _give_mark(server: MailServer, page: wire.Changes) -> None:
@@ -208,9 +194,11 @@ def _halted_reason(server: MailServer, point: wire.Point) -> str:
     )
 
 
-def _ask_effective(server: MailServer, agent: Agent) -> None:
+def _ask_effective(server: MailServer, agent: Agent, ends_at: float) -> None:
     """All is sent and not all has come about: ask how far it is, for a moment."""
     for pause in EFFECTIVE_PAUSES:
+        if time.monotonic() > ends_at:
+            return
         time.sleep(pause)
         status = agent.status()
         point = wire.Point(revision=status.revision, mark=status.mark)

@@ -2,6 +2,7 @@
 format, and taken only for mailboxes of customers that are placed there.
 """
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,14 +14,23 @@ from django.utils import timezone
 from accounts.models import Customer
 from billing.entitlements import report_usage
 from domains.driver.agent import Agent
+from domains.driver.alone import PULL, alone
 from domains.models import Mailbox, MailServer, ServerSync
 from mailnode import wire
 
-PULL_SECONDS = (
-    8  # and one more answer's deadline stay below the gap between pulls; the next goes on from the cursor
-)
+# With the deadline of one more answer it stays below the 20 seconds between pulls; the next goes on from the cursor.
+PULL_SECONDS = 8
 MOST_BYTES = 2**63 - 1  # what the database can hold; only a lying server reports more
 CLOCK_MAY_BE_OFF = timedelta(minutes=10)
+
+
+def pull(server: MailServer) -> None:
+    """Take status and usage, unless another process is at it. AgentError when the server fails."""
+    with alone(PULL, server.pk) as mine:
+        if mine:
+            ends_at = time.monotonic() + PULL_SECONDS
+            pull_status(server)
+            pull_usage(server, ends_at=ends_at)
 
 
 def pull_status(server: MailServer) -> None:
@@ -41,9 +51,9 @@ def pull_status(server: MailServer) -> None:
     ServerSync.objects.filter(server=server).update(reported=reported, reported_at=now, contact_at=now)
 
 
-def pull_usage(server: MailServer) -> None:
-    """Take what changed since the last pull, in pages, the cursor kept with each, for PULL_SECONDS at most."""
-    agent, cursor, ends_at = Agent(server), server.sync.usage_cursor, time.monotonic() + PULL_SECONDS
+def pull_usage(server: MailServer, *, ends_at: float = math.inf) -> None:
+    """Take what changed since the last pull, in pages, the cursor kept with each; no further one after `ends_at`."""
+    agent, cursor = Agent(server), server.sync.usage_cursor
     while time.monotonic() < ends_at:
         page = agent.usage(cursor)
         take_usage(server, page.entries)

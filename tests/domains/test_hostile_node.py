@@ -1,13 +1,20 @@
 """What a server says that lies or is broken: bounded, refused, and never in the way of others."""
 
 import json
+import threading
+import time
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
+from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from billing import entitlements
+from domains.driver import sync as syncing
 from domains.driver import watching
-from domains.driver.agent import AgentError
+from domains.driver.agent import Agent, AgentError
 from domains.driver.sync import forget_old_marks, sync
 from domains.models import MailServer, ServerMark, ServerSync
 from foundation.outbound import Reply
@@ -85,6 +92,63 @@ def test_an_outage_leaves_one_pair(mx1, monkeypatch):
     MailServer.objects.update(revision=2)
     sync(mx1.pk)
     assert list(ServerMark.objects.order_by("revision").values_list("revision", flat=True)) == [1, 2]
+
+
+def test_contradictions_keep_no_worker(mx1, monkeypatch):
+    """It applies a page, and then says that it is empty: each is believable, and the two never end."""
+    monkeypatch.setattr(syncing, "RUN_SECONDS", 0.3)
+    status = json.dumps(STATUS | {"revision": 0, "effective": 0}).encode()
+    applied = json.dumps({"revision": 1, "effective": 0}).encode()
+    bodies = {"GET": status, "POST": applied}
+    monkeypatch.setattr("domains.driver.agent.fetch", lambda method, *a, **k: Reply(200, {}, bodies[method]))
+    began = time.monotonic()
+    sync(mx1.pk)
+    assert time.monotonic() - began < 5
+
+
+def test_a_stream_without_end_keeps_no_worker(mx1, monkeypatch):
+    monkeypatch.setattr(syncing, "RUN_SECONDS", 0.3)
+
+    def changes(self: Agent, page: wire.Changes) -> wire.Applied:
+        MailServer.objects.update(revision=F("revision") + 1)
+        return wire.Applied(revision=page.revision, effective=page.revision)
+
+    monkeypatch.setattr(Agent, "changes", changes)
+    began = time.monotonic()
+    sync(mx1.pk)
+    assert time.monotonic() - began < 5
+    assert not ServerSync.objects.get(server=mx1).failed_at
+
+
+def test_pages_of_usage_without_end_keep_no_worker(mx1, monkeypatch):
+    monkeypatch.setattr(watching, "PULL_SECONDS", 0.3)
+    monkeypatch.setattr(watching, "pull_status", lambda server: None)
+    pages = (SimpleNamespace(next=f"g.{number}", entries=[]) for number in count())
+    monkeypatch.setattr(Agent, "usage", lambda self, after: next(pages))
+    began = time.monotonic()
+    watching.pull(mx1)
+    assert time.monotonic() - began < 5
+
+
+def test_one_pull_of_a_server_at_a_time(mx1, monkeypatch):
+    asked = []
+
+    def status(server: MailServer) -> None:
+        asked.append(server)
+        if len(asked) == 1:
+            other = threading.Thread(target=pull_and_close)
+            other.start()
+            other.join()
+
+    def pull_and_close() -> None:
+        watching.pull(mx1)
+        connection.close()
+
+    monkeypatch.setattr(watching, "pull_status", status)
+    monkeypatch.setattr(watching, "pull_usage", lambda server, ends_at: None)
+    watching.pull(mx1)
+    watching.pull(mx1)
+    assert len(asked) == 2
 
 
 def test_old_pairs_are_forgotten_but_not_those_in_use(mx1):

@@ -291,8 +291,8 @@ def test_two_at_once_and_the_second_look(agent, server, hosted, monkeypatch):
     real = syncing._catch_up
     added = []
 
-    def meanwhile(server_id: int) -> bool:
-        done = real(server_id)
+    def meanwhile(server_id: int, ends_at: float) -> bool:
+        done = real(server_id, ends_at)
         if not added:
             added.append(hosted.add_mailbox("late", password_hash=HASH, by=None))
             thread = threading.Thread(target=_sync_in_thread, args=(server_id,))

@@ -1,0 +1,26 @@
+"""Being alone at one thing of one mail server, among all processes of the panel."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+# Our classes of advisory locks.
+SYNC = 0x6D78_7379  # "mxsy"
+PULL = 0x6D78_706C  # "mxpl"
+
+
+@contextmanager
+def alone(at: int, server_id: int) -> Iterator[bool]:
+    """Whether this process now has SYNC or PULL of the server to itself. The lock belongs to the database
+    session, so it ends with the process too.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [at, server_id])
+        mine = cursor.fetchone()[0]
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [at, server_id])
