@@ -9,6 +9,7 @@ from domains.dns import ownership
 from domains.dns.ownership import Result
 from domains.mailbox_password import MOST, normalise
 from domains.models import OwnershipKey
+from domains.models.domain import refuse_ours
 from domains.plan_room import QUOTA_MOST_MB
 from foundation.lines import one_line
 from foundation.names import normalise_domain, normalise_local_part
@@ -55,6 +56,11 @@ class DomainAddForm(forms.Form):
 
     def clean_domain(self) -> str:
         name = self.name = normalise_domain(self.cleaned_data["domain"])
+        try:
+            refuse_ours(name)
+        except ValidationError:
+            self.result = "taken"
+            raise
         if self.customer.domains.live().filter(name=name).exists():
             self.result = "taken"
             raise ValidationError(f"You have {name} already.", code="taken")

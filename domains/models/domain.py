@@ -191,13 +191,17 @@ def add_domain(customer: Customer, name: str, *, by: User | None) -> Domain:
     return domain
 
 
+def refuse_ours(name: str) -> None:
+    """Raise ValidationError (code `taken`) for the name of the service, all below it, and those of mail servers."""
+    ours = f".{name}".endswith(f".{settings.MAIL_DOMAIN.lower()}")
+    if ours or MailServer.objects.filter(name__iexact=name).exists():
+        text = f"{name} is a name of our own servers, so no customer can have it. Enter a domain of yours."
+        raise ValidationError(text, code="taken")
+
+
 def refuse_taken(name: str, customer: Customer) -> None:
     """Raise ValidationError (code `taken`) when a live domain has this name, or it is one of our own."""
-    ours = name == settings.MAIL_DOMAIN or name.endswith(f".{settings.MAIL_DOMAIN}")
-    if ours or MailServer.objects.filter(name=name).exists():
-        raise ValidationError(
-            f"{name} is a name of our own servers, so no customer can have it.", code="taken"
-        )
+    refuse_ours(name)
     holder = Domain.objects.live().filter(name=name).values_list("customer_id", flat=True).first()
     if holder == customer.pk:
         raise ValidationError(f"You have {name} already.", code="taken")

@@ -9,7 +9,7 @@ from django.db import connection
 from accounts.models import AuditEntry
 from billing.models import Plan
 from domains.models import Domain, OwnershipKey, ServerRow, add_domain
-from tests.domains.conftest import BASE
+from tests.domains.conftest import BASE, make_server
 
 URL = f"{BASE}add/"
 
@@ -158,10 +158,17 @@ def test_plan_is_used_up(served, alice, domain):
         add_domain(served, "second.test", by=alice)
 
 
-@pytest.mark.parametrize("name", ["mxpanel.test", "mx1.mxpanel.test", "x.mxpanel.test"])
-def test_our_own_names_are_nobodys(as_, alice, served, dns, label, name):
-    dns.publish(f"{label}.{name}", "TXT", "domain-verified")
+@pytest.mark.parametrize("name", ["mxpanel.test", "x.mxpanel.test", "mx9.elsewhere.test"])
+def test_our_own_names_are_nobodys(as_, alice, served, dead_dns, name):
+    """DNS is not even asked: no record would help."""
+    make_server("MX9.elsewhere.test")
     answer = as_(alice).post(URL, {"domain": name})
     assert answer.status_code == 422
     assert 'data-result="taken"' in answer.content.decode()
-    assert not served.domains.exists()
+    assert "a name of our own servers" in answer.content.decode()
+    with pytest.raises(ValidationError, match="our own servers"):
+        add_domain(served, name, by=alice)
+
+
+def test_a_name_that_ends_alike_is_not_ours(served, mx1):
+    assert add_domain(served, "notmxpanel.test", by=None)
