@@ -155,3 +155,11 @@ def test_suspended_customer_gets_403_with_the_reason(client, acme: Customer):
     response = client.post(URL, FORM)
     assert response.status_code == 403
     assert "Unpaid since March." in response.content.decode()
+
+
+def test_a_domain_deleted_meanwhile_takes_none(domain):
+    same = Domain.objects.get(pk=domain.pk)
+    domain.delete(by=None)
+    with pytest.raises(ValidationError, match="was deleted meanwhile"):
+        same.add_mailbox("late", password_hash=HASH, by=None)
+    assert not Mailbox.objects.exists()

@@ -1,11 +1,13 @@
 """The staff pages of this app, and what they may change."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from domains import health
 from domains.models import MailServer, Placement, ServerSync
-from tests.domains.conftest import make_server, settle
+from tests.domains.conftest import HASH, make_server, settle
 
 
 @pytest.mark.parametrize("page", ["mailserver", "placement", "domain", "mailbox"])
@@ -23,6 +25,19 @@ def test_lists_and_pages(as_, sam, anna, mx1, page):
     assert shown.status_code == 200
     for secret in (anna.password_hash, mx1.agent_key, "PRIVATE KEY"):
         assert secret not in listed.content.decode() + shown.content.decode()
+
+
+def test_a_list_of_mailboxes_costs_the_same_for_any_number(as_, sam, alice, domain, anna):
+    client, url = as_(sam), "/admin/domains/mailbox/"
+    with CaptureQueriesContext(connection) as one:
+        client.get(url)
+    for number in range(10):
+        domain.mailboxes.create(local_part=f"m{number}", password_hash=HASH)
+    anna.suspend(by=alice)
+    with CaptureQueriesContext(connection) as many:
+        page = client.get(url).content.decode()
+    assert len(many) == len(one)
+    assert page.count("suspended</td>") == 1
 
 
 def test_a_halted_server_is_seen_and_let_go_on(as_, sam, mx1):
