@@ -129,12 +129,14 @@ FORM_RENDERER = "foundation.forms.FormRenderer"
 DATABASES = {"default": env.db_url("DATABASE_URL", "postgresql://mxpanel@127.0.0.1:5432/mxpanel")}
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# Keepalives end the session of a client that vanished, and with it the lock that its sync holds.
+# A side that vanished is noticed within a minute, by either: for the server, that ends the session of a worker and
+# with it the lock that its sync holds.
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 5,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
     **DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
