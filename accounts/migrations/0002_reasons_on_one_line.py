@@ -5,15 +5,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('accounts', '0001_people_and_customers'),
+        ("accounts", "0001_people_and_customers"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='customersuspension',
-            name='reason',
-            field=models.CharField(help_text='Shown to the customer, also in replies of the mail server.', max_length=500, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Write this on one line, without control characters.')]),
+            model_name="customersuspension",
+            name="reason",
+            field=models.CharField(
+                help_text="Shown to the customer, also in replies of the mail server.",
+                max_length=500,
+                validators=[
+                    django.core.validators.RegexValidator(
+                        "\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z",
+                        "Write this on one line, without control characters.",
+                    )
+                ],
+            ),
         ),
     ]

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0006_seed_plans'),
+        ("billing", "0006_seed_plans"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='fraudreport',
-            name='text',
+            model_name="fraudreport",
+            name="text",
             field=models.TextField(max_length=500),
         ),
     ]
