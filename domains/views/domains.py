@@ -20,18 +20,16 @@ DELETED_SHOWN = 20
 @customer_page(Permission.DOMAINS_READ)
 @require_safe
 def domain_list(request: Any) -> HttpResponse:
+    """Live domains, page by page; beside their first page the deleted ones, with pages of their own."""
+    after, deleted_after = (request.GET.get(name, "")[:253] for name in ("after", "deleted_after"))
     counted = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
-    after = request.GET.get("after", "")[:253]
-    live = request.customer.domains.live().select_related("customer", "dns_check").filter(name__gt=after)
-    domains = list(live.annotate(mailbox_count=counted).order_by("name")[: PAGE + 1])
-    deleted = request.customer.domains.restorable().select_related("customer").order_by("-deleted_at")
-    context = {
-        "domains": domains[:PAGE],
-        "after": after,
-        "more": domains[PAGE - 1].name if len(domains) > PAGE else "",
-        "list_url": reverse("domains:domain-list", args=[request.customer.username]),
-        "deleted": [] if after else deleted[:DELETED_SHOWN],
-    }
+    live = request.customer.domains.live().select_related("customer", "dns_check")
+    domains, more = _page(live.annotate(mailbox_count=counted), after)
+    restorable = request.customer.domains.restorable().select_related("customer")
+    deleted, deleted_more = ([], "") if after else _page(restorable, deleted_after)
+    context = {"domains": domains, "after": after, "more": more, "deleted": deleted}
+    context |= {"deleted_after": deleted_after, "deleted_more": deleted_more}
+    context["list_url"] = reverse("domains:domain-list", args=[request.customer.username])
     return render(request, "domains/domain_list.html", context)
 
 
@@ -91,6 +89,12 @@ def domain_restore(request: Any, domain: str) -> HttpResponse:
             request, "domains/domain_page.html", {"domain": found, "refusal": refusal.messages}, status=422
         )
     return redirect(found)
+
+
+def _page(domains: Any, after: str) -> tuple[list[Domain], str]:
+    """The domains whose names come after this one, PAGE at most, and after which name there are more ("": none)."""
+    found = list(domains.filter(name__gt=after).order_by("name", "-deleted_at")[: PAGE + 1])
+    return found[:PAGE], found[PAGE - 1].name if len(found) > PAGE else ""
 
 
 def _with_server(request: Any) -> Any:
