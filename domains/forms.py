@@ -144,7 +144,7 @@ class MailboxSuspendForm(VerbForm):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         initial=Stop.values,
-        help_text="None chosen: all three.",
+        help_text="Untick what may go on. With none ticked, all three are stopped.",
     )
     reason = forms.CharField(
         max_length=500,

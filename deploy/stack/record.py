@@ -68,15 +68,28 @@ def banner(
     lines += [f"  {'mailbox':<10} {entry['address']:<28} {entry['password']}" for entry in mailboxes]
     lines += [
         "",
+        *(mail_ports(server) for server in layout.servers),
+        f"  The CA of their certificates: {layout.real_var / 'ca.pem'}",
         *stand_ins(layout, env),
         f"  Everything a program needs to know: {layout.real_var / 'stack.json'}",
+        "  Ctrl-C ends all of it",
     ]
     return "\n".join(lines) + "\n"
 
 
+def mail_ports(server: MailServer) -> str:
+    """Where mail programs reach a server: it is 127.0.0.1, whatever its name resolves to."""
+    ports = server.ports
+    return (
+        f"  {server.name} at 127.0.0.1: SMTP {ports['smtp']}, submission {ports['submission']}, IMAP {ports['imaps']}"
+        " with TLS; all ports stand on a mailbox's page"
+    )
+
+
 def stand_ins(layout: Layout, env: dict[str, str]) -> list[str]:
     """One line for each service on the internet that this stack only plays."""
-    lines = [f"  DNS: zone test. only, at 127.0.0.1:{layout.port('dns')} (a stand-in for the public DNS)"]
+    dns = f"127.0.0.1:{layout.port('dns')}"
+    lines = [f"  DNS: zone test. only, at {dns} (a stand-in for the public DNS), open to RFC 2136 updates"]
     if urlsplit(env["FRAUDRECORD_URL"]).port == layout.port("fraudrecord"):
         lines.append(f"  FraudRecord: a STAND-IN at {env['FRAUDRECORD_URL']}, no real checks are made")
     if env["EMAIL_URL"].startswith("outbox:"):

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Self, TypeVar
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -27,9 +28,14 @@ class DeletableQuerySet(models.QuerySet[Thing]):
         """At most one: the live one of this name, else the one that was deleted last and can be restored."""
         return self._of_name(name).order_by(F("deleted_at").desc(nulls_first=True))[:1]
 
-    def to_restore(self, name: str) -> Self:
-        """At most one: what was deleted last under this name and can be restored, else the live one."""
-        return self._of_name(name).order_by(F("deleted_at").desc(nulls_last=True))[:1]
+    def to_restore(self, name: str, which: str = "") -> Self:
+        """At most one: of those with this name the one with the id `which`; without an id what was deleted last
+        and can be restored, else the live one.
+        """
+        found = self._of_name(name)
+        if which:
+            found = found.filter(pk=which) if _is_uuid(which) else found.none()
+        return found.order_by(F("deleted_at").desc(nulls_last=True))[:1]
 
     def _of_name(self, name: str) -> Self:
         kept = Q(deleted_at=None) | Q(deleted_at__gt=timezone.now() - DELETED_KEPT, purging_at=None)
@@ -54,3 +60,11 @@ class Deletable(models.Model):
         over = self.restorable_until is not None and self.restorable_until < timezone.now()
         if over or self.purging_at:
             raise ValidationError("Its 30 days are over, and its mail has been removed.", code="purged")
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

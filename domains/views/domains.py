@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
+from accounts.models import Customer
 from domains.dns.ownership import VALUE
 from domains.forms import DomainAddForm, DomainDeleteForm
 from domains.models import Domain, OwnershipKey, add_domain
@@ -35,7 +36,11 @@ def domain_list(request: Any) -> HttpResponse:
 
 @customer_page(Permission.DOMAINS_EDIT)
 def domain_add(request: Any) -> HttpResponse:
-    form = DomainAddForm(request.POST if request.method == "POST" else None, customer=request.customer)
+    form = DomainAddForm(
+        request.POST if request.method == "POST" else None,
+        customer=request.customer,
+        initial={"domain": _ordered_name(request.customer)},
+    )
     if form.is_valid():
         try:
             return redirect(add_domain(request.customer, form.cleaned_data["domain"], by=request.user))
@@ -66,6 +71,8 @@ def domain_check(request: Any, domain: str) -> HttpResponse:
 @customer_page(Permission.DOMAINS_EDIT)
 def domain_delete(request: Any, domain: str) -> HttpResponse:
     found = _named(request, domain)
+    if found.deleted_at and request.method != "POST":
+        return redirect(found)  # which says so
     form = DomainDeleteForm(request.POST if request.method == "POST" else None, name=found.name)
     if form.is_valid():
         if found.delete(by=request.user):
@@ -80,7 +87,7 @@ def domain_delete(request: Any, domain: str) -> HttpResponse:
 @customer_page(Permission.DOMAINS_EDIT)
 @require_POST
 def domain_restore(request: Any, domain: str) -> HttpResponse:
-    found = get_object_or_404(_with_server(request).to_restore(domain))
+    found = get_object_or_404(_with_server(request).to_restore(domain, request.POST.get("which", "")))
     try:
         if found.restore(by=request.user):
             messages.success(request, f"{found} is back as it was.")
@@ -95,6 +102,14 @@ def _page(domains: Any, after: str) -> tuple[list[Domain], str]:
     """The domains whose names come after this one, PAGE at most, and after which name there are more ("": none)."""
     found = list(domains.filter(name__gt=after).order_by("name", "-deleted_at")[: PAGE + 1])
     return found[:PAGE], found[PAGE - 1].name if len(found) > PAGE else ""
+
+
+def _ordered_name(customer: Customer) -> str:
+    """The domain that the last order is for, until the customer has it."""
+    order = customer.orders.first()
+    if order is None or customer.domains.live().filter(name=order.domain).exists():
+        return ""
+    return order.domain
 
 
 def _with_server(request: Any) -> Any:

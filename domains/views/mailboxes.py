@@ -103,6 +103,8 @@ def mailbox_unsuspend(request: Any, domain: str, username: str) -> HttpResponse:
 def mailbox_delete(request: Any, domain: str, username: str) -> HttpResponse:
     mailbox = _mailbox(request, domain, username)
     if request.method != "POST":
+        if mailbox.deleted_at:
+            return redirect(mailbox)  # which says so
         return render(request, "domains/mailbox_delete.html", {"mailbox": mailbox})
     try:
         if mailbox.delete(by=request.user):
@@ -140,15 +142,18 @@ def _mailbox(
     request: Any, domain: str, name: str, *, of: Literal["named", "live", "to_restore"] = "named"
 ) -> Mailbox:
     """The mailbox with this local part or address: the live one; else, or first for `to_restore`, the one
-    that was deleted last and can be restored. Http404 without.
+    that was deleted last and can be restored, or of several the one that the button names. Http404 without.
     """
     found = _domain(request, domain)
     local_part, _, of_domain = name.partition("@")
     if of_domain not in ("", found.name):
         raise Http404
-    mailboxes = (
-        found.mailboxes.live().named(local_part) if of == "live" else getattr(found.mailboxes, of)(local_part)
-    )
+    if of == "live":
+        mailboxes = found.mailboxes.live().named(local_part)
+    elif of == "to_restore":
+        mailboxes = found.mailboxes.to_restore(local_part, request.POST.get("which", ""))
+    else:
+        mailboxes = found.mailboxes.named(local_part)
     mailbox: Mailbox = get_object_or_404(mailboxes)
     mailbox.domain = found  # with its server, already read
     return mailbox

@@ -16,3 +16,8 @@ def test_many_are_listed_at_the_same_cost(as_, acme, alice, sam, django_assert_m
         page = client.get("/accounts/home/").content.decode()
     assert page.count(">Active<") == 20
     assert page.count(">Suspended<") == 1
+
+
+def test_staff_without_a_service_are_led_to_their_work(as_, sam, alice):
+    assert 'href="/admin/review/"' in as_(sam).get("/accounts/home/").content.decode()
+    assert "/admin/" not in as_(alice).get("/accounts/home/").content.decode()

@@ -47,6 +47,11 @@ def test_banner_names_the_stand_ins(layout: Layout) -> None:
     assert any("FraudRecord: a STAND-IN" in line for line in lines)
 
 
+def test_banner_says_where_mail_programs_connect(layout: Layout) -> None:
+    line = record.mail_ports(layout.servers[0])
+    assert "mx1.mxpanel.test at 127.0.0.1: SMTP 12025, submission 12587, IMAP 12993" in line
+
+
 @pytest.mark.parametrize("value", ["80", "eight thousand", "99999"])
 def test_port_base_must_be_a_port(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("PORT_BASE", value)

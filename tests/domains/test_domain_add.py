@@ -172,3 +172,11 @@ def test_our_own_names_are_nobodys(as_, alice, served, dead_dns, name):
 
 def test_a_name_that_ends_alike_is_not_ours(served, mx1):
     assert add_domain(served, "notmxpanel.test", by=None)
+
+
+def test_the_domain_of_the_order_is_filled_in_until_it_is_added(as_, alice, served):
+    served.orders.update(domain="ordered.test")
+    client = as_(alice)
+    assert 'value="ordered.test"' in client.get(URL).content.decode()
+    add_domain(served, "ordered.test", by=alice)
+    assert 'value="ordered.test"' not in client.get(URL).content.decode()

@@ -20,6 +20,8 @@ def test_works(as_, alice, domain, anna, mx1):
     response = client.post(URL, {"confirm": " ACME.test. "})
     assert response.status_code == 302
     assert response["Location"] == "/c/acme/"
+    assert RESTORE in client.get(BASE).content.decode()
+    assert client.get(URL)["Location"] == domain.get_absolute_url()  # from the second tab, or the back button
     rows = {row.kind: row.gone for row in ServerRow.objects.filter(server=mx1)}
     assert rows == {"domain": True, "dkim": True, "mailbox": False}
     assert 'data-status="deleted"' in client.get(domain.get_absolute_url()).content.decode()
@@ -74,6 +76,18 @@ def test_name_is_free_and_restoring_then_refused(as_, alice, domain, other, subs
     response = as_(alice).post(RESTORE)
     assert response.status_code == 422
     assert "hosted here for another customer" in response.content.decode()
+
+
+def test_of_two_with_one_name_the_chosen_one_comes_back(as_, alice, domain, served, mx1):
+    client = as_(alice)
+    client.post(URL, {"confirm": "acme.test"})
+    again = add_domain(served, "acme.test", by=alice)
+    client.post(URL, {"confirm": "acme.test"})
+    page = client.get(BASE).content.decode()
+    assert f'name="which" value="{domain.pk}"' in page
+    assert f'name="which" value="{again.pk}"' in page
+    assert client.post(RESTORE, {"which": str(domain.pk)}).status_code == 302
+    assert list(served.domains.live()) == [domain]
 
 
 def test_after_its_days_it_is_gone(as_, alice, domain):

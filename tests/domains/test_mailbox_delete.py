@@ -20,6 +20,8 @@ def test_works(as_, alice, anna):
     assert response.status_code == 302
     assert response["Location"] == anna.domain.get_absolute_url()
     assert RESTORE in client.get(response["Location"]).content.decode()
+    assert RESTORE in client.get(anna.domain.mailboxes_url).content.decode()
+    assert client.get(URL)["Location"] == anna.get_absolute_url()  # from the second tab, or the back button
     anna.refresh_from_db()
     assert anna.deleted_at
     assert ServerRow.objects.get(kind="mailbox", key=anna.pk).gone
@@ -70,6 +72,32 @@ def test_the_address_is_free_at_once_and_starts_empty(as_, alice, anna, domain):
     assert 'data-status="deleted"' in response.content.decode()
     anna.refresh_from_db()
     assert anna.deleted_at
+
+
+def test_of_two_with_one_address_the_chosen_one_comes_back(as_, alice, anna, domain):
+    client = as_(alice)
+    client.post(URL)
+    again = domain.add_mailbox("anna", password_hash=HASH, by=alice)
+    client.post(URL)
+    page = client.get(domain.mailboxes_url).content.decode()
+    assert f'name="which" value="{anna.pk}"' in page
+    assert f'name="which" value="{again.pk}"' in page
+    assert client.post(RESTORE, {"which": str(anna.pk)}).status_code == 302
+    assert list(domain.mailboxes.live()) == [anna]
+
+
+@pytest.mark.parametrize("which", ["x", "00000000-0000-4000-8000-000000000000", "a\0b"])
+def test_one_that_is_not_there_is_not_restored(as_, alice, anna, which):
+    client = as_(alice)
+    client.post(URL)
+    assert client.post(RESTORE, {"which": which}).status_code == 404
+
+
+def test_of_another_address_is_not_restored(as_, alice, anna, domain):
+    ben = domain.add_mailbox("ben", password_hash=HASH, by=alice)
+    ben.delete(by=alice)
+    anna.delete(by=alice)
+    assert as_(alice).post(RESTORE, {"which": str(ben.pk)}).status_code == 404
 
 
 def test_after_its_days_it_is_gone(as_, alice, anna):
