@@ -1,12 +1,13 @@
-"""Encrypt every encrypted field anew with the first of ENCRYPTION_KEYS, while the panel runs."""
+"""Encrypt everything that stands encrypted anew with the first of ENCRYPTION_KEYS, while the panel runs."""
 
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.core.management.base import BaseCommand
 from django.db import models, transaction
 
-from foundation.encryption import EncryptedTextField
+from foundation.encryption import EncryptedTextField, decrypt, encrypt
 
 BATCH = 200
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
             ]
             if fields:
                 self.stdout.write(f"{model._meta.label}: {rotate(model, fields)} rows")
+        self.stdout.write(f"Second factors: {rotate_second_factors()} rows")
 
 
 def rotate(model: type[models.Model], fields: list[str]) -> int:
@@ -36,3 +38,22 @@ def rotate(model: type[models.Model], fields: list[str]) -> int:
                 return done
             model._default_manager.bulk_update(batch, fields)
             done, last = done + len(batch), batch[-1].pk
+
+
+def rotate_second_factors() -> int:
+    """The same for what django-allauth keeps, encrypted by accounts.adapter, inside a JSON field."""
+    done = 0
+    for pk in Authenticator.objects.values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            authenticator = Authenticator.objects.select_for_update().filter(pk=pk).first()
+            if authenticator is not None:
+                authenticator.data = {name: _anew(name, value) for name, value in authenticator.data.items()}
+                authenticator.save(update_fields=["data"])
+                done += 1
+    return done
+
+
+def _anew(name: str, value: Any) -> Any:
+    if name in ("secret", "seed"):
+        return encrypt(decrypt(value))
+    return [encrypt(decrypt(code)) for code in value] if name == "migrated_codes" else value
