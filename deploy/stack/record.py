@@ -80,10 +80,8 @@ def banner(
 def mail_ports(server: MailServer) -> str:
     """Where mail programs reach a server: it is 127.0.0.1, whatever its name resolves to."""
     ports = server.ports
-    return (
-        f"  {server.name} at 127.0.0.1: SMTP {ports['smtp']}, submission {ports['submission']}, IMAP {ports['imaps']}"
-        " with TLS; all ports stand on a mailbox's page"
-    )
+    sending = f"SMTP {ports['smtp']}, submission {ports['submission']}"
+    return f"  {server.name} at 127.0.0.1: {sending}, IMAP {ports['imaps']} with TLS"
 
 
 def stand_ins(layout: Layout, env: dict[str, str]) -> list[str]:
