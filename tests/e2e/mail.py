@@ -148,9 +148,22 @@ def folder(client: imaplib.IMAP4, name: str = "INBOX") -> dict[str, bytes]:
 
 
 def arrived(account: Account, subject: str, *, name: str = "INBOX", seconds: float = 30) -> bytes:
-    """The message with this subject, as soon as it lies in the folder. One sign-in, however long it takes."""
-    with imap(account) as client:
-        return eventually(lambda: folder(client, name).get(subject), seconds, every=0.3) or b""
+    """The message with this subject, as soon as it lies in the folder. One sign-in, unless the server ends it."""
+    client = imap_session(account)
+
+    def look() -> bytes | None:
+        nonlocal client
+        try:
+            return folder(client, name).get(subject)
+        except imaplib.IMAP4.abort:
+            client = imap_session(account)
+            return None
+
+    try:
+        return eventually(look, seconds, every=0.3) or b""
+    finally:
+        with contextlib.suppress(imaplib.IMAP4.error, OSError):
+            client.logout()
 
 
 def fetched_by_pop3(account: Account, *, implicit_tls: bool = True) -> dict[str, bytes]:

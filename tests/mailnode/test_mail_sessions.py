@@ -8,6 +8,7 @@ import poplib
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.mailnode.clients import imap, pop3, trusting, until
 from tests.mailnode.server import Server, gone, mailbox, password_hash, state
 
 ANNA = "anna@acme.test"
+QUIET_HASH = password_hash("quiet-secret")
 
 
 def ends(session: imaplib.IMAP4 | poplib.POP3) -> bool:
@@ -96,11 +98,19 @@ def test_a_suspension_ends_sessions_and_stops_sign_in(mail_server: Server, kind:
     assert signs_in(mail_server, ANNA, "anna-secret")
 
 
-def test_a_suspension_that_leaves_sign_in_ends_nothing(mail_server: Server) -> None:
-    session = imap(mail_server, ANNA, "anna-secret")
-    mail_server.push(state(ANNA, "mailbox", "send", "receive"))
+@pytest.fixture
+def quiet(mail_server: Server) -> Iterator[str]:
+    """A mailbox of which nothing was ended before: a sign-in soon after that may be ended once more."""
+    mail_server.push(mailbox("quiet@acme.test", secret=QUIET_HASH))
+    yield "quiet@acme.test"
+    mail_server.push(gone("mailbox", "quiet@acme.test"))
+
+
+def test_a_suspension_that_leaves_sign_in_ends_nothing(mail_server: Server, quiet: str) -> None:
+    session = imap(mail_server, quiet, "quiet-secret")
+    mail_server.push(state(quiet, "mailbox", "send", "receive"))
     assert not ends(session)
-    mail_server.push(gone("state", f"state of {ANNA}"))
+    mail_server.push(gone("state", f"state of {quiet}"))
 
 
 def test_another_password_ends_sessions(mail_server: Server) -> None:
@@ -112,13 +122,10 @@ def test_another_password_ends_sessions(mail_server: Server) -> None:
     mail_server.push(mailbox(ANNA, secret=password_hash("anna-secret")))
 
 
-def test_another_quota_ends_no_session(mail_server: Server) -> None:
-    same = password_hash("anna-secret")
-    mail_server.push(mailbox(ANNA, secret=same))
-    session = imap(mail_server, ANNA, "anna-secret")
-    mail_server.push(mailbox(ANNA, quota=10**9, secret=same))
+def test_another_quota_ends_no_session(mail_server: Server, quiet: str) -> None:
+    session = imap(mail_server, quiet, "quiet-secret")
+    mail_server.push(mailbox(quiet, quota=10**9, secret=QUIET_HASH))
     assert not ends(session)
-    mail_server.push(mailbox(ANNA, secret=same))
 
 
 def test_a_deletion_ends_sessions_and_a_new_mailbox_of_the_name_is_empty(mail_server: Server) -> None:
