@@ -10,9 +10,11 @@ are bytes, times are seconds since the epoch.
 | GET /v1/status | -> Status |
 | POST /v1/changes | Changes -> Applied; 409 Point (the node's own); 422 Refusal |
 | GET /v1/digest?domain=&after=&limit= | -> Digest |
+| GET /v1/digests?after=&limit= | -> Digests (wire 2) |
+| GET /v1/rows?after=&limit= | -> RowPage (wire 2) |
 | GET /v1/usage?after=&limit= | -> UsagePage |
 | GET /v1/events?after=&limit=&wait= | -> EventPage |
-| POST /v1/rebuild | Rebuild -> Applied; 409 RebuildState; 422 Refusal |
+| POST /v1/rebuild | Rebuild -> Applied; 409 RebuildState; 422 Refusal (wire 2) |
 | POST /v1/commands/<name> | Command -> Done; 422 Refusal |
 
 Every error is a Refusal: 400 (not JSON, or a broken bound), 401 (bad key), 404, 413 (too large), 422
@@ -26,8 +28,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-WIRE = 1
-WIRES = (1, 1)  # the oldest and the newest version that this code speaks
+WIRE = 2
+WIRES = (1, 2)  # the oldest and the newest version that this code speaks
 
 MAX_ROWS = 1_000  # rows in one page of changes or of a rebuild
 MAX_BODY = 16 * 2**20  # bytes of one request or answer: 1,000 rows of the largest kind and some room
@@ -193,7 +195,8 @@ class Disk(Wire, frozen=True, kw_only=True):
 
 class Status(Wire, frozen=True, kw_only=True):
     """How a mail server is. `queue` counts queued messages (None: unknown). `lag_error` says why `effective`
-    stays behind `revision`. `rows` counts live rows by kind."""
+    stays behind `revision`. `rows` counts live rows by kind. Since wire 2: `agent_not_after`, the end of the
+    agent's own certificate (0: unknown), and `rebuild`, the one that is under way."""
 
     wire: Count
     wires: Annotated[list[Count], Meta(min_length=2, max_length=2)]
@@ -209,6 +212,8 @@ class Status(Wire, frozen=True, kw_only=True):
     rows: Annotated[dict[Label, Count], Meta(max_length=64)]
     lag_error: Annotated[str, Meta(max_length=1_000, pattern=NO_NUL)] | None
     time: Count
+    agent_not_after: Count = 0
+    rebuild: "RebuildState | None" = None
 
 
 class DigestRow(Wire, frozen=True, kw_only=True):
@@ -231,6 +236,37 @@ class Digest(Wire, frozen=True, kw_only=True):
     count: Count
     sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     rows: Annotated[list[DigestRow], Meta(max_length=MAX_ENTRIES)]
+    next: Cursor | None
+
+
+class DomainDigest(Wire, frozen=True, kw_only=True):
+    """All rows of one domain in one number: `count` and `sha256` as in Digest."""
+
+    domain: Id
+    count: Count
+    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class Digests(Wire, frozen=True, kw_only=True):
+    """The digests of the domains that the node holds anything of, in the order of their ids, from the first
+    one after the id `after` on. `next` is the last id here, None on the last page. `rows` counts all live rows
+    of the node by kind, so that a row that belongs to no domain shows, too."""
+
+    revision: Count
+    mark: Mark
+    domains: Annotated[list[DomainDigest], Meta(max_length=MAX_ENTRIES)]
+    next: Cursor | None
+    rows: Annotated[dict[Label, Count], Meta(max_length=64)]
+
+
+class RowPage(Wire, frozen=True, kw_only=True):
+    """Everything the node holds, row by row in the order of (kind, key), with passwords' hashes and DKIM keys: for
+    a panel that lost its own history. `after` and `next` as in Digest ("<kind>:<key>"); all pages are of one state
+    only where `revision` and `mark` stay the same."""
+
+    revision: Count
+    mark: Mark
+    rows: Rows
     next: Cursor | None
 
 

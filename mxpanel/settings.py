@@ -168,7 +168,12 @@ CELERY_DB_REUSE_MAX = 2**31  # Celery closes no connection by itself; mxpanel.ce
 CELERY_TASK_DEFAULT_QUEUE = "panel"
 CELERY_TASK_ROUTES = {
     "domains.tasks.sync_server": {"queue": "servers"},
-    "domains.tasks.pull_server": {"queue": "servers"},
+    # What may take long, or waits for a server that failed: it must never delay the others' changes.
+    "domains.tasks.sync_slow_server": {"queue": "slow"},
+    "domains.tasks.rebuild_server": {"queue": "slow"},
+    "domains.tasks.digest_server": {"queue": "slow"},
+    "domains.tasks.compare_server": {"queue": "slow"},
+    "domains.tasks.pull_server": {"queue": "slow"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page must not wait for the broker
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

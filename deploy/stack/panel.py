@@ -8,7 +8,11 @@ from deploy.stack.layout import Layout
 from deploy.stack.steps import directory
 
 WEB_WORKERS, WEB_THREADS = 2, 4
-QUEUES = {"panel": 2, "servers": 2}  # threads: this work waits for networks and databases, not for a CPU
+QUEUES = {
+    "panel": 2,
+    "servers": 2,
+    "slow": 4,
+}  # threads: this work waits for networks and databases, not for a CPU
 
 # Of the environment of whoever typed `make run` these are theirs, not the panel's.
 PERSONAL = frozenset(

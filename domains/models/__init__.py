@@ -1,22 +1,38 @@
 from domains.models.dns import DkimKey, DnsCheck, OwnershipKey
-from domains.models.server import Kind, MailServer, Placement, ServerMark, ServerRow, ServerSync, ServiceStop
+from domains.models.incident import Incident, IncidentKind, Pulse, close_incident, open_incident
+from domains.models.server import (
+    Difference,
+    Kind,
+    MailServer,
+    Placement,
+    ServerMark,
+    ServerRow,
+    ServerSync,
+    ServiceStop,
+)
 
 from domains.models.domain import Domain, add_domain  # isort: skip
 from domains.models.mailbox import Mailbox, MailboxSuspension  # isort: skip  needs the two above
 
 __all__ = [
+    "Difference",
     "DkimKey",
     "DnsCheck",
     "Domain",
+    "Incident",
+    "IncidentKind",
     "Kind",
     "MailServer",
     "Mailbox",
     "MailboxSuspension",
     "OwnershipKey",
     "Placement",
+    "Pulse",
     "ServerMark",
     "ServerRow",
     "ServerSync",
     "ServiceStop",
     "add_domain",
+    "close_incident",
+    "open_incident",
 ]

@@ -62,6 +62,9 @@ class MailServer(models.Model):
         help_text="SHA-256 of the agent's certificate: 64 hex digits.",
     )
     agent_key = EncryptedTextField(editable=False)
+    # While they are being renewed (domains.renewal) the next ones are valid beside the present ones.
+    next_certificate_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    next_agent_key = EncryptedTextField(blank=True, default="", editable=False)
     ports = models.JSONField(default=standard_ports)
     takes_new_customers = models.BooleanField(default=True)
     # Revision 1 is the empty server: its first page, even without rows, makes it effective.
@@ -111,10 +114,32 @@ class ServerSync(models.Model):
     pending_mark = models.CharField(max_length=64, blank=True)
     effective = models.BigIntegerField(default=0)
     contact_at = models.DateTimeField("last contact", null=True)
+    wire = models.PositiveSmallIntegerField(default=1, help_text="The newest version that both sides speak.")
     failed_at = models.DateTimeField(null=True)
     failure = models.CharField(max_length=1000, blank=True)
+    failures = models.PositiveIntegerField(default=0, help_text="Calls that failed one after the other.")
+    retry_at = models.DateTimeField(null=True)
     halted_at = models.DateTimeField(null=True)
     halted_reason = models.CharField(max_length=1000, blank=True)
+    # The node's pair that the panel never gave, while the sync is halted for it.
+    halted_revision = models.BigIntegerField(null=True)
+    halted_mark = models.CharField(max_length=64, blank=True)
+    # A rebuild that is owed, and how far it is: rows sent of rows in all.
+    rebuild_wanted_at = models.DateTimeField(null=True)
+    rebuild_reason = models.CharField(max_length=1000, blank=True)
+    rebuild_started_at = models.DateTimeField(null=True)
+    rebuild_rows = models.BigIntegerField(default=0)
+    rebuild_total = models.BigIntegerField(default=0)
+    rebuilt_at = models.DateTimeField("last rebuild", null=True)
+    # A digest that is owed, the domain after which it goes on, and when the last one was complete.
+    digest_wanted_at = models.DateTimeField(null=True)
+    digest_after = models.CharField(max_length=64, blank=True)
+    digest_at = models.DateTimeField("last digest", null=True)
+    # The comparison that staff decide about after lost history (domains.driver.history): of which two states.
+    compared_at = models.DateTimeField(null=True)
+    compared_revision = models.BigIntegerField(null=True)
+    compared_node_revision = models.BigIntegerField(null=True)
+    compared_node_mark = models.CharField(max_length=64, blank=True)
     usage_cursor = models.CharField(max_length=64, blank=True)
     reported = models.JSONField("status as reported", default=dict)
     reported_at = models.DateTimeField(null=True)
@@ -140,7 +165,10 @@ class ServerRow(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["server", "kind", "key"], name="server_row_once")]
-        indexes = [models.Index(fields=["server", "revision"], name="server_row_by_revision")]
+        indexes = [
+            models.Index(fields=["server", "revision"], name="server_row_by_revision"),
+            models.Index(fields=["changed_at"], name="server_row_gone", condition=Q(gone=True)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key} at {self.revision}"
@@ -162,6 +190,31 @@ class ServerMark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server} at {self.revision}"
+
+
+class Difference(models.Model):
+    """A row in which a node and the panel differ, found by a comparison after lost history. Contents are not kept:
+    `label` names the row for staff, `node` and `panel` say in words what each side has ("" = nothing).
+    """
+
+    server = models.ForeignKey(MailServer, models.CASCADE, related_name="differences")
+    kind = models.CharField(max_length=32)
+    key = models.UUIDField()
+    label = models.CharField(max_length=400)
+    node = models.CharField(max_length=500, blank=True)
+    panel = models.CharField(max_length=500, blank=True)
+    node_right = models.CharField(max_length=200, help_text="What changes here if the node is right.")
+    panel_right = models.CharField(
+        max_length=200, help_text="What changes on the node if the panel is right."
+    )
+
+    class Meta:
+        ordering = ["kind", "label", "key"]
+        constraints = [models.UniqueConstraint(fields=["server", "kind", "key"], name="difference_once")]
+        indexes = [models.Index(fields=["server", "kind", "label", "key"], name="difference_by_label")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.label}"
 
 
 class Placement(models.Model):
