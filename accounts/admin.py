@@ -31,6 +31,16 @@ class VerbAdmin(admin.ModelAdmin):
             return super().changeform_view(*args, **kwargs)
 
 
+class NothingByHand(VerbAdmin):
+    """Rows that change through verbs alone."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 class AuditedAdmin(admin.ModelAdmin):
     """What is edited by hand stands in the audit trail, beside what verbs did: which fields, not their values."""
 

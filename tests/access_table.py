@@ -69,6 +69,11 @@ ADMIN: dict[str, Any] = {
 TABLE: dict[str, dict[str, Any]] = {
     "admin:login": library(everybody("login")),  # both lead to the panel's own pages
     "admin:logout": library({**everybody("403"), "anonymous": "login", "staff": "in"}),
+    "admin:domains_mailserver_progress": get(staff()),
+    "admin:domains_mailserver_rebuild": both(staff()),
+    "admin:domains_mailserver_digest": post(staff()),
+    "admin:domains_mailserver_sync": post(staff()),
+    "admin:domains_mailserver_resume": post(staff()),
     "home": get(everybody()),
     "plans": get(everybody()),
     "status": get(everybody()),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import Customer, User
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
+from domains.models import MailServer, ServerSync
 from tests.access_table import ADMIN, METHODS, ROLES, TABLE, Outcome, outcomes
 
 SAMPLES: dict[str, Any] = {
@@ -84,7 +85,11 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     domain.dkim_keys.create(private_key="not used", public_key="not used")
     domain.mailboxes.create(local_part="anna", password_hash="{ARGON2ID}$argon2id$none")
     order = order_of(acme, alice)
-    return {"number": order.number}
+    server = MailServer.objects.create(
+        name="mx1.mxpanel.test", address="127.0.0.1", agent_url="https://127.0.0.1:9", agent_key="k" * 40
+    )
+    ServerSync.objects.create(server=server)
+    return {"number": order.number, "server": server.pk}
 
 
 def order_of(customer: Customer, owner: User) -> Order:

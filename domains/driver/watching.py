@@ -39,6 +39,7 @@ def pull_status(server: MailServer) -> None:
     now = timezone.now()
     reported = {
         "version": status.version,
+        "wires": status.wires,
         "queue": status.queue,
         "rows": dict(status.rows),
         "lag_error": status.lag_error,
@@ -46,6 +47,7 @@ def pull_status(server: MailServer) -> None:
         "disk_free": status.disk.free,
         "revision": status.revision,
         "certificate_not_after": status.certificate_not_after,
+        "agent_not_after": status.agent_not_after,
         "services": {service.name: service.running for service in status.services},
     }
     ServerSync.objects.filter(server=server).update(reported=reported, reported_at=now, contact_at=now)

@@ -1,8 +1,11 @@
 """Mail servers, who is placed on which, and what each should hold (architecture, Revisions)."""
 
+from functools import partial
+
+from celery import current_app
 from django.conf import settings
 from django.core.validators import RegexValidator, URLValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -100,6 +103,28 @@ class MailServer(models.Model):
             if resumed:
                 audit.record("server.resume", by=by, subject=self.name)
         return bool(resumed)
+
+    def ask_rebuild(self, *, by: User | None) -> bool:
+        """Fill the server anew from nothing; false when that is owed already."""
+        asked = ServerSync.objects.filter(server=self, rebuild_wanted_at=None)
+        facts = {"rebuild_wanted_at": timezone.now(), "rebuild_reason": "Asked for by staff."}
+        return self._ask("rebuild", asked, facts, by)
+
+    def ask_digest(self, *, by: User | None) -> bool:
+        """Compare what the server holds with what it should hold; false when that is owed already."""
+        asked = ServerSync.objects.filter(server=self, digest_wanted_at=None)
+        return self._ask("digest", asked, {"digest_wanted_at": timezone.now()}, by)
+
+    def _ask(
+        self, what: str, asked: "models.QuerySet[ServerSync]", facts: dict[str, object], by: User | None
+    ) -> bool:
+        with unit_of_work():
+            is_new = bool(asked.update(**facts))
+            if is_new:
+                audit.record(f"server.{what}", by=by, subject=self.name)
+                task = partial(current_app.send_task, f"domains.tasks.{what}_server", args=[self.pk])
+                transaction.on_commit(task, robust=True)  # a lost hint is found by the sweep
+        return is_new
 
 
 class ServerSync(models.Model):

@@ -1,3 +1,5 @@
+"""What is hosted: who is placed where, domains, mailboxes."""
+
 from typing import Any
 
 from django.contrib import admin, messages
@@ -5,88 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import AuditedAdmin, VerbAdmin
-from domains.driver.hints import hint
-from domains.models import Domain, Mailbox, MailServer, Placement
-
-
-class NothingByHand(VerbAdmin):
-    """Rows that change through verbs alone."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(MailServer)
-class MailServerAdmin(AuditedAdmin, NothingByHand):
-    """Enrolled by `manage.py server_enrol`; here one sees how far each is and lets a halted one go on."""
-
-    list_display = (
-        "name",
-        "state",
-        "revision",
-        "effective",
-        "lag",
-        "last_contact",
-        "customers",
-        "takes_new_customers",
-    )
-    fields = (
-        "name",
-        "address",
-        "agent_url",
-        "certificate_sha256",
-        "takes_new_customers",
-        "state",
-        "revision",
-        "confirmed",
-        "effective",
-        "lag",
-        "last_contact",
-        "reported",
-        "enrolled_at",
-    )
-    readonly_fields = tuple(field for field in fields if field != "takes_new_customers")
-    list_select_related = ("sync",)
-    actions = ("resume", "sync_now")
-
-    def save_model(self, request: HttpRequest, obj: MailServer, form: Any, change: bool) -> None:
-        obj.save(update_fields=["takes_new_customers"])  # the counter is raised by others meanwhile
-
-    def state(self, server: MailServer) -> str:
-        if server.sync.halted_at:
-            return f"halted: {server.sync.halted_reason}"
-        return f"failing: {server.sync.failure}" if server.sync.failed_at else "well"
-
-    def confirmed(self, server: MailServer) -> int:
-        return server.sync.confirmed_revision
-
-    def effective(self, server: MailServer) -> int:
-        return server.sync.effective
-
-    def last_contact(self, server: MailServer) -> Any:
-        return server.sync.contact_at
-
-    def reported(self, server: MailServer) -> str:
-        return "; ".join(f"{name}: {value}" for name, value in sorted(server.sync.reported.items()))
-
-    def customers(self, server: MailServer) -> int:
-        return server.placements.count()
-
-    @admin.action(description="Let halted syncs go on", permissions=["change"])
-    def resume(self, request: Any, servers: QuerySet[MailServer]) -> None:
-        for server in servers:
-            if server.resume(by=request.user):
-                hint(server.pk)
-                messages.success(request, f"The sync of {server} goes on.")
-
-    @admin.action(description="Sync now", permissions=["change"])
-    def sync_now(self, request: Any, servers: QuerySet[MailServer]) -> None:
-        for server in servers:
-            hint(server.pk)
+from accounts.admin import NothingByHand, VerbAdmin
+from domains.models import Domain, Mailbox, Placement
 
 
 @admin.register(Placement)

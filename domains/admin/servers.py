@@ -1,0 +1,135 @@
+"""Mail servers: enrolled by `manage.py server_enrol`; here one sees how each is, and asks for what it should do."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import path
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.admin import AuditedAdmin, NothingByHand
+from domains.admin.server_page import server_page
+from domains.driver.hints import hint
+from domains.models import MailServer
+
+REBUILD_ASKED = (
+    "The rebuild of %s is under way. Mail is served from the present rows until the new ones are complete."
+)
+
+
+@admin.register(MailServer)
+class MailServerAdmin(AuditedAdmin, NothingByHand):
+    list_display = (
+        "name",
+        "state",
+        "revision",
+        "effective",
+        "lag",
+        "last_contact",
+        "customers",
+        "takes_new_customers",
+    )
+    fields = ("name", "address", "agent_url", "certificate_sha256", "enrolled_at", "takes_new_customers")
+    readonly_fields = tuple(field for field in fields if field != "takes_new_customers")
+    list_select_related = ("sync",)
+    actions = ("resume", "sync_now")
+    change_form_template = "admin/domains/mailserver/change_form.html"
+
+    def get_urls(self) -> list[Any]:
+        def page(name: str, view: Any) -> Any:
+            url = f"domains_mailserver_{name}"
+            return path(f"<int:server>/{name}/", self.admin_site.admin_view(view), name=url)
+
+        views = {
+            "progress": require_safe(self.progress),
+            "rebuild": require_http_methods(["GET", "HEAD", "POST"])(self.rebuild),
+            "digest": require_POST(self.digest),
+            "sync": require_POST(self.sync),
+            "resume": require_POST(self.resume_one),
+        }
+        return [page(name, view) for name, view in views.items()] + super().get_urls()
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        server = self.get_object(request, object_id)
+        context = {"server": server_page(server)} if server else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
+
+    def save_model(self, request: HttpRequest, obj: MailServer, form: Any, change: bool) -> None:
+        obj.save(update_fields=["takes_new_customers"])  # the counter is raised by others meanwhile
+
+    def progress(self, request: HttpRequest, server: int) -> HttpResponse:
+        """What goes on just now, for the page to fetch again and again."""
+        found = self._server(request, server, "view")
+        return render(request, "admin/domains/mailserver/_work.html", {"server": server_page(found)})
+
+    def rebuild(self, request: Any, server: int) -> HttpResponse:
+        """Ask whether it is meant, then rebuild."""
+        found = self._server(request, server, "change")
+        if request.method == "POST":
+            asked = found.ask_rebuild(by=request.user)
+            messages.success(
+                request, REBUILD_ASKED % found if asked else f"{found} is being rebuilt already."
+            )
+            return redirect("admin:domains_mailserver_change", found.pk)
+        context = {**self.admin_site.each_context(request), "title": f"Rebuild {found}", "opts": self.opts}
+        return render(request, "admin/domains/mailserver/rebuild.html", {**context, "server": found})
+
+    def digest(self, request: Any, server: int) -> HttpResponse:
+        found = self._server(request, server, "change")
+        asked = found.ask_digest(by=request.user)
+        done = f"The digest of {found} is under way."
+        messages.success(request, done if asked else f"A digest of {found} is under way already.")
+        return redirect("admin:domains_mailserver_change", found.pk)
+
+    def sync(self, request: HttpRequest, server: int) -> HttpResponse:
+        found = self._server(request, server, "change")
+        hint(found.pk)
+        messages.success(request, f"The sync of {found} is asked for.")
+        return redirect("admin:domains_mailserver_change", found.pk)
+
+    def resume_one(self, request: HttpRequest, server: int) -> HttpResponse:
+        found = self._server(request, server, "change")
+        self._resume(request, found)
+        return redirect("admin:domains_mailserver_change", found.pk)
+
+    def _server(self, request: HttpRequest, key: int, right: str) -> MailServer:
+        """The server of a page; PermissionDenied for staff without the right to it."""
+        if not getattr(self, f"has_{right}_permission")(request):
+            raise PermissionDenied
+        return get_object_or_404(self.get_queryset(request).select_related("sync"), pk=key)
+
+    def _resume(self, request: Any, server: MailServer) -> None:
+        if server.resume(by=request.user):
+            hint(server.pk)
+            messages.success(request, f"The sync of {server} goes on.")
+        else:
+            messages.info(request, f"The sync of {server} is not halted.")
+
+    def state(self, server: MailServer) -> str:
+        if server.sync.halted_at:
+            return f"halted: {server.sync.halted_reason}"
+        return f"failing: {server.sync.failure}" if server.sync.failed_at else "well"
+
+    def effective(self, server: MailServer) -> int:
+        return server.sync.effective
+
+    def last_contact(self, server: MailServer) -> Any:
+        return server.sync.contact_at
+
+    def customers(self, server: MailServer) -> int:
+        return server.placements.count()
+
+    @admin.action(description="Let halted syncs go on", permissions=["change"])
+    def resume(self, request: Any, servers: QuerySet[MailServer]) -> None:
+        for server in servers:
+            self._resume(request, server)
+
+    @admin.action(description="Sync now", permissions=["change"])
+    def sync_now(self, request: Any, servers: QuerySet[MailServer]) -> None:
+        for server in servers:
+            hint(server.pk)
