@@ -11,9 +11,16 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.test import Client
 
 from accounts.models import Customer, Role, User
+from tests.faults import Dice, new_dice
 
 PASSWORD = "plenty-of-entropy-7391"
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture
+def rng() -> Dice:
+    """Chance of a fault test."""
+    return new_dice()
 
 
 @pytest.fixture(autouse=True)

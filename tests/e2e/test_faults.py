@@ -1,12 +1,10 @@
 """Whatever dies, and whenever: soon after things are well again, every mail server holds what the panel wishes.
 
-The same tests run with few kills in `make test` and with many in `make soak`; each prints its seed and what it
-measured as one line of JSON. A seed can be given again in FAULT_SEED.
+Few kills in `make test` and many in `make soak`, see tests/faults.py.
 """
 
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -26,28 +24,11 @@ from tests.e2e.mail import send_as_stranger
 from tests.e2e.person import Person, mails_to
 from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
+from tests.faults import SOAK, Dice, kills
 
-SOAK = bool(os.environ.get("MXPANEL_SOAK") or os.environ.get("SOAK"))
 EQUAL_WITHIN = 10  # seconds after everything is well
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 180)]
-
-
-def kills(short: int, full: int) -> int:
-    return full if SOAK else short
-
-
-class Dice(random.Random):
-    """Chance that can be had again: `seed_given` is what it began with."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed)
-        self.seed_given = seed
-
-
-@pytest.fixture
-def rng() -> Dice:
-    return Dice(int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(2**32)))
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +138,14 @@ def test_workers_killed_at_random_points(stack: Stack, under_fire: Fire) -> None
     def fault(rng: Dice) -> None:
         stack.kill(rng.choice(["worker-servers", "worker-servers", "worker-panel", "beat"]))
 
-    under_fire("workers killed", fault, kills(4, 60), (0.2, 1.5))
+    under_fire("workers killed", fault, kills(4, 200), (0.2, 1.5))
 
 
 def test_agents_killed_at_random_points(stack: Stack, under_fire: Fire) -> None:
     def fault(rng: Dice) -> None:
         stack.kill(f"{rng.choice(stack.servers).short}-agent")
 
-    under_fire("agents killed", fault, kills(4, 60), (0.1, 1.0))
+    under_fire("agents killed", fault, kills(4, 200), (0.1, 1.0))
 
 
 def test_an_agent_killed_in_a_page(stack: Stack, domains: list[tuple[Tenant, str]], rng: Dice) -> None:
