@@ -1,11 +1,11 @@
 """What the rows of a mail server contain, read from the models at the moment they are sent."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 from uuid import UUID
 
 from accounts.models import Customer, CustomerSuspension, SuspensionBase
-from billing.entitlements import Feature, limit
+from billing.entitlements import Feature, limit_of_each
 from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, ServiceStop
 from mailnode import wire
 
@@ -17,23 +17,33 @@ def contents(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
     """The rows of these kinds and keys as the wire carries them; what is not there (any more) is a row
     without data.
     """
-    keys: dict[str, list[UUID]] = {}
-    for kind, key in rows:
-        keys.setdefault(kind, []).append(key)
-    found = {kind: _READERS[Kind(kind)](wanted) for kind, wanted in keys.items()}
+    keys = _by_kind(rows)
+    found = read(keys)
     return [wire.row(kind, key.hex, found[kind].get(key)) for kind, wanted in keys.items() for key in wanted]
 
 
+def read(keys: Mapping[str, list[UUID]]) -> dict[str, Contents]:
+    """What stands under these keys, by kind; a fixed number of queries for each kind."""
+    return {kind: _READERS[Kind(kind)](wanted) for kind, wanted in keys.items()}
+
+
+def _by_kind(rows: Iterable[tuple[str, UUID]]) -> dict[str, list[UUID]]:
+    keys: dict[str, list[UUID]] = {}
+    for kind, key in rows:
+        keys.setdefault(kind, []).append(key)
+    return keys
+
+
 def _customers(keys: list[UUID]) -> Contents:
+    allowed = limit_of_each(keys, Feature.STORAGE_MB)
     return {
-        customer.pk: wire.Customer(username=customer.username, storage_bytes=_storage(customer))
-        for customer in Customer.objects.filter(pk__in=keys)
+        pk: wire.Customer(username=username, storage_bytes=_bytes(allowed[pk]))
+        for pk, username in Customer.objects.filter(pk__in=keys).values_list("pk", "username")
     }
 
 
-def _storage(customer: Customer) -> int | None:
-    allowed = limit(customer, Feature.STORAGE_MB)
-    return None if allowed is None else allowed * MB
+def _bytes(allowed_mb: int | None) -> int | None:
+    return None if allowed_mb is None else allowed_mb * MB
 
 
 def _domains(keys: list[UUID]) -> Contents:
