@@ -6,12 +6,9 @@ until all is equal or the time is over, and prints one JSON object: `seconds` it
 """
 
 import json
-import sqlite3
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import django
 
@@ -22,9 +19,9 @@ from django.db import connection, transaction  # noqa: E402 (settings come first
 from domains.driver.rows import contents  # noqa: E402
 from domains.models import MailServer, ServerRow  # noqa: E402
 from mailnode import wire  # noqa: E402
+from tests.node_files import Hashes, holding  # noqa: E402
 
 PAGE = 1_000
-Hashes = dict[tuple[str, str], str]
 
 
 def main(stack: str, seconds: str) -> None:
@@ -46,7 +43,7 @@ def compare(directories: dict[str, Path]) -> tuple[int, list[str]]:
     count, found = 0, []
     for server in MailServer.objects.order_by("name"):
         wished, is_effective = wish(server)
-        held = dict(holding(directories[server.name]))
+        held = holding(directories[server.name])
         count += len(wished)
         if not is_effective:
             found.append(f"{server.name}: not all is effective")
@@ -76,42 +73,6 @@ def wish(server: MailServer) -> tuple[Hashes, bool]:
                 if data := wire.data_of(row):
                     wished[row.kind, row.key] = wire.row_hash(row.kind, row.key, data)
     return wished, now.sync.effective == now.revision
-
-
-def holding(directory: Path) -> Iterator[tuple[tuple[str, str], str]]:
-    """The hash of each row that stands in a mail server's own files, read without mailnode's code."""
-    node = sqlite3.connect(f"file:{directory}/db/node.db?mode=rw", uri=True)
-    secrets = sqlite3.connect(f"file:{directory}/secrets/secrets.db?mode=rw", uri=True)
-    hashes = dict(secrets.execute("SELECT mailbox, hash FROM secrets"))
-    for kind, key, data in node_rows(node, hashes, directory / "dkim"):
-        yield (kind, key), wire.row_hash(kind, key, data)
-    node.close()
-    secrets.close()
-
-
-def node_rows(node: sqlite3.Connection, hashes: dict[str, str], keys: Path) -> Iterator[tuple[str, str, Any]]:
-    for key, username, storage in node.execute("SELECT id, username, storage_bytes FROM customers"):
-        yield "customer", key, wire.Customer(username=username, storage_bytes=storage)
-    names = {}
-    for key, customer, name, accepts in node.execute("SELECT id, customer, name, accepts FROM domains"):
-        names[key] = name
-        yield "domain", key, wire.Domain(customer=customer, name=name, accepts=bool(accepts))
-    for key, domain, local_part, quota in node.execute(
-        "SELECT id, domain, local_part, quota_bytes FROM mailboxes"
-    ):
-        fields = {"domain": domain, "local_part": local_part, "quota_bytes": quota}
-        yield "mailbox", key, wire.Mailbox(**fields, password_hash=hashes.get(key, "none"))
-    for key, domain, selector, signs in node.execute("SELECT id, domain, selector, signs FROM dkim"):
-        file = keys / str(names.get(domain)) / f"{selector}.key"
-        pem = file.read_text() if file.exists() else "none"
-        yield "dkim", key, wire.Dkim(domain=domain, selector=selector, private_key=pem, signs=bool(signs))
-    query = "SELECT id, subject_kind, subject, sign_in, send, receive, reason, until FROM states"
-    for key, kind, subject, sign_in, send, receive, reason, until in node.execute(query):
-        stops = [
-            stop for stop, is_set in (("sign_in", sign_in), ("send", send), ("receive", receive)) if is_set
-        ]
-        fields = {"subject_kind": kind, "subject": subject, "stops": stops, "reason": reason, "until": until}
-        yield "state", key, wire.State(**fields)
 
 
 if __name__ == "__main__":

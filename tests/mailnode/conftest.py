@@ -28,6 +28,12 @@ def private_key() -> str:
     return new_private_key()
 
 
+@pytest.fixture(scope="session")
+def private_keys(private_key: str) -> list[str]:
+    """Several DKIM keys."""
+    return [private_key, new_private_key(), new_private_key()]
+
+
 @pytest.fixture(scope="package")
 def mail_server() -> Iterator[Server]:
     """A mail server with every daemon and the mailboxes anna and bob of acme and mallory of another customer; a test

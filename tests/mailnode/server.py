@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from argon2 import PasswordHasher
@@ -30,9 +31,9 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 class Server:
     """One mail server; daemons are started by name and end with the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         users.create(node_settings.Users())
-        self.directory = Path(tempfile.mkdtemp(prefix="mx", dir="/tmp"))
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="mx", dir="/tmp"))
         self.directory.chmod(0o755)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         ports = dict(zip((*PORTS, "agent"), free_ports(len(PORTS) + 1), strict=True))
@@ -124,6 +125,16 @@ class Server:
         applied = wire.decode(body, wire.Applied)
         assert applied.effective == applied.revision, self.status().lag_error
         return applied
+
+
+@contextlib.contextmanager
+def running_on(directory: Path) -> Iterator[Server]:
+    """A mail server in this directory, whose daemons end with the block."""
+    server = Server(directory)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def free_ports(count: int) -> list[int]:

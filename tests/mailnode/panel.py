@@ -1,0 +1,155 @@
+"""The panel's side of the protocol, for one mail server that dies, loses power or runs out of room."""
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from mailnode import wire
+from tests.mailnode.server import Server, customer, dkim_key, domain, gone, mailbox, state
+from tests.node_files import Hashes, holding
+
+DOMAINS, MAILBOXES = 5, 40
+FRESH = wire.Point(revision=0, mark="")
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A page that was sent: where it leads, and its rows."""
+
+    point: wire.Point
+    rows: list[wire.Row]
+
+
+class Panel:
+    """It knows every page that it ever sent, `acknowledged` of them being answered as effective, and goes on from
+    where the node is."""
+
+    def __init__(self, server: Server, chance: random.Random, private_keys: list[str]) -> None:
+        self.server, self.chance, self.private_keys = server, chance, private_keys
+        self.sent: list[Sent] = []
+        self.acknowledged = 0
+        self.refused = 0
+
+    @property
+    def point(self) -> wire.Point:
+        """Where the acknowledged pages lead."""
+        return self.sent[self.acknowledged - 1].point if self.acknowledged else FRESH
+
+    def rows(self) -> list[wire.Row]:
+        """A few random changes, sometimes many."""
+        made = [row for _ in range(self.chance.choice([1, 2, 3, 40])) for row in self._some()]
+        return list({(row.kind, row.key): row for row in made}.values())
+
+    def _some(self) -> list[wire.Row]:
+        """Rows that change together: a domain comes and goes with its key."""
+        chance = self.chance
+        name = f"d{chance.randrange(DOMAINS)}.test"
+        address = f"u{chance.randrange(MAILBOXES)}@{name}"
+        secret = f"{{ARGON2ID}}$argon2id$v=19$m=8,t=1,p=1$c2FsdA${chance.randrange(10**9):09}"
+        key = dkim_key(name, chance.choice(self.private_keys))
+        stop = chance.choice(["sign_in", "send", "receive"])
+        return chance.choice(
+            [
+                [customer("acme", chance.randrange(10**9)), domain(name), key],
+                [mailbox(address, chance.randrange(10**9), secret)],
+                [mailbox(address, chance.randrange(10**9), secret)],
+                [state(address, "mailbox", stop)],
+                [gone("mailbox", address), gone("state", f"state of {address}")],
+                [key],
+                [gone("dkim", f"k1.{name}")],
+                [gone("domain", name), gone("dkim", f"k1.{name}")],
+            ]
+        )
+
+    def send(self, rows: list[wire.Row], within: float = 30.0) -> None:
+        """Send a page until it is acknowledged and effective."""
+        self.sent.append(Sent(self._next_point(), rows))
+        deadline = time.monotonic() + within
+        while not self.deliver():
+            assert time.monotonic() < deadline, "never acknowledged"
+            time.sleep(0.05)
+
+    def _next_point(self) -> wire.Point:
+        """Its mark is a new one, though the number may have been given before."""
+        revision = self.point.revision + 1
+        return wire.Point(revision=revision, mark=f"{self.chance.randrange(16**12):012x}")
+
+    def deliver(self) -> bool:
+        """Send the last page once; whether it is acknowledged as effective."""
+        page = self.sent[-1]
+        where = {"revision": page.point.revision, "mark": page.point.mark}
+        changes = wire.Changes(wire=wire.WIRES[0], base=self.point, rows=page.rows, **where)
+        try:
+            code, body = self.server.call("POST", "/v1/changes", wire.encode(changes))
+            if code == 409:  # it was applied, and the answer was lost
+                assert wire.decode(body, wire.Point) == page.point, body
+                code, body = self.server.call("GET", "/v1/status")
+        except OSError:
+            return False
+        if code == 503:
+            self.refused += 1
+            return False
+        assert code == 200, body
+        if wire.decode(body, wire.Applied).effective != page.point.revision:
+            return False
+        self.acknowledged = len(self.sent)
+        return True
+
+    @contextlib.contextmanager
+    def streaming(self) -> Iterator[None]:
+        """Change one thing after the other beside the block; what goes wrong there is raised at its end."""
+        over = threading.Event()
+
+        def stream() -> None:
+            while not over.is_set():
+                self.sent.append(Sent(self._next_point(), self.rows()))
+                while not over.is_set() and not self.deliver():
+                    time.sleep(0.02)
+
+        with ThreadPoolExecutor(1) as pool:
+            streaming = pool.submit(stream)
+            try:
+                yield
+            finally:
+                over.set()
+        streaming.result()
+
+    def go_on(self) -> None:
+        """Ask the node where it is, and send in one page what it lacks."""
+        status = self.server.status()
+        there = wire.Point(revision=status.revision, mark=status.mark)
+        lacking = self.sent[self.place(there) :]
+        del self.sent[self.place(there) :]
+        self.acknowledged = len(self.sent)
+        self.send(list({(row.kind, row.key): row for page in lacking for row in page.rows}.values()))
+
+    def place(self, point: wire.Point) -> int:
+        """How many of the pages that were sent stand at this point; ValueError where none leads there."""
+        return [FRESH, *(page.point for page in self.sent)].index(point)
+
+    def wish(self, pages: int) -> dict[Key, wire.Row]:
+        """What a node holds after so many pages."""
+        rows = {(row.kind, row.key): row for page in self.sent[:pages] for row in page.rows}
+        return {key: row for key, row in rows.items() if row.data is not None}
+
+    def assert_in_step(self) -> None:
+        """The node is where the panel is, and its files hold exactly that."""
+        status = self.server.status()
+        assert (status.revision, status.mark) == (self.point.revision, self.point.mark)
+        assert status.effective == status.revision, status.lag_error
+        assert different(holding(self.server.directory), hashes(self.wish(len(self.sent)))) == {}
+
+
+def hashes(rows: dict[Key, wire.Row]) -> Hashes:
+    return {key: wire.row_hash(*key, wire.data_of(row)) for key, row in rows.items()}
+
+
+def different(held: Hashes, wished: Hashes) -> dict[Key, tuple[str | None, str | None]]:
+    """Where the two differ, and how."""
+    keys = held.keys() | wished.keys()
+    return {key: (held.get(key), wished.get(key)) for key in keys if held.get(key) != wished.get(key)}
