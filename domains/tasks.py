@@ -5,10 +5,9 @@ import logging
 from celery import shared_task
 
 from domains import placement, purging
-from domains.driver import watching
-from domains.driver.agent import AgentError
-from domains.driver.hints import hint
-from domains.driver.sync import forget_old_marks, sync
+from domains.driver import hints, meeting
+from domains.driver.points import forget_old_marks
+from domains.driver.sync import sync
 from domains.models import Domain, MailServer
 
 logger = logging.getLogger(__name__)
@@ -16,28 +15,34 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def sync_server(server_id: int) -> None:
-    sync(server_id)
+    sync(server_id, fast=True)
+
+
+@shared_task
+def sync_slow_server(server_id: int) -> None:
+    meeting.try_again(server_id)
 
 
 @shared_task
 def sweep_servers() -> None:
-    for server_id in MailServer.objects.behind().values_list("pk", flat=True):
-        hint(server_id)
+    servers = MailServer.objects.all()
+    for task, wanting in (
+        (hints.SYNC, servers.behind().well()),
+        (hints.SYNC_SLOW, servers.failing().due().filter(sync__rebuild_wanted_at=None)),
+    ):
+        for server_id in wanting.values_list("pk", flat=True):
+            hints.hint(server_id, task)
 
 
 @shared_task
 def pull_usage() -> None:
-    for server_id in MailServer.objects.values_list("pk", flat=True):
+    for server_id in MailServer.objects.well().values_list("pk", flat=True):
         pull_server.apply_async([server_id], expires=20)
 
 
 @shared_task
 def pull_server(server_id: int) -> None:
-    server = MailServer.objects.select_related("sync").get(pk=server_id)
-    try:
-        watching.pull(server)
-    except AgentError as error:
-        logger.warning("Mail server %s reports nothing: %s", server, error)
+    meeting.pull(server_id)
 
 
 @shared_task

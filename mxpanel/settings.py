@@ -252,7 +252,11 @@ FRAUDRECORD_HOLD_VALUE = env.int("FRAUDRECORD_HOLD_VALUE", 10)  # held where all
 FRAUDRECORD_HOLD_RELIABILITY = env.int("FRAUDRECORD_HOLD_RELIABILITY", 5)
 FRAUDRECORD_HOLD_COUNT = env.int("FRAUDRECORD_HOLD_COUNT", 2)
 DNS_NAMESERVERS = env.list("DNS_NAMESERVERS", default=[])
-AGENT_DEADLINE = env.float("AGENT_DEADLINE", 10.0)  # seconds for one call of a mail server's agent, in all
+# Seconds for one call of a mail server's agent, in all: while the server is well, from the slow queue once a call
+# has failed, and for the last page of a rebuild, which swaps everything in.
+AGENT_FAST_DEADLINE = env.float("AGENT_FAST_DEADLINE", 3.0)
+AGENT_DEADLINE = env.float("AGENT_DEADLINE", 10.0)
+AGENT_SWAP_DEADLINE = env.float("AGENT_SWAP_DEADLINE", 120.0)
 
 # Language, time, static files
 LANGUAGE_CODE = "en-gb"

@@ -25,40 +25,87 @@ class AgentError(Exception):
         self.retry = retry
 
 
+class Refused(AgentError):
+    """A page cannot be applied as it is: the server refused it whole, or a row of it breaks a bound of the wire.
+    `kind` and `key` name the row that it is about, where it is about one.
+    """
+
+    def __init__(self, message: str, kind: str | None, key: str | None) -> None:
+        super().__init__(message, retry=False)
+        self.kind = kind
+        self.key = key
+
+
 class Agent:
     """The agent of one mail server: pinned certificate, bearer key, a total deadline on every call."""
 
-    def __init__(self, server: MailServer) -> None:
+    def __init__(self, server: MailServer, *, deadline: float | None = None) -> None:
+        """`deadline`: seconds for one call in all, settings.AGENT_DEADLINE if None."""
+        self._server = server
+        self._deadline = settings.AGENT_DEADLINE if deadline is None else deadline
         self._name = server.name
         self._url = server.agent_url.rstrip("/")
         self._session = _session(server.certificate_sha256)
         self._headers = {"Authorization": f"Bearer {server.agent_key}", "Content-Type": "application/json"}
 
     def status(self) -> wire.Status:
-        return self._answer(self._call("GET", "/v1/status"), wire.Status)
+        status = self._answer(self._call("GET", "/v1/status"), wire.Status)
+        if status.name != self._name:
+            raise AgentError(f"{self._name} answers as {status.name}: another server's answer.", retry=False)
+        return status
 
     def changes(self, page: wire.Changes) -> wire.Applied | wire.Point:
         """What was applied, or, where the page does not begin at the node's own point, that point."""
         reply = self._call("POST", "/v1/changes", wire.encode(page))
-        if reply.status == 409:
-            return self._shape(reply, wire.Point)
-        return self._answer(reply, wire.Applied)
+        return self._shape(reply, wire.Point) if reply.status == 409 else self._applied(reply)
+
+    def rebuild(self, page: wire.Rebuild) -> wire.Applied | wire.RebuildState:
+        """What was applied, or, where the node does not wait for this page, what it waits for. The last page swaps
+        everything in, which takes longer than any other call.
+        """
+        self._must_speak(2)
+        deadline = settings.AGENT_SWAP_DEADLINE if page.last else self._deadline
+        reply = self._call("POST", "/v1/rebuild", wire.encode(page), deadline=deadline)
+        return self._shape(reply, wire.RebuildState) if reply.status == 409 else self._applied(reply)
+
+    def digests(self, after: str, limit: int = wire.MAX_ENTRIES) -> wire.Digests:
+        self._must_speak(2)
+        return self._page("digests", wire.Digests, after=after, limit=limit)
+
+    def digest(self, domain: UUID, after: str = "", limit: int = wire.MAX_ENTRIES) -> wire.Digest:
+        return self._page("digest", wire.Digest, domain=domain.hex, after=after, limit=limit)
+
+    def rows(self, after: str, limit: int = wire.MAX_ROWS) -> wire.RowPage:
+        self._must_speak(2)
+        return self._page("rows", wire.RowPage, after=after, limit=limit)
 
     def usage(self, after: str, limit: int = wire.MAX_ENTRIES) -> wire.UsagePage:
-        query = urlencode({"after": after, "limit": limit})
-        return self._answer(self._call("GET", f"/v1/usage?{query}"), wire.UsagePage)
+        return self._page("usage", wire.UsagePage, after=after, limit=limit)
 
     def purge(self, home: UUID) -> wire.Done:
         """Remove the mail of a deleted mailbox; its own id makes the command idempotent."""
-        body = wire.encode(wire.Command(wire=wire.WIRE, id=home.hex, home=home.hex))
+        body = wire.encode(wire.Command(wire=self._server.sync.wire, id=home.hex, home=home.hex))
         return self._answer(self._call("POST", "/v1/commands/purge", body), wire.Done)
 
-    def _call(self, method: str, path: str, body: bytes | None = None) -> Reply:
+    def _must_speak(self, version: int) -> None:
+        spoken = self._server.sync.wire
+        if spoken < version:
+            raise AgentError(
+                f"{self._name} speaks wire {spoken}, and this needs {version}: upgrade mailnode there first.",
+                retry=False,
+            )
+
+    def _page(self, name: str, shape: type[T], **query: str | int) -> T:
+        return self._answer(self._call("GET", f"/v1/{name}?{urlencode(query)}"), shape)
+
+    def _call(
+        self, method: str, path: str, body: bytes | None = None, *, deadline: float | None = None
+    ) -> Reply:
         try:
             return fetch(
                 method,
                 self._url + path,
-                deadline=settings.AGENT_DEADLINE,
+                deadline=self._deadline if deadline is None else deadline,
                 max_bytes=wire.MAX_BODY,
                 session=self._session,
                 headers=self._headers,
@@ -70,7 +117,17 @@ class Agent:
     def _answer(self, reply: Reply, shape: type[T]) -> T:
         if reply.status == 200:
             return self._shape(reply, shape)
-        raise AgentError(f"{self._name} refused ({reply.status}): {_why(reply)}", retry=reply.status >= 500)
+        raise AgentError(self._no(reply, _refusal(reply)), retry=reply.status >= 500)
+
+    def _applied(self, reply: Reply) -> wire.Applied:
+        if reply.status == 422:
+            refusal = _refusal(reply)
+            row = (refusal.kind, refusal.key) if refusal else (None, None)
+            raise Refused(self._no(reply, refusal), *row)
+        return self._answer(reply, wire.Applied)
+
+    def _no(self, reply: Reply, refusal: wire.Refusal | None) -> str:
+        return f"{self._name} refused ({reply.status}): {_why(refusal)}"
 
     def _shape(self, reply: Reply, shape: type[T]) -> T:
         try:
@@ -81,10 +138,15 @@ class Agent:
             ) from error
 
 
-def _why(reply: Reply) -> str:
+def _refusal(reply: Reply) -> wire.Refusal | None:
     try:
-        refusal = wire.decode(reply.body[: 64 * 1024], wire.Refusal)
+        return wire.decode(reply.body[: 64 * 1024], wire.Refusal)
     except wire.WireError:
+        return None
+
+
+def _why(refusal: wire.Refusal | None) -> str:
+    if refusal is None:
         return "without a reason that is understood."
     row = f" ({refusal.kind} {refusal.key})" if refusal.kind else ""
     return refusal.error[:500] + row

@@ -2,25 +2,21 @@
 is.
 """
 
-import logging
 import time
-from datetime import timedelta
-from secrets import token_hex
+from functools import partial
 
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.conf import settings
 from django.utils import timezone
 
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import SYNC, alone
 from domains.driver.hints import taken
-from domains.driver.rows import contents
-from domains.models.server import MailServer, ServerMark, ServerRow, ServerSync
+from domains.driver.outcomes import attempt, recovered
+from domains.driver.pages import next_page
+from domains.driver.points import confirmed, give, go_on_from, note, pending
+from domains.models.server import MailServer, ServerQuerySet
 from mailnode import wire
 
-logger = logging.getLogger(__name__)
-
-MARKS_KEPT = timedelta(days=90)
 EFFECTIVE_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; what takes longer is asked for by the next sweep
 # Where a second small page follows at once, changes are streaming in. Pages of a stream wait for each other a
 # little, so that they are few and carry more; a single change never waits.
@@ -32,12 +28,9 @@ RUN_SECONDS = (
 CONFLICTS_AT_MOST = 3  # in one run; a node that moves under us again and again is left to the next sweep
 
 
-class Halt(Exception):
-    """The server's history is not one that the panel knows; the message says what happened and what to do."""
-
-
-def sync(server_id: int) -> None:
-    """Send what the server lacks until it lacks nothing, fails, or another process is at it.
+def sync(server_id: int, *, fast: bool = False) -> None:
+    """Send what the server lacks until it lacks nothing, fails, or another process is at it. `fast`: with short
+    deadlines, and not to a server whose last call failed: it would hold up the others.
 
     Whoever finds another at it leaves the hint's note standing, so that a stream of changes does not become
     a stream of tasks. The other therefore takes the note and looks at the counter once more after it has let
@@ -46,67 +39,34 @@ def sync(server_id: int) -> None:
     go_on, ends_at = True, time.monotonic() + RUN_SECONDS
     while go_on and time.monotonic() < ends_at:
         with alone(SYNC, server_id) as mine:
-            go_on = mine and _catch_up(server_id, ends_at)
+            go_on = mine and catch_up(server_id, ends_at, fast=fast)
         if go_on:
             taken(server_id)
-            go_on = MailServer.objects.behind().filter(pk=server_id).exists()
+            go_on = _waiting(fast).filter(pk=server_id).exists()
 
 
-def forget_old_marks() -> None:
-    """Forget pairs given more than MARKS_KEPT ago, but never the confirmed one, nor one that is pending."""
-    old = ServerMark.objects.filter(given_at__lt=timezone.now() - MARKS_KEPT)
-    pending = Q(server__sync__pending_mark=F("mark"))
-    old.exclude(pending | Q(revision=F("server__sync__confirmed_revision"))).delete()
-
-
-def next_page(server_id: int, base: wire.Point, pending: wire.Point | None = None) -> wire.Changes | None:
-    """What follows `base`, at most MAX_ROWS rows and no revision split; None when there is nothing.
-
-    Read in one REPEATABLE READ snapshot: a row is never newer than the revision that the page claims. A page that
-    leads to the `pending` revision keeps its mark, so that an outage leaves one pair and not one for each attempt.
+def catch_up(server_id: int, ends_at: float, *, fast: bool = False) -> bool:
+    """Send page after page, until `ends_at` (monotonic); false when the server failed, was halted or needs a rebuild,
+    which is noted. For whoever holds the lock SYNC.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        revision = MailServer.objects.values_list("revision", flat=True).get(pk=server_id)
-        if revision <= base.revision:
-            return None
-        after = ServerRow.objects.filter(server=server_id, revision__gt=base.revision).order_by("revision")
-        rows = list(after.values_list("revision", "kind", "key")[: wire.MAX_ROWS + 1])
-        if len(rows) > wire.MAX_ROWS:
-            beyond = rows[-1][0]
-            rows = [row for row in rows if row[0] < beyond]
-            revision = rows[-1][0]
-        wired = contents((kind, key) for _, kind, key in rows)
-    mark = pending.mark if pending and pending.revision == revision else token_hex(16)
-    return wire.Changes(wire=wire.WIRE, base=base, revision=revision, mark=mark, rows=wired)
-
-
-def _catch_up(server_id: int, ends_at: float) -> bool:
-    """Send page after page, until `ends_at`; false when the server failed or was halted, which is noted."""
     taken(server_id)
-    server = MailServer.objects.behind().select_related("sync").filter(pk=server_id).first()
+    server = _waiting(fast).select_related("sync").filter(pk=server_id).first()
     if server is None:
         return True
-    try:
-        _send_all(server, Agent(server), ends_at)
-    except AgentError as error:
-        logger.warning("Mail server %s: %s", server, error)
-        _note(server, failed_at=timezone.now(), failure=str(error)[:1000])
-        return False
-    except Halt as halt:
-        logger.error("Sync of mail server %s is halted: %s", server, halt)
-        _note(server, halted_at=timezone.now(), halted_reason=str(halt)[:1000])
-        return False
-    return True
+    agent = Agent(server, deadline=settings.AGENT_FAST_DEADLINE if fast else settings.AGENT_DEADLINE)
+    return attempt(server, partial(_send_all, server, agent, ends_at))
+
+
+def _waiting(fast: bool) -> ServerQuerySet:
+    return MailServer.objects.behind().well() if fast else MailServer.objects.behind()
 
 
 def _send_all(server: MailServer, agent: Agent, ends_at: float) -> None:
     sent = conflicts = 0
-    while page := next_page(server.pk, _confirmed(server.sync), _pending(server.sync)):
+    while page := next_page(server.pk, confirmed(server.sync), pending(server.sync), server.sync.wire):
         if time.monotonic() > ends_at:
             return
-        _give_mark(server, page)
+        give(server, wire.Point(revision=page.revision, mark=page.mark))
         answer = agent.changes(page)
         if isinstance(answer, wire.Applied):
             _confirm(server, page, answer)
@@ -118,26 +78,15 @@ def _send_all(server: MailServer, agent: Agent, ends_at: float) -> None:
         conflicts += 1
         if conflicts > CONFLICTS_AT_MOST:
             raise AgentError("The server was at another revision each time.", retry=True)
-        _go_on_from(server, answer)
+        go_on_from(server, answer)
     if server.sync.effective < server.sync.confirmed_revision:
         _ask_effective(server, agent, ends_at)
-
-
-def _give_mark(server: MailServer, page: wire.Changes) -> None:
-    """Commit the page's pair before it is sent: whatever becomes of the answer, the pair is known
-    afterwards.
-    """
-    if page.mark == server.sync.pending_mark:
-        return
-    with transaction.atomic():
-        ServerMark.objects.create(server=server, revision=page.revision, mark=page.mark)
-        _note(server, pending_revision=page.revision, pending_mark=page.mark)
 
 
 def _confirm(server: MailServer, page: wire.Changes, applied: wire.Applied) -> None:
     if applied.revision != page.revision:
         raise AgentError(f"The server applied {applied.revision} where {page.revision} was sent.", retry=True)
-    _note(
+    note(
         server,
         confirmed_revision=page.revision,
         confirmed_mark=page.mark,
@@ -145,52 +94,7 @@ def _confirm(server: MailServer, page: wire.Changes, applied: wire.Applied) -> N
         pending_mark="",
         effective=min(applied.effective, page.revision),
         contact_at=timezone.now(),
-        failed_at=None,
-        failure="",
-    )
-
-
-def _go_on_from(server: MailServer, point: wire.Point) -> None:
-    """The node is elsewhere than thought: take its point as confirmed where the panel gave it, halt
-    otherwise.
-    """
-    if not _is_known(server, point):
-        raise Halt(_halted_reason(server, point))
-    _note(
-        server,
-        confirmed_revision=point.revision,
-        confirmed_mark=point.mark,
-        pending_revision=None,
-        pending_mark="",
-        effective=min(server.sync.effective, point.revision),
-        contact_at=timezone.now(),
-    )
-
-
-def _is_known(server: MailServer, point: wire.Point) -> bool:
-    """Whether the panel gave the server this pair (confirmed, pending, or remembered) and can go on from
-    there.
-
-    A node with no history at all may only be filled by one whole page: it would begin to turn mail away for
-    whatever a first of several pages does not name. More than that is a rebuild.
-    """
-    if point == wire.Point(revision=0, mark=""):
-        return server.floor == 0 and ServerRow.objects.filter(server=server).count() <= wire.MAX_ROWS
-    given = ServerMark.objects.filter(server=server, revision=point.revision, mark=point.mark)
-    return point.revision >= server.floor and given.exists()
-
-
-def _halted_reason(server: MailServer, point: wire.Point) -> str:
-    if point.revision == 0:
-        return (
-            f"{server} holds no rows any more, and this panel has too many to send them as one page. "
-            "Nothing was changed. Bring back the server's own files from a copy, then let the sync go on."
-        )
-    return (
-        f"{server} is at revision {point.revision} with a mark that this panel never gave it: either "
-        "the panel's database was restored from an older copy, or the server belongs to another panel. "
-        "Nothing was changed or deleted. Bring back the newer database or the server's own files, then let "
-        "the sync go on."
+        **recovered(server),
     )
 
 
@@ -202,27 +106,11 @@ def _ask_effective(server: MailServer, agent: Agent, ends_at: float) -> None:
         time.sleep(pause)
         status = agent.status()
         point = wire.Point(revision=status.revision, mark=status.mark)
-        if point != _confirmed(server.sync):
-            _go_on_from(server, point)
-        _note(
-            server, effective=min(status.effective, server.sync.confirmed_revision), contact_at=timezone.now()
-        )
-        if server.sync.effective == server.sync.confirmed_revision:
+        if point != confirmed(server.sync):
+            go_on_from(server, point)
+        effective = min(status.effective, server.sync.confirmed_revision)
+        note(server, effective=effective, contact_at=timezone.now())
+        if effective == server.sync.confirmed_revision:
+            note(server, **recovered(server))
             return
     raise AgentError(status.lag_error or "Some of what was sent has not come about yet.", retry=True)
-
-
-def _confirmed(state: ServerSync) -> wire.Point:
-    return wire.Point(revision=state.confirmed_revision, mark=state.confirmed_mark)
-
-
-def _pending(state: ServerSync) -> wire.Point | None:
-    if state.pending_revision is None:
-        return None
-    return wire.Point(revision=state.pending_revision, mark=state.pending_mark)
-
-
-def _note(server: MailServer, **facts: object) -> None:
-    ServerSync.objects.filter(server=server).update(**facts)
-    for name, value in facts.items():
-        setattr(server.sync, name, value)

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts.models import Customer
 from billing.entitlements import report_usage
-from domains.driver.agent import Agent
+from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import PULL, alone
+from domains.driver.points import note
 from domains.models import Mailbox, MailServer, ServerSync
 from mailnode import wire
 
@@ -33,9 +34,9 @@ def pull(server: MailServer) -> None:
             pull_usage(server, ends_at=ends_at)
 
 
-def pull_status(server: MailServer) -> None:
-    """Keep the server's status for staff."""
-    status = Agent(server).status()
+def pull_status(server: MailServer, *, deadline: float | None = None) -> wire.Status:
+    """Ask the server how it is, and keep that for staff."""
+    status = Agent(server, deadline=deadline).status()
     now = timezone.now()
     reported = {
         "version": status.version,
@@ -46,11 +47,26 @@ def pull_status(server: MailServer) -> None:
         "disk_total": status.disk.total,
         "disk_free": status.disk.free,
         "revision": status.revision,
+        "mark": status.mark,
         "certificate_not_after": status.certificate_not_after,
         "agent_not_after": status.agent_not_after,
         "services": {service.name: service.running for service in status.services},
     }
-    ServerSync.objects.filter(server=server).update(reported=reported, reported_at=now, contact_at=now)
+    note(server, wire=_common_wire(server, status), reported=reported, reported_at=now, contact_at=now)
+    return status
+
+
+def _common_wire(server: MailServer, status: wire.Status) -> int:
+    """The newest wire version that both sides speak; AgentError when there is none."""
+    oldest, newest = status.wires
+    common = min(wire.WIRES[1], newest)
+    if common < max(wire.WIRES[0], oldest):
+        raise AgentError(
+            f"{server} speaks wire {oldest} to {newest}, this panel {wire.WIRES[0]} to {wire.WIRES[1]}: they may be "
+            "one version apart. Upgrade the older one.",
+            retry=False,
+        )
+    return common
 
 
 def pull_usage(server: MailServer, *, ends_at: float = math.inf) -> None:

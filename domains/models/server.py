@@ -42,10 +42,28 @@ def standard_ports() -> dict[str, int]:
 
 class ServerQuerySet(models.QuerySet["MailServer"]):
     def behind(self) -> "ServerQuerySet":
-        """Servers that do not yet make true everything that is wished of them, and may be spoken to."""
-        return self.filter(sync__halted_at=None).filter(
+        """Servers that do not yet make true everything that is wished of them, and to which pages of changes may be
+        sent.
+        """
+        return self.filter(sync__halted_at=None, sync__rebuild_wanted_at=None).filter(
             Q(sync__confirmed_revision__lt=F("revision")) | Q(sync__effective__lt=F("revision"))
         )
+
+    def rebuild_owed(self) -> "ServerQuerySet":
+        """Servers that are to be filled anew from nothing, and may be spoken to."""
+        return self.filter(sync__halted_at=None).exclude(sync__rebuild_wanted_at=None)
+
+    def well(self) -> "ServerQuerySet":
+        """Servers whose last call succeeded."""
+        return self.filter(sync__failed_at=None)
+
+    def failing(self) -> "ServerQuerySet":
+        """Servers whose last call failed: none but the slow queue speaks to them."""
+        return self.exclude(sync__failed_at=None)
+
+    def due(self) -> "ServerQuerySet":
+        """Servers that need not be left alone for now after a failure."""
+        return self.filter(Q(sync__retry_at=None) | Q(sync__retry_at__lte=timezone.now()))
 
 
 class MailServer(models.Model):
@@ -101,6 +119,7 @@ class MailServer(models.Model):
                 .update(halted_at=None, halted_reason="")
             )
             if resumed:
+                self.incidents.filter(kind="halted", closed_at=None).update(closed_at=timezone.now())
                 audit.record("server.resume", by=by, subject=self.name)
         return bool(resumed)
 

@@ -7,7 +7,7 @@ from kombu.exceptions import OperationalError
 
 from domains.driver import hints
 from domains.models import MailServer
-from domains.tasks import sweep_servers, sync_server
+from domains.tasks import pull_server, sweep_servers, sync_server, sync_slow_server
 from tests.domains.conftest import BASE, HASH, PASSWORD
 
 
@@ -79,4 +79,5 @@ def test_the_sweep_finds_what_was_lost(domain, mx1, sent):
 
 @pytest.mark.django_db
 def test_tasks_of_unknown_servers_are_harmless(sent):
-    sync_server(10**9)
+    for task in (sync_server, sync_slow_server, pull_server):
+        task(10**9)

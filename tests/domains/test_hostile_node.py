@@ -15,7 +15,8 @@ from billing import entitlements
 from domains.driver import sync as syncing
 from domains.driver import watching
 from domains.driver.agent import Agent, AgentError
-from domains.driver.sync import forget_old_marks, sync
+from domains.driver.points import forget_old_marks
+from domains.driver.sync import sync
 from domains.models import MailServer, ServerMark, ServerSync
 from foundation.outbound import Reply
 from mailnode import wire
@@ -31,7 +32,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, status: int, body: object) -> Non
 
 
 STATUS = {
-    "wire": 1, "wires": [1, 1], "version": "1", "name": "mx1", "revision": 1, "mark": "", "effective": 1,
+    "wire": 1, "wires": [1, 1], "version": "1", "name": "mx1.mxpanel.test", "revision": 1, "mark": "", "effective": 1,
     "services": [], "disk": {"total": 1, "free": 1}, "queue": 0, "certificate_not_after": 0, "rows": {},
     "lag_error": None, "time": 0,
 }  # fmt: skip
@@ -152,7 +153,7 @@ def test_one_pull_of_a_server_at_a_time(mx1, monkeypatch):
 
 
 def test_old_pairs_are_forgotten_but_not_those_in_use(mx1):
-    long_ago = timezone.now() - timezone.timedelta(days=91)
+    long_ago = timezone.now() - timezone.timedelta(days=181)
     for revision in range(1, 5):
         ServerMark.objects.create(server=mx1, revision=revision, mark=f"m{revision}", given_at=long_ago)
     ServerMark.objects.create(server=mx1, revision=1, mark="recent")

@@ -19,9 +19,11 @@ from accounts.models import Customer
 from billing.signals import service_ended, service_started
 from domains.driver import sync as syncing
 from domains.driver.agent import Agent, AgentError
-from domains.driver.sync import next_page, sync
+from domains.driver.pages import next_page
+from domains.driver.sync import sync
 from domains.models import (
     Domain,
+    Incident,
     Mailbox,
     MailServer,
     Placement,
@@ -235,7 +237,7 @@ def test_a_node_that_lost_everything_gets_it_as_one_page(agent, server, hosted):
     assert settled(agent, server)
 
 
-def test_a_node_that_lost_too_much_halts(agent, server, hosted, monkeypatch):
+def test_a_node_that_lost_too_much_is_owed_a_rebuild(agent, server, hosted, monkeypatch):
     sync(server.pk)
     agent.kill()
     agent.wipe()
@@ -243,7 +245,9 @@ def test_a_node_that_lost_too_much_halts(agent, server, hosted, monkeypatch):
     monkeypatch.setattr(wire, "MAX_ROWS", 2)
     hosted.delete(by=None)
     sync(server.pk)
-    assert "holds no rows any more" in fresh(server).sync.halted_reason
+    assert list(MailServer.objects.rebuild_owed()) == [server]
+    assert not MailServer.objects.behind().exists()
+    assert "holds no rows" in fresh(server).sync.rebuild_reason
     assert agent.point == (0, "")
 
 
@@ -259,12 +263,15 @@ def test_an_unknown_pair_halts_and_changes_nothing(agent, server, hosted, sam):
     halted = fresh(server)
     assert "never gave it" in halted.sync.halted_reason
     assert held(agent) == before
+    assert (halted.sync.halted_revision, halted.sync.halted_mark) == agent.point
+    assert Incident.objects.get(kind="halted", closed_at=None).server == server
     assert not MailServer.objects.behind().exists()
     agent.kill()
     agent.execute("UPDATE meta SET mark = ?", halted.sync.confirmed_mark)
     agent.start()
     assert halted.resume(by=sam)
     assert not halted.resume(by=sam)
+    assert not Incident.objects.filter(closed_at=None).exists()
     sync(server.pk)
     assert settled(agent, server)
 
@@ -288,11 +295,11 @@ def test_two_at_once_and_the_second_look(agent, server, hosted, monkeypatch):
     """What is committed while another process holds the lock is sent by that process, without another
     hint.
     """
-    real = syncing._catch_up
+    real = syncing.catch_up
     added = []
 
-    def meanwhile(server_id: int, ends_at: float) -> bool:
-        done = real(server_id, ends_at)
+    def meanwhile(server_id: int, ends_at: float, **how: Any) -> bool:
+        done = real(server_id, ends_at, **how)
         if not added:
             added.append(hosted.add_mailbox("late", password_hash=HASH, by=None))
             thread = threading.Thread(target=_sync_in_thread, args=(server_id,))
@@ -301,7 +308,7 @@ def test_two_at_once_and_the_second_look(agent, server, hosted, monkeypatch):
         return done
 
     hosted.add_mailbox("anna", password_hash=HASH, by=None)
-    monkeypatch.setattr(syncing, "_catch_up", meanwhile)
+    monkeypatch.setattr(syncing, "catch_up", meanwhile)
     sync(server.pk)
     assert settled(agent, server)
 
