@@ -5,8 +5,7 @@ import logging
 from celery import shared_task
 
 from domains import placement, purging
-from domains.driver import digests, hints, meeting
-from domains.driver.agent import AgentError
+from domains.driver import hints, meeting
 from domains.driver.points import forget_old_marks
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
@@ -51,21 +50,6 @@ def pull_usage() -> None:
 @shared_task
 def pull_server(server_id: int) -> None:
     meeting.pull(server_id)
-
-
-@shared_task
-def sweep_digests() -> None:
-    digests.want_nightly()
-    for server_id in digests.owed().values_list("server", flat=True):
-        digest_server.apply_async([server_id], expires=15)
-
-
-@shared_task
-def digest_server(server_id: int) -> None:
-    try:
-        digests.digest(server_id)
-    except AgentError as error:
-        logger.warning("The digest of mail server %s waits: %s", server_id, error)
 
 
 @shared_task
