@@ -5,9 +5,9 @@ import logging
 from celery import shared_task
 
 from domains import placement, purging
-from domains.driver import hints, meeting
+from domains.driver import digests, hints, meeting
+from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
-from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.models import Domain, MailServer
 
@@ -25,17 +25,11 @@ def sync_slow_server(server_id: int) -> None:
 
 
 @shared_task
-def rebuild_server(server_id: int) -> None:
-    rebuild(server_id)
-
-
-@shared_task
 def sweep_servers() -> None:
     servers = MailServer.objects.all()
     for task, wanting in (
         (hints.SYNC, servers.behind().well()),
-        (hints.REBUILD, servers.rebuild_owed().due()),
-        (hints.SYNC_SLOW, servers.failing().due().exclude(pk__in=servers.rebuild_owed())),
+        (hints.SYNC_SLOW, servers.failing().due().filter(sync__rebuild_wanted_at=None)),
     ):
         for server_id in wanting.values_list("pk", flat=True):
             hints.hint(server_id, task)
@@ -50,6 +44,21 @@ def pull_usage() -> None:
 @shared_task
 def pull_server(server_id: int) -> None:
     meeting.pull(server_id)
+
+
+@shared_task
+def sweep_digests() -> None:
+    digests.want_nightly()
+    for server_id in digests.owed().values_list("server", flat=True):
+        digest_server.apply_async([server_id], expires=15)
+
+
+@shared_task
+def digest_server(server_id: int) -> None:
+    try:
+        digests.digest(server_id)
+    except AgentError as error:
+        logger.warning("The digest of mail server %s waits: %s", server_id, error)
 
 
 @shared_task

@@ -23,6 +23,7 @@ from mailnode.commands import COMMANDS, Commands
 from mailnode.digest import digest
 from mailnode.effects import Effects
 from mailnode.keeper_client import Keeper, KeeperError
+from mailnode.rebuild import Elsewhere, Rebuilding
 from mailnode.sessions import Sessions, SessionsError
 from mailnode.settings import Settings
 from mailnode.status import status
@@ -62,6 +63,7 @@ class Agent:
         self.usage_reader = schema.connect_read_only(settings.usage)
         self.sessions = Sessions(settings)
         self.effects = Effects(self.store, self.sessions)
+        self.rebuilding = Rebuilding(self.store)
         self.keeper = Keeper(settings.keeper_socket)
         self.commands = Commands(self.store, self.sessions, self.keeper)
         self.lock = asyncio.Lock()
@@ -78,7 +80,7 @@ class Agent:
                 web.get("/v1/digest", self.get_digest),
                 web.get("/v1/usage", self.get_usage),
                 web.get("/v1/events", self.not_here),
-                web.post("/v1/rebuild", self.not_here),
+                web.post("/v1/rebuild", self.post_rebuild),
                 web.post("/v1/commands/{name}", self.post_command),
             ]
         )
@@ -89,7 +91,7 @@ class Agent:
     async def start(self, _: web.Application) -> None:
         """Complete what a crash interrupted, then keep looking after what is pending and what is over."""
         await self._bring_about()
-        if not self.effects.lagging():
+        if not self.effects.lagging() and self.rebuilding.state().rebuild is None:
             rows = self.store.node.execute("SELECT id, fingerprint FROM dkim").fetchall()
             self.store.keys.clear_staging(set(rows))
         self._background(self._retry_effects())
@@ -99,6 +101,7 @@ class Agent:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.rebuilding.close()
         self.store.close()
 
     @web.middleware
@@ -136,12 +139,26 @@ class Agent:
             except BaseMismatch as mismatch:
                 return _answer(mismatch.point, 409)
         await self._bring_about()
-        effective = min(self.store.effective(), changes.revision)
+        effective = min(schema.effective(self.reader), changes.revision)
         return _answer(wire.Applied(revision=changes.revision, effective=effective))
+
+    async def post_rebuild(self, request: web.Request) -> web.Response:
+        """POST /v1/rebuild: stage a page; with the last one put all into force and bring its effects about. 409
+        with the page that is waited for."""
+        page = _decode(await request.read(), wire.Rebuild)
+        async with self.lock:
+            try:
+                await asyncio.to_thread(self.rebuilding.take, page)
+            except Elsewhere as elsewhere:
+                return _answer(elsewhere.state, 409)
+        if page.last:
+            await self._bring_about()
+        point = schema.point(self.reader)
+        return _answer(wire.Applied(revision=point.revision, effective=schema.effective(self.reader)))
 
     async def get_status(self, _: web.Request) -> web.Response:
         """GET /v1/status."""
-        return _answer(await status(self.settings, self.store, self.keeper, self.lag_error))
+        return _answer(await status(self.settings, self.reader, self.keeper, self.lag_error))
 
     async def get_digest(self, request: web.Request) -> web.Response:
         """GET /v1/digest?domain=&after=&limit=: what the node holds of one domain."""
@@ -173,9 +190,11 @@ class Agent:
         """Bring about what is pending, for a limited time; what fails stays pending and is tried again."""
         async with self.lock:
             try:
-                outcome = await asyncio.wait_for(self.effects.bring_about(), EFFECTS_DEADLINE)
-                self.lag_error = None
-            except (SessionsError, sqlite3.Error, OSError, TimeoutError) as error:
+                outcome = await self.effects.bring_about(time.monotonic() + EFFECTS_DEADLINE)
+                self.lag_error = (
+                    None if outcome.done else "Much follows from the last page, and is under way."
+                )
+            except (SessionsError, sqlite3.Error, OSError) as error:
                 self.lag_error = f"{type(error).__name__}: {error}"[:1_000]
                 log.warning("effects are pending: %s", self.lag_error)
                 return

@@ -6,10 +6,9 @@ key that is made again under the same selector gets a stamp later than any that 
 
 import hashlib
 import shutil
-import time
 from pathlib import Path
 
-from mailnode.files import write
+from mailnode.files import flush_file_system, write
 
 MAP_NAME = "selectors.map"
 
@@ -27,9 +26,18 @@ class KeyFiles:
         self.directory = directory
         self.staging = directory / "stage"  # no domain name lacks a dot, so it is nobody's directory
 
-    def stage(self, key: str, private_key: str) -> None:
-        """Keep a key where nothing signs with it yet; the same key twice is one file."""
-        write(self.staging / f"{key}.{fingerprint(private_key)[:16]}", private_key.encode(), mode=0o600)
+    def stage(self, key: str, private_key: str, *, flush: bool = True) -> None:
+        """Keep a key where nothing signs with it yet; the same key twice is one file. Without `flush` it is the
+        caller's to see that it survives a power cut."""
+        place = self.staging / f"{key}.{fingerprint(private_key)[:16]}"
+        write(place, private_key.encode(), mode=0o600, flush=flush)
+
+    def is_staged(self, key: str, wanted: str) -> bool:
+        """Whether the key with this fingerprint is staged, whole."""
+        try:
+            return fingerprint((self.staging / f"{key}.{wanted[:16]}").read_text()) == wanted
+        except (FileNotFoundError, UnicodeDecodeError):
+            return False
 
     def path(self, domain: str, selector: str) -> Path:
         """The file that Rspamd reads for this domain and selector."""
@@ -42,15 +50,18 @@ class KeyFiles:
         except FileNotFoundError:
             return None
 
-    def install(self, key: str, wanted: str, domain: str, selector: str, not_before: int) -> int:
-        """Put the staged key with fingerprint `wanted` in force; returns its time stamp, which is at least
-        `not_before`. Raises FileNotFoundError when it was never staged (the page has to come again)."""
-        target = self.path(domain, selector)
-        target.parent.mkdir(mode=0o2750, exist_ok=True)
-        staged = self.staging / f"{key}.{wanted[:16]}"
-        stamp = max(int(time.time()), not_before)
-        write(target, staged.read_bytes(), mode=0o640, stamp=stamp)
-        return stamp
+    def install(self, wanted: list[tuple[str, str, str, str, int]]) -> None:
+        """Put staged keys in force: (key, fingerprint, domain, selector, time stamp) each. Raises
+        FileNotFoundError when one was never staged (the page has to come again)."""
+        for key, expected, domain, selector, stamp in wanted:
+            target = self.path(domain, selector)
+            target.parent.mkdir(mode=0o2750, exist_ok=True)
+            staged = self.staging / f"{key}.{expected[:16]}"
+            write(target, staged.read_bytes(), mode=0o640, stamp=stamp, flush=len(wanted) == 1)
+        if len(wanted) > 1:
+            flush_file_system(self.directory)
+        for key, expected, *_ in wanted:
+            self.unstage(key, expected)
 
     def unstage(self, key: str, wanted: str) -> None:
         """Forget the staged copy of a key that is in force."""
@@ -66,6 +77,10 @@ class KeyFiles:
     def selectors(self, domain: str) -> list[str]:
         """The selectors of a domain that have a key file."""
         return [path.stem for path in (self.directory / domain).glob("*.key")]
+
+    def domains(self) -> list[str]:
+        """The domains that have a directory of keys."""
+        return [path.name for path in self.directory.iterdir() if path.is_dir() and path != self.staging]
 
     def remove(self, domain: str, selector: str) -> None:
         """Remove a key; gone already is as good."""

@@ -1,9 +1,11 @@
 """What follows from committed rows outside node.db: DKIM key files, ended sessions, forgotten secrets and
 usage.
 
-The page's own transaction wrote down what has to follow (table `effects`); `bring_about` does it, as often as
-it takes, and only then moves `effective`. Everything here may run twice: after a crash it does."""
+The page's own transaction wrote down what has to follow (table `effects`); `bring_about` does it, in batches and
+as often as it takes, and only then moves `effective`. Everything here may run twice: after a crash it does."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +25,9 @@ KEYS_OF = (
     "SELECT k.id, k.selector, k.fingerprint FROM domains d JOIN dkim k ON k.domain = d.id WHERE d.name = ?"
 )
 
+BATCH = 1_000  # effects at a time; a rebuild may leave one for each domain
+ONE_OF_MANY = "one of many"  # detail of a dkim effect that another effect follows to write the map
+
 DIRECT_KICKS = 10  # up to here one call for each address is cheaper than asking who is there
 
 WAITING_FOR = {
@@ -37,10 +42,12 @@ Pending = Sequence[tuple[int, str, str, str]]  # (id, kind, subject, detail), ol
 
 class Outcome(NamedTuple):
     """What was brought about and wants a second look: addresses whose sessions were ended, and recipients
-    (addresses, or domains for all of theirs) whose receiving is no longer stopped."""
+    (addresses, or domains for all of theirs) whose receiving is no longer stopped. `done`: nothing is pending any
+    more."""
 
     kicked: set[str]
     resumed: set[str]
+    done: bool
 
 
 class Effects:
@@ -50,16 +57,32 @@ class Effects:
         self.store = store
         self.sessions = sessions
 
-    async def bring_about(self) -> Outcome:
-        """Do everything that is pending, then move `effective`. Raises SessionsError or OSError when something has
-        to be tried again; nothing is marked as done then."""
-        node = self.store.node
-        pending: Pending = node.execute(
-            "SELECT id, kind, subject, detail FROM effects ORDER BY id"
-        ).fetchall()
-        # Sessions first: one that ends writes its mailbox's usage once more.
-        kicked = await self._end_sessions(pending)
+    async def bring_about(self, until: float) -> Outcome:
+        """Do what is pending, batch after batch until `until` (time.monotonic()), then move `effective`. Raises
+        SessionsError or OSError when something has to be tried again; nothing of its batch is marked as done then."""
+        kicked: set[str] = set()
+        resumed: set[str] = set()
+        while True:
+            query = "SELECT id, kind, subject, detail FROM effects ORDER BY id LIMIT ?"
+            pending: Pending = self.store.node.execute(query, (BATCH,)).fetchall()
+            # Sessions first: one that ends writes its mailbox's usage once more.
+            kicked |= await self._end_sessions(pending)
+            await asyncio.to_thread(self._follow, pending)
+            resumed |= self._resumed(pending)
+            done = not self.lagging()
+            if done or time.monotonic() > until:
+                return Outcome(kicked, resumed, done)
+
+    def _follow(self, pending: Pending) -> None:
+        """Everything that follows but sessions, and that it is done."""
+        kinds = {kind for _, kind, _, _ in pending}
         self._settle_keys({subject for _, kind, subject, _ in pending if kind == "dkim" and subject})
+        if "keys" in kinds:
+            self._remove_strange_keys()
+        if "keys" in kinds or any(kind == "dkim" and detail != ONE_OF_MANY for _, kind, _, detail in pending):
+            self._write_map()
+        if "secrets" in kinds:
+            self._forget_strange_secrets()
         ledger = Ledger(self.store)
         for _, kind, subject, detail in pending:
             if kind == "gone":
@@ -67,12 +90,11 @@ class Effects:
             elif kind == "arrived":
                 ledger.welcome(subject, detail)
         ledger.write()
-        with self.store.transaction():
+        with self.store.transaction() as node:
             ledger.close()
             if pending:
                 node.execute("DELETE FROM effects WHERE id <= ?", (pending[-1][0],))
-            node.execute("UPDATE meta SET effective = revision")
-        return Outcome(kicked, self._resumed(pending))
+            node.execute("UPDATE meta SET effective = revision WHERE NOT EXISTS (SELECT 1 FROM effects)")
 
     def lagging(self) -> bool:
         """Whether something is still pending."""
@@ -108,27 +130,46 @@ class Effects:
         return self.store.node.execute(MAY_SIGN_IN, (domain, local_part)).fetchone() is not None
 
     def _settle_keys(self, domains: set[str]) -> None:
-        """Make the key files of these domains, and the map of all, what the rows say."""
-        for domain in domains:
-            self._settle_domain(domain)
-        if domains:
-            query = """SELECT d.name, max(k.selector) FROM dkim k JOIN domains d ON d.id = k.domain
-                WHERE k.signs = 1 GROUP BY d.name ORDER BY d.name"""
-            self.store.keys.write_map(self.store.node.execute(query).fetchall())
-
-    def _settle_domain(self, domain: str) -> None:
-        """Install what is wanted and not there, remove what is there and not wanted."""
-        keys = self.store.keys
-        wanted = self.store.node.execute(KEYS_OF, (domain,)).fetchall()
-        for key, selector, expected in wanted:
-            current = keys.read(domain, selector)
-            if current is None or fingerprint(current) != expected:
-                later = self._last_stamp(domain, selector) + 2
-                self._remember_stamp(domain, selector, keys.install(key, expected, domain, selector, later))
-            keys.unstage(key, expected)
-        for selector in set(keys.selectors(domain)) - {selector for _, selector, _ in wanted}:
-            self._remember_stamp(domain, selector, self._last_stamp(domain, selector))
+        """Make the key files of these domains what the rows say: install what is wanted and not there, remove what
+        is there and not wanted."""
+        keys, installed, removed = self.store.keys, [], []
+        for domain in sorted(domains):
+            wanted = self.store.node.execute(KEYS_OF, (domain,)).fetchall()
+            for key, selector, expected in wanted:
+                current = keys.read(domain, selector)
+                if current is None or fingerprint(current) != expected:
+                    stamp = max(int(time.time()), self._last_stamp(domain, selector) + 2)
+                    installed.append((key, expected, domain, selector, stamp))
+                else:
+                    keys.unstage(key, expected)
+            for selector in set(keys.selectors(domain)) - {selector for _, selector, _ in wanted}:
+                removed.append((domain, selector, self._last_stamp(domain, selector)))
+        stamps = [(domain, selector, stamp) for _, _, domain, selector, stamp in installed] + removed
+        self._remember_stamps(stamps)
+        keys.install(installed)
+        for domain, selector, _ in removed:
             keys.remove(domain, selector)
+
+    def _write_map(self) -> None:
+        query = """SELECT d.name, max(k.selector) FROM dkim k JOIN domains d ON d.id = k.domain
+            WHERE k.signs = 1 GROUP BY d.name ORDER BY d.name"""
+        self.store.keys.write_map(self.store.node.execute(query).fetchall())
+
+    def _remove_strange_keys(self) -> None:
+        """Of domains that no row knows."""
+        known = {row[0] for row in self.store.node.execute("SELECT name FROM domains")}
+        self._settle_keys(set(self.store.keys.domains()) - known)
+
+    def _forget_strange_secrets(self) -> None:
+        """Of mailboxes that no row knows, and those that were staged."""
+        secrets = self.store.secrets
+        secrets.execute("ATTACH ? AS node", (str(self.store.settings.database),))
+        try:
+            with schema.transaction(secrets):
+                secrets.execute("DELETE FROM secrets WHERE mailbox NOT IN (SELECT id FROM node.mailboxes)")
+                secrets.execute("DELETE FROM staged")
+        finally:
+            secrets.execute("DETACH node")
 
     def _last_stamp(self, domain: str, selector: str) -> int:
         """The latest time stamp that this file name ever had."""
@@ -136,6 +177,8 @@ class Effects:
         row = self.store.node.execute(query, (f"{domain}/{selector}",)).fetchone()
         return max(row[0] if row else 0, self.store.keys.stamp(domain, selector))
 
-    def _remember_stamp(self, domain: str, selector: str, stamp: int) -> None:
-        values = (f"{domain}/{selector}", stamp)
-        self.store.node.execute("INSERT OR REPLACE INTO dkim_files VALUES (?, ?)", values)
+    def _remember_stamps(self, stamps: list[tuple[str, str, int]]) -> None:
+        if stamps:
+            values = [(f"{domain}/{selector}", stamp) for domain, selector, stamp in stamps]
+            with self.store.transaction() as node:
+                node.executemany("INSERT OR REPLACE INTO dkim_files VALUES (?, ?)", values)

@@ -1,11 +1,14 @@
 """Files that are there whole or not at all, and that belong to whom they should."""
 
+import ctypes
 import errno
 import grp
 import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Place:
             os.close(descriptor)
 
 
-def write(path: Path, content: bytes, mode: int, stamp: int | None = None) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut. `stamp` sets its time
-    (seconds since the epoch)."""
+def write(path: Path, content: bytes, mode: int, stamp: int | None = None, *, flush: bool = True) -> None:
+    """Write a file so that it is there whole or not at all, also after a power cut: without `flush` only once
+    `flush_file_system` has been called. `stamp` sets its time (seconds since the epoch)."""
     new = path.with_name(f".{path.name[:200]}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
@@ -43,11 +46,13 @@ def write(path: Path, content: bytes, mode: int, stamp: int | None = None) -> No
         os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            os.fsync(file.fileno())
     if stamp is not None:
         os.utime(new, (stamp, stamp))
     os.replace(new, path)
-    flush_directory(path.parent)
+    if flush:
+        flush_directory(path.parent)
 
 
 def flush_directory(path: Path) -> None:
@@ -55,5 +60,17 @@ def flush_directory(path: Path) -> None:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def flush_file_system(path: Path) -> None:
+    """Make everything that was written to the file system of a directory survive a power cut (syncfs(2), which
+    Python does not have)."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if _libc.syncfs(directory) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
     finally:
         os.close(directory)

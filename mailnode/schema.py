@@ -14,29 +14,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailnode import wire
+
 # True for a state that still holds; `unixepoch` takes no format, so no % gets into Postfix's or Dovecot's
 # queries.
 HOLDS = "(s.until IS NULL OR s.until > unixepoch())"
 
-NODE = """
+# What the panel wants: live in the tables of these names, and, while a rebuild gathers what shall replace them, in
+# tables with STAGED before the name.
+WISHES = {
+    "customers": "(id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER)",
+    "domains": """(id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
+        accepts INTEGER NOT NULL)""",
+    "mailboxes": """(id TEXT PRIMARY KEY, domain TEXT NOT NULL, local_part TEXT NOT NULL,
+        quota_bytes INTEGER NOT NULL, secret TEXT NOT NULL, UNIQUE (domain, local_part))""",
+    "dkim": """(id TEXT PRIMARY KEY, domain TEXT NOT NULL, selector TEXT NOT NULL, signs INTEGER NOT NULL,
+        fingerprint TEXT NOT NULL, UNIQUE (domain, selector))""",
+    "states": """(id TEXT PRIMARY KEY, subject_kind TEXT NOT NULL, subject TEXT NOT NULL,
+        sign_in INTEGER NOT NULL, send INTEGER NOT NULL, receive INTEGER NOT NULL, reason TEXT NOT NULL,
+        until INTEGER)""",
+}
+STAGED = "staged_"
+
+NODE = f"""
 CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), schema INTEGER NOT NULL,
     revision INTEGER NOT NULL, mark TEXT NOT NULL, effective INTEGER NOT NULL);
 INSERT INTO meta VALUES (1, 1, 0, '', 0);
-CREATE TABLE customers (id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER) WITHOUT ROWID;
-CREATE TABLE domains (id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
-    accepts INTEGER NOT NULL) WITHOUT ROWID;
+{"".join(f"CREATE TABLE {name} {columns} WITHOUT ROWID;" for name, columns in WISHES.items())}
 CREATE INDEX domains_customer ON domains (customer);
+CREATE INDEX states_subject ON states (subject);
 -- The name of every domain that ever was here, for what is still to be cleared up once its row is gone, and
 -- when it went (NULL while it is here).
 CREATE TABLE domain_names (id TEXT PRIMARY KEY, name TEXT NOT NULL, gone_at INTEGER) WITHOUT ROWID;
-CREATE TABLE mailboxes (id TEXT PRIMARY KEY, domain TEXT NOT NULL, local_part TEXT NOT NULL,
-    quota_bytes INTEGER NOT NULL, secret TEXT NOT NULL, UNIQUE (domain, local_part)) WITHOUT ROWID;
-CREATE TABLE dkim (id TEXT PRIMARY KEY, domain TEXT NOT NULL, selector TEXT NOT NULL, signs INTEGER NOT NULL,
-    fingerprint TEXT NOT NULL, UNIQUE (domain, selector)) WITHOUT ROWID;
-CREATE TABLE states (id TEXT PRIMARY KEY, subject_kind TEXT NOT NULL, subject TEXT NOT NULL,
-    sign_in INTEGER NOT NULL, send INTEGER NOT NULL, receive INTEGER NOT NULL, reason TEXT NOT NULL,
-    until INTEGER) WITHOUT ROWID;
-CREATE INDEX states_subject ON states (subject);
 -- What still has to follow from committed pages; written in the page's own transaction.
 CREATE TABLE effects (id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, kind TEXT NOT NULL,
     subject TEXT NOT NULL, detail TEXT NOT NULL);
@@ -46,6 +55,13 @@ CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes IN
 -- Time stamps given to key files, also of files that are gone: Rspamd notices a new file by a later one.
 CREATE TABLE dkim_files (name TEXT PRIMARY KEY, mtime INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT ROWID;
+"""  # noqa: S608 constants
+
+# The rebuild that is under way, if one is: the page it waits for, and where the node was when it began.
+STAGING = f"""
+CREATE TABLE IF NOT EXISTS rebuild (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL,
+    seq INTEGER NOT NULL, base_revision INTEGER NOT NULL, base_mark TEXT NOT NULL);
+{"".join(f"CREATE TABLE IF NOT EXISTS {STAGED}{name} {cols} WITHOUT ROWID;" for name, cols in WISHES.items())}
 """
 
 # Columns of node.db that earlier versions did not have: table, name, definition.
@@ -55,6 +71,9 @@ ADDED = (
 )
 
 SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
+STAGED_SECRETS = """
+CREATE TABLE IF NOT EXISTS staged (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;
+"""
 
 # `changed` grows with every change, so that a reader can ask for what is new; domain_usage is kept by
 # triggers, so that a customer's sum costs one row a domain.
@@ -100,9 +119,19 @@ def create(path: Path, script: str) -> None:
         connection.close()
 
 
+def add(path: Path, script: str) -> None:
+    """Add to a database what it may lack."""
+    connection = connect(path)
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
+    finally:
+        connection.close()
+
+
 def create_node(path: Path) -> None:
     """Make node.db at the place of a fresh node: revision 0, mark ""; one that is there gets what it lacks."""
     create(path, NODE)
+    add(path, STAGING)
     connection = connect(path)
     try:
         with transaction(connection):
@@ -115,8 +144,9 @@ def create_node(path: Path) -> None:
 
 
 def create_secrets(path: Path) -> None:
-    """Make secrets.db."""
+    """Make secrets.db; one that is there gets what it lacks."""
     create(path, SECRETS)
+    add(path, STAGED_SECRETS)
 
 
 def create_usage(path: Path) -> None:
@@ -153,3 +183,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def point(node: sqlite3.Connection) -> wire.Point:
+    """Where the node is in its history."""
+    revision, mark = node.execute("SELECT revision, mark FROM meta").fetchone()
+    return wire.Point(revision=revision, mark=mark)
+
+
+def effective(node: sqlite3.Connection) -> int:
+    """The revision up to which everything has come about."""
+    return int(node.execute("SELECT effective FROM meta").fetchone()[0])

@@ -1,22 +1,26 @@
 """How the mail server is, as the panel asks for it."""
 
 import os
+import sqlite3
 import time
 
-from mailnode import __version__, certificates, wire
+from mailnode import __version__, certificates, schema, wire
 from mailnode.keeper_client import Keeper, KeeperError
+from mailnode.rebuild import state
 from mailnode.settings import Settings
-from mailnode.store import Store
+from mailnode.store import row_counts
 
 
-async def status(settings: Settings, store: Store, keeper: Keeper, lag_error: str | None) -> wire.Status:
+async def status(
+    settings: Settings, node: sqlite3.Connection, keeper: Keeper, lag_error: str | None
+) -> wire.Status:
     """The Status of now. What only root can see comes from the keeper; without it no daemon counts as
     running."""
     try:
         seen = await keeper.call("status", deadline=5.0)
     except KeeperError:
         seen = {"services": [], "queue": None}
-    point = store.point()
+    point, under_way = schema.point(node), state(node)
     disk = os.statvfs(settings.directory)
     return wire.Status(
         wire=wire.WIRE,
@@ -25,7 +29,7 @@ async def status(settings: Settings, store: Store, keeper: Keeper, lag_error: st
         name=settings.name,
         revision=point.revision,
         mark=point.mark,
-        effective=store.effective(),
+        effective=schema.effective(node),
         services=[
             wire.Service(name="agent", running=True),
             wire.Service(name="keeper", running=bool(seen["services"])),
@@ -34,7 +38,9 @@ async def status(settings: Settings, store: Store, keeper: Keeper, lag_error: st
         disk=wire.Disk(total=disk.f_blocks * disk.f_frsize, free=disk.f_bavail * disk.f_frsize),
         queue=seen["queue"],
         certificate_not_after=certificates.not_after(settings.tls / "cert.pem"),
-        rows=store.row_counts(),
+        rows=row_counts(node),
         lag_error=lag_error,
         time=int(time.time()),
+        agent_not_after=certificates.not_after(settings.agent_directory / "agent.pem"),
+        rebuild=under_way if under_way.rebuild else None,
     )

@@ -16,6 +16,15 @@ from mailnode import schema, wire
 from mailnode.dkim import KeyFiles, fingerprint
 from mailnode.settings import Settings
 
+# Where the rows of each kind stand.
+TABLES = {
+    "customer": "customers",
+    "domain": "domains",
+    "mailbox": "mailboxes",
+    "dkim": "dkim",
+    "state": "states",
+}
+
 
 class BaseMismatch(Exception):
     """The page does not start where the node is; `point` says where that is."""
@@ -57,21 +66,11 @@ class Store:
 
     def point(self) -> wire.Point:
         """Where the node is in its history."""
-        revision, mark = self.node.execute("SELECT revision, mark FROM meta").fetchone()
-        return wire.Point(revision=revision, mark=mark)
+        return schema.point(self.node)
 
     def effective(self) -> int:
         """The revision up to which everything has come about."""
-        return int(self.node.execute("SELECT effective FROM meta").fetchone()[0])
-
-    def row_counts(self) -> dict[str, int]:
-        """Live rows by kind."""
-        tables = {"customer": "customers", "domain": "domains", "mailbox": "mailboxes"}
-        tables |= {"dkim": "dkim", "state": "states"}
-        return {
-            kind: self.node.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 names from above
-            for kind, table in tables.items()
-        }
+        return schema.effective(self.node)
 
     def apply(self, changes: wire.Changes) -> None:
         """Apply one page whole, or not at all: raises BaseMismatch, or WireError for a row that is wrong."""
@@ -100,19 +99,55 @@ class Store:
                 )
 
 
+def row_counts(node: sqlite3.Connection) -> dict[str, int]:
+    """Live rows by kind."""
+    return {
+        kind: node.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 names from above
+        for kind, table in TABLES.items()
+    }
+
+
 def check(changes: wire.Changes) -> list[Checked]:
     """The rows of a page, each checked, in the order of writing: first what goes away, children before
     parents, then what is there, parents before children. Raises WireError."""
-    if not wire.WIRES[0] <= changes.wire <= wire.WIRES[1]:
-        raise wire.WireError(f"wire version {changes.wire} is not spoken here, only {wire.WIRES}")
+    check_wire(changes.wire)
     if changes.revision < changes.base.revision:
         raise wire.WireError("a page may not lead back: revision is lower than the base's")
-    rows = [Checked(row.kind, row.key, wire.data_of(row)) for row in changes.rows]
-    if len({(row.kind, row.key) for row in rows}) != len(rows):
-        raise wire.WireError("a row stands twice in one page")
+    rows = check_rows(changes.rows)
     order = list(wire.KINDS)
     gone = sorted((row for row in rows if row.data is None), key=lambda row: -order.index(row.kind))
     return gone + sorted((row for row in rows if row.data is not None), key=lambda row: order.index(row.kind))
+
+
+def check_wire(version: int) -> None:
+    """Raises WireError for a version that is not spoken here."""
+    if not wire.WIRES[0] <= version <= wire.WIRES[1]:
+        raise wire.WireError(f"wire version {version} is not spoken here, only {wire.WIRES}")
+
+
+def check_rows(rows: list[wire.Row]) -> list[Checked]:
+    """Each row checked; raises WireError, also where one stands twice."""
+    checked = [Checked(row.kind, row.key, wire.data_of(row)) for row in rows]
+    if len({(row.kind, row.key) for row in checked}) != len(checked):
+        raise wire.WireError("a row stands twice in one page")
+    return checked
+
+
+def values(key: str, data: wire.Data) -> tuple[object, ...]:
+    """A row as its table takes it."""
+    match data:
+        case wire.Customer():
+            return (key, data.username, data.storage_bytes)
+        case wire.Domain():
+            return (key, data.customer, data.name, data.accepts)
+        case wire.Mailbox():
+            secret = hashlib.sha256(data.password_hash.encode()).hexdigest()
+            return (key, data.domain, data.local_part, data.quota_bytes, secret)
+        case wire.Dkim():
+            return (key, data.domain, data.selector, data.signs, fingerprint(data.private_key))
+        case wire.State():
+            stops = ("sign_in" in data.stops, "send" in data.stops, "receive" in data.stops)
+            return (key, data.subject_kind, data.subject, *stops, data.reason, data.until)
 
 
 class Page:
@@ -129,8 +164,8 @@ class Page:
             case None:
                 getattr(self, f"_remove_{row.kind}")(row.key)
             case wire.Customer() as data:
-                values = (row.key, data.username, data.storage_bytes)
-                self.node.execute("INSERT OR REPLACE INTO customers VALUES (?, ?, ?)", values)
+                query = "INSERT OR REPLACE INTO customers VALUES (?, ?, ?)"
+                self.node.execute(query, values(row.key, data))
             case wire.Domain() as data:
                 self._write_domain(row.key, data)
             case wire.Mailbox() as data:
@@ -142,11 +177,11 @@ class Page:
 
     def effect(self, kind: str, subject: str, detail: str = "") -> None:
         """Something that must follow from this page before its revision is effective."""
-        values = (self.revision, kind, subject, detail)
-        self.node.execute("INSERT INTO effects (revision, kind, subject, detail) VALUES (?, ?, ?, ?)", values)
+        query = "INSERT INTO effects (revision, kind, subject, detail) VALUES (?, ?, ?, ?)"
+        self.node.execute(query, (self.revision, kind, subject, detail))
 
-    def _one(self, query: str, *values: object) -> tuple[str, ...] | None:
-        found: tuple[str, ...] | None = self.node.execute(query, values).fetchone()
+    def _one(self, query: str, *parameters: object) -> tuple[str, ...] | None:
+        found: tuple[str, ...] | None = self.node.execute(query, parameters).fetchone()
         return found
 
     def _write_domain(self, key: str, data: wire.Domain) -> None:
@@ -158,8 +193,7 @@ class Page:
         other = self._one("SELECT id FROM domains WHERE name = ? AND id <> ?", data.name, key)
         if other:
             self._remove_domain(other[0])
-        values = (key, data.customer, data.name, data.accepts)
-        self.node.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, ?, ?)", values)
+        self.node.execute("INSERT OR REPLACE INTO domains VALUES (?, ?, ?, ?)", values(key, data))
         query = """INSERT INTO domain_names (id, name) VALUES (?, ?)
             ON CONFLICT (id) DO UPDATE SET gone_at = NULL"""
         self.node.execute(query, (key, data.name))
@@ -174,12 +208,11 @@ class Page:
         other = self._one(query, data.domain, data.local_part, key)
         if other:
             self._remove_mailbox(other[0])
-        secret = hashlib.sha256(data.password_hash.encode()).hexdigest()
-        values = (key, data.domain, data.local_part, data.quota_bytes, secret)
-        self.node.execute("INSERT OR REPLACE INTO mailboxes VALUES (?, ?, ?, ?, ?)", values)
+        row = values(key, data)
+        self.node.execute("INSERT OR REPLACE INTO mailboxes VALUES (?, ?, ?, ?, ?)", row)
         if not before:
             self.effect("arrived", key, f"{data.local_part}@{self._domain_name(data.domain)}")
-        elif before[2] != secret:
+        elif before[2] != row[-1]:
             self.effect("kick", f"{data.local_part}@{self._domain_name(data.domain)}")
 
     def _write_dkim(self, key: str, data: wire.Dkim) -> None:
@@ -187,15 +220,12 @@ class Page:
         other = self._one(query, data.domain, data.selector, key)
         if other:
             self._remove_dkim(other[0])
-        values = (key, data.domain, data.selector, data.signs, fingerprint(data.private_key))
-        self.node.execute("INSERT OR REPLACE INTO dkim VALUES (?, ?, ?, ?, ?)", values)
+        self.node.execute("INSERT OR REPLACE INTO dkim VALUES (?, ?, ?, ?, ?)", values(key, data))
         self.effect("dkim", self._domain_name(data.domain))
 
     def _write_state(self, key: str, data: wire.State) -> None:
         self._remove_state(key)  # a stop that is not in it any more is lifted
-        stops = ["sign_in" in data.stops, "send" in data.stops, "receive" in data.stops]
-        values = (key, data.subject_kind, data.subject, *stops, data.reason, data.until)
-        self.node.execute("INSERT INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self.node.execute("INSERT INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values(key, data))
         if "sign_in" in data.stops:
             self.effect("sessions", data.subject)
 

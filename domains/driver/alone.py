@@ -8,11 +8,12 @@ from django.db import connection
 # Our classes of advisory locks.
 SYNC = 0x6D78_7379  # "mxsy"
 PULL = 0x6D78_706C  # "mxpl"
+DIGEST = 0x6D78_6467  # "mxdg"
 
 
 @contextmanager
 def alone(at: int, server_id: int) -> Iterator[bool]:
-    """Whether this process now has SYNC or PULL of the server to itself. The lock belongs to the database
+    """Whether this process now has SYNC, PULL or DIGEST of the server to itself. The lock belongs to the database
     session, so it ends with the process too.
     """
     with connection.cursor() as cursor:

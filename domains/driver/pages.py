@@ -1,8 +1,5 @@
 """Pages of changes: what follows a point of a server's history, read in one snapshot."""
 
-from collections.abc import Iterable
-from uuid import UUID
-
 from django.db import connection, transaction
 
 from domains.driver.agent import Refused
@@ -38,18 +35,13 @@ def next_page(
             beyond = rows[-1][0]
             rows = [row for row in rows if row[0] < beyond]
             revision = rows[-1][0]
-        content = wired((kind, key) for _, kind, key in rows)
+        try:
+            wired = contents((kind, key) for _, kind, key in rows)
+        except wire.WireError as error:
+            message = f"A row of ours cannot be sent: {error} ({error.kind} {error.key})"
+            raise Refused(message, error.kind, error.key) from error
     mark = mark_for(revision, pending)
-    return wire.Changes(wire=version, base=base, revision=revision, mark=mark, rows=content)
-
-
-def wired(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
-    """What these rows say now; Refused for one that the wire does not carry."""
-    try:
-        return contents(rows)
-    except wire.WireError as error:
-        message = f"A row of ours cannot be sent: {error} ({error.kind} {error.key})"
-        raise Refused(message, error.kind, error.key) from error
+    return wire.Changes(wire=version, base=base, revision=revision, mark=mark, rows=wired)
 
 
 def _must_fit_pages(base: wire.Point, floor: int, rows: int) -> None:

@@ -5,6 +5,7 @@ The counter of a server is locked for the commit alone, and revisions commit in 
 sees everything that was stamped up to n.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -15,8 +16,10 @@ from django.db import connection, transaction
 from accounts.models import Customer
 from domains.driver.hints import hint
 from domains.models.server import Kind
-from foundation.unit_of_work import Work, current_work
+from foundation.unit_of_work import Work, current_work, unit_of_work
 from mailnode.wire import MAX_ROWS
+
+MOST = 2**63 - 1
 
 
 class Row(NamedTuple):
@@ -37,6 +40,17 @@ def stamp(customer: Customer, kind: Kind, key: UUID, *, gone: bool = False) -> N
     batch = _batches.setdefault(work, Batch())
     batch[Row(kind.value, key)] = (customer.pk, gone)
     work.at_end("domains.stamping", lambda: _write(batch))
+
+
+def stamp_again(server_id: int, rows: Sequence[tuple[Row, bool]], *, compared: int) -> None:
+    """Send these rows (and whether each is gone) to one server once more, whoever they belong to; those whose last
+    change is newer than the revision `compared` are on their way already. In units of at most MAX_ROWS.
+    """
+    for start in range(0, len(rows), MAX_ROWS):
+        with unit_of_work() as work:
+            chunk = list(rows[start : start + MAX_ROWS])
+            work.at_end("domains.stamping.again", partial(_write_to, server_id, chunk, newest=compared))
+            transaction.on_commit(partial(hint, server_id), robust=True)
 
 
 def _write(batch: Batch) -> None:
@@ -66,8 +80,10 @@ def _by_server(batch: Batch) -> dict[int, list[tuple[Row, bool]]]:
     return rows
 
 
-def _write_to(server_id: int, rows: list[tuple[Row, bool]]) -> None:
-    """Raise the server's counter and stamp these rows; more than a page of them get several revisions."""
+def _write_to(server_id: int, rows: list[tuple[Row, bool]], newest: int = MOST) -> None:
+    """Raise the server's counter and stamp these rows, unless one was stamped after `newest`; more than a page of them
+    get several revisions.
+    """
     revisions = -(-len(rows) // MAX_ROWS)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -79,6 +95,7 @@ def _write_to(server_id: int, rows: list[tuple[Row, bool]]) -> None:
                 "kinds": [row.kind for row, _ in rows],
                 "keys": [row.key for row, _ in rows],
                 "gone": [gone for _, gone in rows],
+                "newest": newest,
             },
         )
 
@@ -100,4 +117,5 @@ FROM counter,
          AS stamped(kind, key, gone, number)
 ON CONFLICT (server_id, kind, key) DO UPDATE
 SET revision = excluded.revision, gone = excluded.gone, changed_at = excluded.changed_at
+WHERE domains_serverrow.revision <= %(newest)s
 """

@@ -9,9 +9,14 @@ from django.utils import timezone
 
 from accounts.models import Customer
 from billing.models import Order, Plan
+from billing.signals import service_started
 from domains import dkim
-from domains.models import Domain, Mailbox, MailServer, Placement, ServerRow, ServerSync
+from domains.driver.sync import sync
+from domains.models import Domain, Mailbox, MailServer, Placement, ServerRow, ServerSync, add_domain
+from foundation.unit_of_work import unit_of_work
+from mailnode.wire import WIRE
 from tests.domains.authoritative import Authoritative
+from tests.domains.real_agent import RealAgent
 
 PASSWORD = "correct horse battery 17"
 HASH = (
@@ -134,6 +139,44 @@ def dead_dns(settings: Any) -> Iterator[None]:
         silent.bind(("127.0.0.1", 0))
         settings.DNS_NAMESERVERS = [f"127.0.0.1@{silent.getsockname()[1]}"]
         yield
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[RealAgent]:
+    agent = RealAgent("mx1.mxpanel.test")
+    yield agent
+    agent.stop()
+
+
+@pytest.fixture
+def agent(node: RealAgent) -> Iterator[RealAgent]:
+    """The agent of mx1, fresh and running."""
+    node.wipe()
+    node.start()
+    yield node
+    node.kill()
+
+
+@pytest.fixture
+def server(agent: RealAgent, transactional_db: None) -> MailServer:
+    """mx1, enrolled and in service, and known to speak the newest wire."""
+    server = agent.enrol()
+    sync(server.pk)
+    ServerSync.objects.filter(server=server).update(wire=WIRE)
+    return server
+
+
+@pytest.fixture
+def hosted(acme: Customer, server: MailServer, subscribe: Any) -> Domain:
+    """acme.test of acme, placed on mx1."""
+    subscribe(acme)
+    with unit_of_work():
+        service_started.send(type(acme), customer=acme)
+    return add_domain(acme, "acme.test", by=None)
+
+
+def fresh(server: MailServer) -> MailServer:
+    return MailServer.objects.select_related("sync").get(pk=server.pk)
 
 
 def revision_of(mailbox: Mailbox) -> int:

@@ -1,0 +1,138 @@
+"""What a mail server should hold, read from the models and not from the index of its rows, in the hashes of a digest.
+
+Everything here runs in the caller's snapshot and takes a fixed number of queries for each call.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
+from uuid import UUID
+
+from django.db.models import Count
+
+from accounts.models import Customer, CustomerSuspension
+from domains.driver.rows import Contents, read
+from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, ServiceStop
+from mailnode import wire
+
+Entry = tuple[str, str, str]  # kind, key and row hash, as in a digest
+
+T = TypeVar("T", bound=wire.Wire)
+
+PLACED = "placement__placed_at__isnull"
+
+
+def domains_after(server_id: int, after: str, most: int, mailboxes: int) -> tuple[list[UUID], bool]:
+    """The next domains of the server's customers in the order of their ids, deleted ones too, and whether there are
+    more: at most `most`, and no more than hold `mailboxes` live mailboxes in sum, but at least one.
+    """
+    of_server = {"customer__placement__server": server_id, f"customer__{PLACED}": False}
+    found = Domain.objects.filter(**of_server).order_by("pk")
+    found = found.filter(pk__gt=UUID(after)) if after else found
+    keys = list(found.values_list("pk", flat=True)[: most + 1])
+    counted = Mailbox.objects.live().filter(domain__in=keys).order_by().values("domain")
+    held = dict(counted.values_list("domain", Count("pk")))
+    room, fitting = mailboxes, 0
+    while fitting < min(len(keys), most) and (fitting == 0 or held.get(keys[fitting], 0) <= room):
+        room -= held.get(keys[fitting], 0)
+        fitting += 1
+    return keys[:fitting], fitting < len(keys)
+
+
+def of_domains(domains: Collection[UUID]) -> dict[str, list[Entry]]:
+    """What a digest of each of these domains should say, by the domain's id."""
+    mailboxes = Mailbox.objects.live().filter(domain__in=domains).values_list("pk", flat=True)
+    keys = DkimKey.objects.filter(domain__in=domains).values_list("pk", flat=True)
+    found = read({Kind.DOMAIN: [*domains], Kind.MAILBOX: [*mailboxes], Kind.DKIM: [*keys]})
+    customers = {UUID(domain.customer) for domain in _of(found[Kind.DOMAIN], wire.Domain).values()}
+    states = _states_on([*found[Kind.MAILBOX]], customers)
+    above = read({Kind.CUSTOMER: [*customers], Kind.STATE: states})
+    holders = _holders(found, domains)
+    entries: dict[str, list[Entry]] = {domain.hex: [] for domain in domains}
+    for kind, rows in (found | above).items():
+        for key, data in rows.items():
+            entry = (str(kind), key.hex, wire.row_hash(kind, key.hex, data))
+            for domain in holders[_subject(key, data)]:
+                entries[domain].append(entry)
+    return entries
+
+
+def of_keys(kind: Kind, keys: Iterable[UUID]) -> dict[str, str]:
+    """Key -> row hash of those that are there."""
+    found = read({kind: [*keys]})[kind]
+    return {key.hex: wire.row_hash(kind, key.hex, data) for key, data in found.items()}
+
+
+def customers_after(server_id: int, after: str, most: int) -> list[UUID]:
+    found = Customer.objects.filter(placement__server=server_id, **{PLACED: False}).order_by("pk")
+    found = found.filter(pk__gt=UUID(after)) if after else found
+    return list(found.values_list("pk", flat=True)[:most])
+
+
+def states_after(server_id: int, after: str, most: int) -> list[UUID]:
+    """The next suspensions that are not lifted, of whatever kind, in the order of their ids."""
+    keys: list[UUID] = []
+    for model, customer in _STATES:
+        of_server = {f"{customer}placement__server": server_id, f"{customer}{PLACED}": False}
+        found = model.objects.filter(lifted_at=None, **of_server).order_by("pk")
+        found = found.filter(pk__gt=UUID(after)) if after else found
+        keys += found.values_list("pk", flat=True)[:most]
+    return sorted(keys)[:most]
+
+
+def counts(server_id: int) -> dict[str, int]:
+    """How many rows of each kind the server should hold in all."""
+    placed = {"placement__server": server_id, PLACED: False}
+    of_customer = {f"customer__{name}": value for name, value in placed.items()}
+    of_domain = {f"domain__{name}": value for name, value in of_customer.items()}
+    states = 0
+    for model, customer in _STATES:
+        of_server = {f"{customer}{name}": value for name, value in placed.items()}
+        states += model.objects.filter(lifted_at=None, **of_server).count()
+    return {
+        Kind.CUSTOMER.value: Customer.objects.filter(**placed).count(),
+        Kind.DOMAIN.value: Domain.objects.live().filter(**of_customer).count(),
+        Kind.DKIM.value: DkimKey.objects.filter(domain__deleted_at=None, **of_domain).count(),
+        Kind.MAILBOX.value: Mailbox.objects.live().filter(**of_domain).count(),
+        Kind.STATE.value: states,
+    }
+
+
+_STATES = (
+    (MailboxSuspension, "mailbox__domain__customer__"),
+    (CustomerSuspension, "customer__"),
+    (ServiceStop, "customer__"),
+)
+
+
+def _states_on(mailboxes: Collection[UUID], customers: Collection[UUID]) -> list[UUID]:
+    """The suspensions of these, not lifted."""
+    of_mailboxes = MailboxSuspension.objects.filter(mailbox__in=mailboxes, lifted_at=None)
+    keys = list(of_mailboxes.values_list("pk", flat=True))
+    for model in (CustomerSuspension, ServiceStop):
+        found = model.objects.filter(customer__in=customers, lifted_at=None)
+        keys += found.values_list("pk", flat=True)
+    return keys
+
+
+def _holders(found: Mapping[str, Contents], domains: Collection[UUID]) -> dict[str, list[str]]:
+    """In the digests of which domains a row about this subject (a domain, mailbox or customer) stands."""
+    holders: dict[str, list[str]] = defaultdict(list)
+    for domain in domains:
+        holders[domain.hex].append(domain.hex)
+    for key, mailbox in _of(found[Kind.MAILBOX], wire.Mailbox).items():
+        holders[key.hex].append(mailbox.domain)
+    for key, live in _of(found[Kind.DOMAIN], wire.Domain).items():
+        holders[live.customer].append(key.hex)
+    return holders
+
+
+def _subject(key: UUID, data: wire.Data) -> str:
+    """What the row is about: its domain for a key, what is stopped for a state, otherwise itself."""
+    if isinstance(data, wire.Dkim):
+        return data.domain
+    return data.subject if isinstance(data, wire.State) else key.hex
+
+
+def _of(rows: Contents, shape: type[T]) -> dict[UUID, T]:
+    return {key: data for key, data in rows.items() if isinstance(data, shape)}

@@ -1,0 +1,199 @@
+"""Filling a node anew: pages are staged beside the rows in force, and replace them all at once.
+
+Order of writing, so that a crash at any point leaves the old rows in force or the new ones: 1. each page: DKIM keys
+as files, hashes in secrets.db, rows in node.db, all staged, and with the rows the number of the next page; 2. with
+the last page: what is staged is flushed to the disk and looked through; hashes go into force; 3. one transaction of
+node.db: the effects that follow from the difference between old and new, the rows, the new revision and mark; 4. the
+effects (`mailnode.effects`). What is staged need not survive a power cut, so its pages are not flushed one by one:
+where some of it is missing, the panel is told to begin again."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+from mailnode import schema, wire
+from mailnode.effects import ONE_OF_MANY
+from mailnode.files import flush_file_system
+from mailnode.schema import STAGED, WISHES
+from mailnode.store import TABLES, Checked, Store, check_rows, check_wire, values
+
+# What may not be: a row that stands for another thing than the one in force under the same id.
+RENAMED = (
+    ("domain", "SELECT n.id FROM staged_domains n JOIN domains o ON o.id = n.id WHERE o.name <> n.name"),
+    (
+        "mailbox",
+        """SELECT n.id FROM staged_mailboxes n JOIN mailboxes o ON o.id = n.id
+        WHERE (o.domain, o.local_part) <> (n.domain, n.local_part)""",
+    ),
+)
+
+# What follows from the difference, in the order in which it has to follow; :now in seconds since the epoch.
+DIFFERENCE = (
+    """INSERT INTO effects (revision, kind, subject, detail)
+    SELECT :revision, 'kick', n.local_part || '@' || d.name, '' FROM staged_mailboxes n
+    JOIN mailboxes o ON o.id = n.id JOIN staged_domains d ON d.id = n.domain WHERE o.secret <> n.secret""",
+    """INSERT OR IGNORE INTO gone_homes (id, gone_at, domain)
+    SELECT id, :now, domain FROM mailboxes WHERE id NOT IN (SELECT id FROM staged_mailboxes)""",
+    """INSERT INTO effects (revision, kind, subject, detail)
+    SELECT :revision, 'gone', o.id, o.local_part || '@' || coalesce(d.name, '') FROM mailboxes o
+    LEFT JOIN domain_names d ON d.id = o.domain WHERE o.id NOT IN (SELECT id FROM staged_mailboxes)""",
+    # A mailbox that comes matters where it was here before, or where its address was somebody else's.
+    """INSERT INTO effects (revision, kind, subject, detail)
+    SELECT :revision, 'arrived', n.id, n.local_part || '@' || d.name FROM staged_mailboxes n
+    JOIN staged_domains d ON d.id = n.domain WHERE n.id NOT IN (SELECT id FROM mailboxes) AND (
+        n.id IN (SELECT id FROM gone_homes)
+        OR n.local_part || '@' || d.name IN (SELECT address FROM counted.usage))""",
+    """UPDATE domain_names SET gone_at = :now WHERE gone_at IS NULL AND id NOT IN (SELECT id FROM staged_domains)""",
+    """INSERT INTO domain_names (id, name) SELECT id, name FROM staged_domains WHERE true
+    ON CONFLICT (id) DO UPDATE SET gone_at = NULL""",
+    # Every domain's keys are looked through, not only those whose rows differ: a rebuild mends files, too.
+    """INSERT INTO effects (revision, kind, subject, detail) SELECT :revision, 'dkim', name, :one_of_many
+    FROM (SELECT name FROM staged_domains UNION SELECT name FROM domains)""",
+    """INSERT INTO effects (revision, kind, subject, detail) VALUES (:revision, 'keys', '', ''),
+    (:revision, 'secrets', '', ''), (:revision, 'sessions', '', '')""",
+    """INSERT INTO effects (revision, kind, subject, detail)
+    SELECT :revision, 'resume', o.subject, o.subject_kind FROM states o WHERE o.receive = 1
+    AND o.id NOT IN (SELECT id FROM staged_states WHERE receive = 1)""",
+)
+
+
+class Elsewhere(Exception):
+    """The page is not the one that the node waits for; `state` says which that is."""
+
+    def __init__(self, state: wire.RebuildState) -> None:
+        super().__init__(f"the node waits for page {state.seq}")
+        self.state = state
+
+
+class Rebuilding:
+    """The rebuild of one node; under the same lock as `Store.apply`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.node = _staging(store.settings.database)
+        self.secrets = _staging(store.settings.secrets)
+
+    def close(self) -> None:
+        self.node.close()
+        self.secrets.close()
+
+    def state(self) -> wire.RebuildState:
+        """What is under way, and the page that it waits for."""
+        return state(self.node)
+
+    def take(self, page: wire.Rebuild) -> None:
+        """Stage a page, or, with the last one, put everything into force. A page that was taken before changes
+        nothing. Raises Elsewhere, or WireError for a row that is wrong."""
+        check_wire(page.wire)
+        target = wire.Point(revision=page.revision, mark=page.mark)
+        if page.last and self.store.point() == target:
+            return
+        rows = check_rows(page.rows)
+        if page.seq == 0 and self.state().rebuild != page.rebuild:
+            self._begin(page.rebuild)
+        waiting = self.state()
+        if waiting.rebuild != page.rebuild or page.seq not in (waiting.seq, waiting.seq - 1):
+            raise Elsewhere(waiting)
+        if page.seq == waiting.seq:
+            self._stage(rows, page.seq)
+        if page.last:
+            self._put_in_force(target)
+
+    def _begin(self, rebuild: str) -> None:
+        with schema.transaction(self.secrets):
+            self.secrets.execute("DELETE FROM staged")
+        with schema.transaction(self.node):
+            for table in WISHES:
+                self.node.execute(f"DELETE FROM {STAGED}{table}")  # noqa: S608 names from the schema
+            point = self.store.point()
+            values = (rebuild, point.revision, point.mark)
+            self.node.execute("INSERT OR REPLACE INTO rebuild VALUES (1, ?, 0, ?, ?)", values)
+
+    def _stage(self, rows: list[Checked], seq: int) -> None:
+        staged: dict[str, list[tuple[object, ...]]] = {}
+        hashes = []
+        for row in rows:
+            if row.data is None:
+                raise wire.WireError("nothing is gone in a rebuild", row.kind, row.key)
+            if isinstance(row.data, wire.Dkim):
+                self.store.keys.stage(row.key, row.data.private_key, flush=False)
+            elif isinstance(row.data, wire.Mailbox):
+                hashes.append((row.key, row.data.password_hash))
+            staged.setdefault(TABLES[row.kind], []).append(values(row.key, row.data))
+        with schema.transaction(self.secrets):
+            self.secrets.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", hashes)
+        try:
+            with schema.transaction(self.node):
+                for table, lines in staged.items():
+                    places = ", ".join("?" * len(lines[0]))
+                    query = f"INSERT INTO {STAGED}{table} VALUES ({places})"  # noqa: S608 names from the schema
+                    self.node.executemany(query, lines)
+                self.node.execute("UPDATE rebuild SET seq = ?", (seq + 1,))
+        except sqlite3.IntegrityError:
+            raise wire.WireError("two rows of the rebuild say the same thing") from None
+
+    def _put_in_force(self, target: wire.Point) -> None:
+        """Replace every row by what is staged. Raises Elsewhere when some of that is missing, or when the node has
+        moved since the rebuild began."""
+        flush_file_system(self.store.settings.dkim)
+        if self._has_moved() or not self._is_whole():
+            self._give_up()
+            raise Elsewhere(self.state())
+        for kind, query in RENAMED:
+            found = self.node.execute(f"{query} LIMIT 1").fetchone()
+            if found:
+                raise wire.WireError("it is not the one that is here under this id", kind, found[0])
+        with schema.transaction(self.store.secrets):
+            self.store.secrets.execute("INSERT OR REPLACE INTO secrets SELECT mailbox, hash FROM staged")
+        node = self.store.node
+        node.execute("ATTACH ? AS counted", (str(self.store.settings.usage),))
+        try:
+            with self.store.transaction():
+                _swap(node, target)
+        finally:
+            node.execute("DETACH counted")
+        node.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _has_moved(self) -> bool:
+        base = self.node.execute("SELECT base_revision, base_mark FROM rebuild").fetchone()
+        point = self.store.point()
+        return bool(base != (point.revision, point.mark))
+
+    def _is_whole(self) -> bool:
+        """Whether the hash of each staged mailbox and the file of each staged key are there."""
+        count = "SELECT count(*) FROM"
+        mailboxes = self.node.execute(f"{count} {STAGED}mailboxes").fetchone()
+        if mailboxes != self.secrets.execute(f"{count} staged").fetchone():
+            return False
+        query = "SELECT k.id, k.fingerprint FROM staged_dkim k"
+        return all(self.store.keys.is_staged(key, wanted) for key, wanted in self.node.execute(query))
+
+    def _give_up(self) -> None:
+        with schema.transaction(self.node):
+            self.node.execute("DELETE FROM rebuild")
+
+
+def state(node: sqlite3.Connection) -> wire.RebuildState:
+    """The rebuild that is under way, and the page that it waits for."""
+    row = node.execute("SELECT id, seq FROM rebuild").fetchone()
+    return wire.RebuildState(rebuild=row[0] if row else None, seq=row[1] if row else 0)
+
+
+def _staging(path: Path) -> sqlite3.Connection:
+    """A connection whose transactions are whole after a crash of the agent, but may be missing after a power cut."""
+    connection = schema.connect(path)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _swap(node: sqlite3.Connection, target: wire.Point) -> None:
+    """Inside one transaction: what has to follow, and the new rows in the place of the old ones."""
+    facts = {"revision": target.revision, "now": int(time.time()), "one_of_many": ONE_OF_MANY}
+    for statement in DIFFERENCE:
+        node.execute(statement, facts)
+    for table in WISHES:
+        node.execute(f"DELETE FROM {table}")  # noqa: S608 names from the schema, here and below
+        node.execute(f"INSERT INTO {table} SELECT * FROM {STAGED}{table}")  # noqa: S608
+        node.execute(f"DELETE FROM {STAGED}{table}")  # noqa: S608
+    node.execute("DELETE FROM rebuild")
+    node.execute("UPDATE meta SET revision = ?, mark = ?", (target.revision, target.mark))

@@ -1,0 +1,347 @@
+"""POST /v1/rebuild: a node is filled anew while the old rows serve, and holds the new ones at once."""
+
+import asyncio
+import random
+import shutil
+import signal
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from mailnode import wire
+from mailnode.effects import Effects
+from mailnode.rebuild import Rebuilding
+from mailnode.sessions import Sessions
+from mailnode.store import Store
+from tests.faults import Dice, kills, report
+from tests.mailnode.panel import DOMAINS, MAILBOXES
+from tests.mailnode.server import (
+    Server,
+    customer,
+    dkim_key,
+    domain,
+    gone,
+    identity,
+    mailbox,
+    state,
+)
+from tests.node_files import holding
+
+OTHER_HASH = "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$c2FsdA$b3RoZXI"
+
+
+def pages(rows: list[wire.Row], size: int = 2, revision: int = 7) -> list[wire.Rebuild]:
+    """A rebuild of these rows in pages of `size`."""
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)] or [[]]
+    facts = {"wire": 2, "rebuild": uuid.uuid4().hex, "revision": revision, "mark": f"m{revision}"}
+    return [
+        wire.Rebuild(**facts, seq=seq, rows=part, last=seq == len(parts) - 1)
+        for seq, part in enumerate(parts)
+    ]
+
+
+def send(server: Server, page: wire.Rebuild) -> wire.Applied | wire.RebuildState:
+    code, body = server.call("POST", "/v1/rebuild", wire.encode(page))
+    assert code in (200, 409), body
+    return wire.decode(body, wire.Applied if code == 200 else wire.RebuildState)
+
+
+def hashes(rows: list[wire.Row]) -> dict[tuple[str, str], str]:
+    return {(row.kind, row.key): wire.row_hash(row.kind, row.key, wire.data_of(row)) for row in rows}
+
+
+@pytest.fixture
+def rows(private_key: str) -> list[wire.Row]:
+    return [
+        customer("acme"), domain("acme.test"), dkim_key("acme.test", private_key),
+        mailbox("anna@acme.test"), mailbox("ben@acme.test"), state("ben@acme.test", "mailbox", "send"),
+    ]  # fmt: skip
+
+
+def test_a_fresh_node_is_effective_only_when_it_holds_everything(agent: Server, rows: list[wire.Row]) -> None:
+    *first, last = pages(rows)
+    for page in first:
+        assert send(agent, page) == wire.Applied(revision=0, effective=0)
+        assert agent.status().rebuild == wire.RebuildState(rebuild=page.rebuild, seq=page.seq + 1)
+        assert not any(agent.status().rows.values())
+    assert send(agent, last) == wire.Applied(revision=7, effective=7)
+    assert holding(agent.directory) == hashes(rows)
+    assert agent.status().rebuild is None
+    assert (agent.settings.dkim / "selectors.map").read_text() == "acme.test k1\n"
+    assert not list((agent.settings.dkim / "stage").iterdir())
+    agent.push(mailbox("carl@acme.test"))
+    assert holding(agent.directory) == hashes([*rows, mailbox("carl@acme.test")])
+
+
+def test_old_rows_and_passwords_serve_until_the_last_page(agent: Server, rows: list[wire.Row]) -> None:
+    agent.push(*rows)
+    before = holding(agent.directory)
+    *first, last = pages(
+        [customer("acme"), domain("acme.test"), mailbox("anna@acme.test", secret=OTHER_HASH)]
+    )
+    for page in first:
+        send(agent, page)
+        assert holding(agent.directory) == before
+    send(agent, last)
+    expected = [customer("acme"), domain("acme.test"), mailbox("anna@acme.test", secret=OTHER_HASH)]
+    assert holding(agent.directory) == hashes(expected)
+    assert not (agent.settings.dkim / "acme.test").exists()
+
+
+def test_a_page_that_comes_again_changes_nothing(agent: Server, rows: list[wire.Row]) -> None:
+    for page in pages(rows):
+        assert send(agent, page) == send(agent, page)
+    assert holding(agent.directory) == hashes(rows)
+
+
+def test_a_page_that_is_not_waited_for_is_told_which_one_is(agent: Server, rows: list[wire.Row]) -> None:
+    first, second, third = pages(rows)
+    assert send(agent, second) == wire.RebuildState(rebuild=None, seq=0)
+    send(agent, first)
+    assert send(agent, third) == wire.RebuildState(rebuild=first.rebuild, seq=1)
+    send(agent, second)
+    assert send(agent, first) == wire.RebuildState(rebuild=first.rebuild, seq=2)
+
+
+def test_another_rebuild_begins_from_nothing(agent: Server, rows: list[wire.Row]) -> None:
+    old, *_ = pages(rows)
+    send(agent, old)
+    for page in pages(rows[:3], revision=8):
+        send(agent, page)
+    assert holding(agent.directory) == hashes(rows[:3])
+
+
+def test_changes_meanwhile_end_a_rebuild(agent: Server, rows: list[wire.Row]) -> None:
+    *first, last = pages(rows)
+    for page in first:
+        send(agent, page)
+    agent.push(customer("mal"))
+    assert send(agent, last) == wire.RebuildState(rebuild=None, seq=0)
+    assert holding(agent.directory) == hashes([customer("mal")])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        gone("mailbox", "gone@acme.test"),
+        wire.Row(kind="forwarder", key=identity("x"), data={}),
+        wire.Row(kind="customer", key=identity("x"), data={"username": "../x", "storage_bytes": None}),
+    ],
+)
+def test_a_wrong_row_refuses_its_page(agent: Server, rows: list[wire.Row], wrong: wire.Row) -> None:
+    page = pages([*rows, wrong], size=10)[0]
+    code, body = agent.call("POST", "/v1/rebuild", wire.encode(page))
+    refusal = wire.decode(body, wire.Refusal)
+    assert (code, refusal.kind, refusal.key) == (422, wrong.kind, wrong.key)
+    assert agent.status().revision == 0
+    for page in pages(rows):
+        send(agent, page)
+    assert holding(agent.directory) == hashes(rows)
+
+
+def test_another_name_under_an_id_is_refused(agent: Server, rows: list[wire.Row]) -> None:
+    agent.push(*rows)
+    renamed = wire.row("domain", identity("acme.test"), wire.Domain(customer=identity("acme"), name="o.test"))
+    page = pages([customer("acme"), renamed], size=10)[0]
+    assert agent.call("POST", "/v1/rebuild", wire.encode(page))[0] == 422
+    assert holding(agent.directory) == hashes(rows)
+
+
+def test_it_mends_what_lies_beside_the_rows(agent: Server, rows: list[wire.Row]) -> None:
+    agent.push(*rows)
+    (agent.settings.dkim / "acme.test" / "k1.key").write_text("not a key")
+    strange = agent.settings.dkim / "strange.test"
+    strange.mkdir()
+    (strange / "k1.key").write_text("nobody's")
+    shutil.chown(strange, agent.settings.users.agent)
+    with sqlite3.connect(agent.settings.secrets) as secrets:
+        secrets.execute("UPDATE secrets SET hash = 'x' WHERE mailbox = ?", (identity("anna@acme.test"),))
+        secrets.execute("INSERT INTO secrets VALUES (?, 'x')", (identity("nobody@acme.test"),))
+    for page in pages(rows):
+        send(agent, page)
+    assert holding(agent.directory) == hashes(rows)
+    assert not strange.exists()
+    with sqlite3.connect(agent.settings.secrets) as secrets:
+        assert secrets.execute("SELECT count(*) FROM secrets").fetchone() == (2,)
+        assert secrets.execute("SELECT count(*) FROM staged").fetchone() == (0,)
+
+
+def test_what_was_staged_and_is_missing_begins_again(agent: Server, rows: list[wire.Row]) -> None:
+    """As after a power cut."""
+    for lose in (
+        lambda: [path.write_bytes(b"") for path in (agent.settings.dkim / "stage").iterdir()],
+        lambda: _execute(agent.settings.secrets, "DELETE FROM staged"),
+    ):
+        *first, last = pages(rows)
+        for page in first:
+            send(agent, page)
+        lose()
+        assert send(agent, last) == wire.RebuildState(rebuild=None, seq=0)
+        assert holding(agent.directory) == {}
+
+
+def _execute(path: object, statement: str) -> None:
+    with sqlite3.connect(str(path)) as connection:
+        connection.execute(statement)
+
+
+class Node:
+    """A mail server's files and the code that changes them, without an agent."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.store = Store(server.settings)
+        self.rebuilding = Rebuilding(self.store)
+        self.effects = Effects(self.store, Sessions(server.settings))
+
+    def change(self, *rows: wire.Row) -> None:
+        base = self.store.point()
+        mark = uuid.uuid4().hex
+        self.store.apply(
+            wire.Changes(wire=2, base=base, revision=base.revision + 1, mark=mark, rows=list(rows))
+        )
+        self.settle()
+
+    def rebuild(self, rows: list[wire.Row]) -> None:
+        for page in pages(rows, size=7, revision=self.store.point().revision + 1):
+            self.rebuilding.take(page)
+        self.settle()
+
+    def settle(self) -> None:
+        asyncio.run(self.effects.bring_about(time.monotonic() + 60))
+        assert not self.effects.lagging()
+
+    def use(self, chance: random.Random) -> None:
+        """As if mail had come in."""
+        names = "SELECT m.local_part || '@' || d.name FROM mailboxes m JOIN domains d ON d.id = m.domain"
+        for (address,) in self.store.node.execute(f"{names} ORDER BY 1").fetchall():
+            if chance.random() < 0.5:
+                query = "INSERT OR REPLACE INTO usage (address, bytes, messages) VALUES (?, ?, 1)"
+                self.store.usage.execute(query, (address, chance.randrange(1, 1000)))
+
+    def facts(self) -> dict[str, object]:
+        """Everything that has to be the same whichever way the rows came."""
+        queries = {
+            "homes": "SELECT id, bytes, messages FROM gone_homes ORDER BY id",
+            "names": "SELECT id, name, gone_at IS NULL FROM domain_names ORDER BY id",
+        }
+        found: dict[str, object] = {
+            name: self.store.node.execute(q).fetchall() for name, q in queries.items()
+        }
+        found["usage"] = self.store.usage.execute("SELECT address, bytes FROM usage ORDER BY 1").fetchall()
+        found["domain usage"] = self.store.usage.execute("SELECT * FROM domain_usage ORDER BY 1").fetchall()
+        found["secrets"] = self.store.secrets.execute("SELECT * FROM secrets ORDER BY 1").fetchall()
+        found["map"] = (self.server.settings.dkim / "selectors.map").read_text()
+        found["keys"] = sorted(path.name for path in self.server.settings.dkim.rglob("*"))
+        return found | {"rows": holding(self.server.directory)}
+
+    def close(self) -> None:
+        self.rebuilding.close()
+        self.store.close()
+
+
+@pytest.fixture
+def nodes() -> Iterator[list[Node]]:
+    made = [Node(Server()), Node(Server())]
+    yield made
+    for node in made:
+        node.close()
+        node.server.remove()
+
+
+def some_rows(chance: random.Random, private_keys: list[str]) -> list[wire.Row]:
+    """Whole families of rows: what a panel could wish."""
+    rows = [customer("acme", chance.randrange(10**9))]
+    for number in range(DOMAINS):
+        if chance.random() < 0.7:
+            name = f"d{number}.test"
+            rows += [domain(name), dkim_key(name, chance.choice(private_keys))]
+            rows += [_mailbox(chance, f"u{n}@{name}") for n in range(MAILBOXES // 4) if chance.random() < 0.6]
+    for row in [row for row in rows if row.kind == "mailbox" and chance.random() < 0.2]:
+        stop = chance.choice(["sign_in", "send", "receive"])
+        fields = {"subject_kind": "mailbox", "subject": row.key, "stops": [stop], "reason": "", "until": None}
+        rows.append(wire.row("state", identity(f"state of {row.key}"), wire.State(**fields)))
+    chance.shuffle(rows)
+    return rows
+
+
+def _mailbox(chance: random.Random, address: str) -> wire.Row:
+    """Now and then under another id: the address was deleted and made again."""
+    return mailbox(
+        address,
+        secret=f"{{ARGON2ID}}$argon2id$v=19$m=8,t=1,p=1$c2FsdA${chance.randrange(2):09}",
+        key=f"{address} {chance.choice([1, 1, 1, 2])}",
+    )
+
+
+@pytest.mark.soak
+def test_a_rebuild_ends_where_changes_would_have(
+    nodes: list[Node], rng: Dice, private_keys: list[str]
+) -> None:
+    """Rows, homes, usage, hashes, keys: whichever way they came."""
+    turns = kills(6, 200)
+    by_rebuild, by_changes = nodes
+    wished: list[wire.Row] = []
+    for _ in range(turns):
+        seed = rng.randrange(2**32)
+        for node in nodes:
+            node.use(random.Random(seed))
+        new = some_rows(rng, private_keys)
+        keys = {(row.kind, row.key) for row in new}
+        ended = [wire.row(row.kind, row.key, None) for row in wished if (row.kind, row.key) not in keys]
+        by_rebuild.rebuild(new)
+        by_changes.change(*ended, *new)
+        assert by_rebuild.facts() == by_changes.facts()
+        assert by_rebuild.facts()["rows"] == hashes(new)
+        wished = new
+    report("rebuild against changes", rng, turns=turns)
+
+
+@pytest.mark.soak
+def test_killed_anywhere_it_goes_on_or_begins_again(
+    agent: Server, rng: Dice, private_keys: list[str]
+) -> None:
+    """The old rows are in force or the new ones, and never anything between."""
+    times, killed = kills(4, 200), 0
+    for turn in range(times):
+        old, new = holding(agent.directory), some_rows(rng, private_keys)
+        killer = threading.Timer(rng.uniform(0.0, 0.25), agent.running["agent"].kill)
+        killer.start()
+        todo = pages(new, size=5, revision=100 + turn)
+        try:
+            for page in todo:
+                send(agent, page)
+        except OSError:
+            killed += 1
+        killer.join()
+        agent.stop("agent", with_signal=signal.SIGKILL)
+        agent.start("agent")
+        now = holding(agent.directory)
+        assert now in (old, hashes(new))
+        last = todo[-1]
+        state = send(agent, last)
+        if isinstance(state, wire.RebuildState):
+            todo = todo[state.seq :] if state.rebuild == last.rebuild else pages(new, 5, 100 + turn)
+            for page in todo:
+                assert isinstance(send(agent, page), wire.Applied)
+        assert holding(agent.directory) == hashes(new)
+        assert agent.status().effective == 100 + turn
+    report("agent killed in a rebuild", rng, times=times, killed=killed)
+
+
+def test_files_of_an_earlier_version_get_what_they_lack(server: Server) -> None:
+    for path, tables in (
+        (server.settings.database, ["rebuild", "staged_mailboxes"]),
+        (server.settings.secrets, ["staged"]),
+    ):
+        for table in tables:
+            _execute(path, f"DROP TABLE {table}")
+    shutil.rmtree(server.settings.tls)
+    server.command("init")
+    server.start("agent")
+    for page in pages([customer("acme")]):
+        assert isinstance(send(server, page), wire.Applied)
