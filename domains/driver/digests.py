@@ -22,14 +22,14 @@ from django.utils import timezone
 from domains.driver import wishes
 from domains.driver.agent import Agent
 from domains.driver.alone import DIGEST, SYNC, alone
-from domains.driver.differing import MISSING, Found, between, differing, hash_of, summary
+from domains.driver.differing import MISSING, SURPLUS, Found, between, differing, hash_of, summary
 from domains.driver.labels import labels
 from domains.driver.outcomes import want_rebuild
 from domains.driver.points import confirmed
 from domains.driver.rows import read
 from domains.driver.stamping import Row, stamp_again
 from domains.driver.sync import catch_up
-from domains.models import Incident, IncidentKind, Kind, MailServer, ServerSync
+from domains.models import Incident, IncidentKind, Kind, MailServer, ServerRow, ServerSync
 from domains.models.incident import close_incident, open_incident
 from mailnode import wire
 
@@ -112,7 +112,9 @@ class Walk:
         with still(self.server) as point, ThreadPoolExecutor(1) as beside:
             keys, more = wishes.domains_after(self.server.pk, after, DOMAINS, MAILBOXES)
             asked = beside.submit(self.agent.digests, after, len(keys) if more else DOMAINS)
-            wished = {key: summary(entries) for key, entries in wishes.of_domains(keys).items()}
+            wished = {
+                key: summary(entries) for key, entries in wishes.of_domains(self.server.pk, keys).items()
+            }
             page = asked.result()
             expect(point, page.revision, page.mark)
         held = {domain.domain: (domain.count, domain.sha256) for domain in page.domains}
@@ -139,7 +141,7 @@ class Walk:
             with still(self.server) as point:
                 page = self.agent.digest(UUID(domain), after)
                 expect(point, page.revision, page.mark)
-                entries = wishes.of_domains([UUID(domain)])[domain]
+                entries = wishes.of_domains(self.server.pk, [UUID(domain)])[domain]
                 wished = {(kind, key): value for kind, key, value in entries}
                 held = {(row.kind, row.key): row.hash for row in page.rows}
                 found = differing(self.server, between(after, page.next, wished, held), point.revision)
@@ -170,33 +172,34 @@ class Walk:
         if self.mended > MOST_MENDED:
             want_rebuild(self.server, f"A digest found more than {MOST_MENDED} rows that differ.")
             return False
-        keys: dict[str, list[UUID]] = defaultdict(list)
-        for row in found:
-            keys[row.kind].append(UUID(row.key))
-        wished = read(keys)
-        if any(self._has_moved(row, wished[row.kind].get(UUID(row.key))) for row in found):
+        placed = ServerRow.objects.filter(
+            server=self.server, gone=False, key__in=[row.key for row in found]
+        ).values_list("kind", "key")
+        index = {(kind, key.hex) for kind, key in placed}
+        gone = {row for row in found if row.what == SURPLUS and (row.kind, row.key) not in index}
+        if any(self._has_moved(row) for row in found if row not in gone):
             want_rebuild(self.server, "A digest found a mailbox or domain under another name.")
             return False
         by_revision: dict[int, list[tuple[Row, bool]]] = defaultdict(list)
         for row in found:
-            is_gone = UUID(row.key) not in wished[row.kind]
-            by_revision[row.compared].append((Row(row.kind, UUID(row.key)), is_gone))
+            by_revision[row.compared].append((Row(row.kind, UUID(row.key)), row in gone))
         for revision, rows in by_revision.items():
             stamp_again(self.server.pk, rows, compared=revision)
         return True
 
-    def _has_moved(self, row: Found, wished: wire.Data | None) -> bool:
+    def _has_moved(self, row: Found) -> bool:
         """Whether the server holds the row with another value of what never changes, so that it would refuse it."""
-        if row.what == MISSING or wished is None or row.kind not in NEVER_CHANGE:
+        if row.what == MISSING or row.kind not in NEVER_CHANGE:
             return False
+        wished = read({row.kind: [UUID(row.key)]})[row.kind].get(UUID(row.key))
         page = self.agent.rows(f"{row.kind}:{row.key[:-1]}", 1)
         held = page.rows[0] if page.rows else None
-        if held is None or (held.kind, held.key) != (row.kind, row.key):
+        if wished is None or held is None or (held.kind, held.key) != (row.kind, row.key):
             return False
         return any((held.data or {}).get(name) != getattr(wished, name) for name in NEVER_CHANGE[row.kind])
 
-    def _record(self, found: list[Found]) -> None:
-        """Add the rows to the incident that is open, or to a new one."""
+    def _record(self, found: list[Found], text: str = "") -> None:
+        """Add the rows, or a text, to the incident that is open, or to a new one."""
         kind, subject = IncidentKind.DIFFERENT, self.server.name
         earlier = Incident.objects.filter(kind=kind, subject=subject, closed_at=None).first()
         rows = {(entry[0], entry[1]): entry[2] for entry in (earlier.rows if earlier else [])}
@@ -204,7 +207,7 @@ class Walk:
         count += sum((row.kind, row.key) not in rows for row in found)
         names = labels((row.kind, row.key) for row in found)
         rows |= {(row.kind, row.key): f"{names[row.kind, row.key]}: {row.what}" for row in found}
-        text = (
+        text = text or (
             f"A digest found {count} rows on {subject} that were not as they should be. They are sent again."
         )
         entries = [[*key, what] for key, what in rows.items()]
@@ -222,7 +225,7 @@ class Walk:
             text = (
                 f"{self.server} holds {page.rows} rows by kind where it should hold {wished}. It is rebuilt."
             )
-            open_incident(IncidentKind.DIFFERENT, self.server.name, text, server=self.server)
+            self._record([], text)
             want_rebuild(self.server, "A digest counted other numbers of rows than there should be.")
 
     def _finish(self) -> None:

@@ -29,17 +29,19 @@ def next_page(
         if revision <= base.revision:
             return None
         after = ServerRow.objects.filter(server=server_id, revision__gt=base.revision).order_by("revision")
-        rows = list(after.values_list("revision", "kind", "key")[: wire.MAX_ROWS + 1])
+        rows = list(after.values_list("revision", "kind", "key", "gone")[: wire.MAX_ROWS + 1])
         _must_fit_pages(base, floor, len(rows))
         if len(rows) > wire.MAX_ROWS:
             beyond = rows[-1][0]
             rows = [row for row in rows if row[0] < beyond]
             revision = rows[-1][0]
         try:
-            wired = contents((kind, key) for _, kind, key in rows)
+            wired = contents((kind, key) for _, kind, key, gone in rows if not gone)
         except wire.WireError as error:
             message = f"A row of ours cannot be sent: {error} ({error.kind} {error.key})"
             raise Refused(message, error.kind, error.key) from error
+    # What is gone from here may live on elsewhere: it is not for this server to see.
+    wired += [wire.row(kind, key.hex, None) for _, kind, key, gone in rows if gone]
     mark = mark_for(revision, pending)
     return wire.Changes(wire=version, base=base, revision=revision, mark=mark, rows=wired)
 

@@ -19,15 +19,12 @@ Entry = tuple[str, str, str]  # kind, key and row hash, as in a digest
 
 T = TypeVar("T", bound=wire.Wire)
 
-PLACED = "placement__placed_at__isnull"
-
 
 def domains_after(server_id: int, after: str, most: int, mailboxes: int) -> tuple[list[UUID], bool]:
     """The next domains of the server's customers in the order of their ids, deleted ones too, and whether there are
     more: at most `most`, and no more than hold `mailboxes` live mailboxes in sum, but at least one.
     """
-    of_server = {"customer__placement__server": server_id, f"customer__{PLACED}": False}
-    found = Domain.objects.filter(**of_server).order_by("pk")
+    found = Domain.objects.filter(**_of_server(server_id, "customer__")).order_by("pk")
     found = found.filter(pk__gt=UUID(after)) if after else found
     keys = list(found.values_list("pk", flat=True)[: most + 1])
     counted = Mailbox.objects.live().filter(domain__in=keys).order_by().values("domain")
@@ -39,8 +36,11 @@ def domains_after(server_id: int, after: str, most: int, mailboxes: int) -> tupl
     return keys[:fitting], fitting < len(keys)
 
 
-def of_domains(domains: Collection[UUID]) -> dict[str, list[Entry]]:
-    """What a digest of each of these domains should say, by the domain's id."""
+def of_domains(server_id: int, domains: Collection[UUID]) -> dict[str, list[Entry]]:
+    """What a digest of each of these domains should say, by the domain's id; nothing for those of other servers."""
+    entries: dict[str, list[Entry]] = {domain.hex: [] for domain in domains}
+    here = Domain.objects.filter(pk__in=domains, **_of_server(server_id, "customer__"))
+    domains = list(here.values_list("pk", flat=True))
     mailboxes = Mailbox.objects.live().filter(domain__in=domains).values_list("pk", flat=True)
     keys = DkimKey.objects.filter(domain__in=domains).values_list("pk", flat=True)
     found = read({Kind.DOMAIN: [*domains], Kind.MAILBOX: [*mailboxes], Kind.DKIM: [*keys]})
@@ -48,7 +48,6 @@ def of_domains(domains: Collection[UUID]) -> dict[str, list[Entry]]:
     states = _states_on([*found[Kind.MAILBOX]], customers)
     above = read({Kind.CUSTOMER: [*customers], Kind.STATE: states})
     holders = _holders(found, domains)
-    entries: dict[str, list[Entry]] = {domain.hex: [] for domain in domains}
     for kind, rows in (found | above).items():
         for key, data in rows.items():
             entry = (str(kind), key.hex, wire.row_hash(kind, key.hex, data))
@@ -64,7 +63,7 @@ def of_keys(kind: Kind, keys: Iterable[UUID]) -> dict[str, str]:
 
 
 def customers_after(server_id: int, after: str, most: int) -> list[UUID]:
-    found = Customer.objects.filter(placement__server=server_id, **{PLACED: False}).order_by("pk")
+    found = Customer.objects.filter(**_of_server(server_id)).order_by("pk")
     found = found.filter(pk__gt=UUID(after)) if after else found
     return list(found.values_list("pk", flat=True)[:most])
 
@@ -73,8 +72,7 @@ def states_after(server_id: int, after: str, most: int) -> list[UUID]:
     """The next suspensions that are not lifted, of whatever kind, in the order of their ids."""
     keys: list[UUID] = []
     for model, customer in _STATES:
-        of_server = {f"{customer}placement__server": server_id, f"{customer}{PLACED}": False}
-        found = model.objects.filter(lifted_at=None, **of_server).order_by("pk")
+        found = model.objects.filter(lifted_at=None, **_of_server(server_id, customer)).order_by("pk")
         found = found.filter(pk__gt=UUID(after)) if after else found
         keys += found.values_list("pk", flat=True)[:most]
     return sorted(keys)[:most]
@@ -82,20 +80,24 @@ def states_after(server_id: int, after: str, most: int) -> list[UUID]:
 
 def counts(server_id: int) -> dict[str, int]:
     """How many rows of each kind the server should hold in all."""
-    placed = {"placement__server": server_id, PLACED: False}
-    of_customer = {f"customer__{name}": value for name, value in placed.items()}
-    of_domain = {f"domain__{name}": value for name, value in of_customer.items()}
     states = 0
     for model, customer in _STATES:
-        of_server = {f"{customer}{name}": value for name, value in placed.items()}
-        states += model.objects.filter(lifted_at=None, **of_server).count()
+        states += model.objects.filter(lifted_at=None, **_of_server(server_id, customer)).count()
+    live_keys = DkimKey.objects.filter(domain__deleted_at=None)
     return {
-        Kind.CUSTOMER.value: Customer.objects.filter(**placed).count(),
-        Kind.DOMAIN.value: Domain.objects.live().filter(**of_customer).count(),
-        Kind.DKIM.value: DkimKey.objects.filter(domain__deleted_at=None, **of_domain).count(),
-        Kind.MAILBOX.value: Mailbox.objects.live().filter(**of_domain).count(),
+        Kind.CUSTOMER.value: Customer.objects.filter(**_of_server(server_id)).count(),
+        Kind.DOMAIN.value: Domain.objects.live().filter(**_of_server(server_id, "customer__")).count(),
+        Kind.DKIM.value: live_keys.filter(**_of_server(server_id, "domain__customer__")).count(),
+        Kind.MAILBOX.value: Mailbox.objects.live()
+        .filter(**_of_server(server_id, "domain__customer__"))
+        .count(),
         Kind.STATE.value: states,
     }
+
+
+def _of_server(server_id: int, customer: str = "") -> dict[str, object]:
+    """A filter for what belongs to customers that are placed there; `customer` leads to the customer."""
+    return {f"{customer}placement__server": server_id, f"{customer}placement__placed_at__isnull": False}
 
 
 _STATES = (

@@ -157,7 +157,7 @@ def held(agent: RealAgent) -> dict[tuple[str, str], Any]:
 
 def wished(server: MailServer) -> dict[tuple[str, str], Any]:
     """Every row that the panel wants the node to hold."""
-    index = ServerRow.objects.filter(server=server).values_list("kind", "key")
+    index = ServerRow.objects.filter(server=server, gone=False).values_list("kind", "key")
     return {(row.kind, row.key): wire.data_of(row) for row in contents(index) if row.data is not None}
 
 
