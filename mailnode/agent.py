@@ -20,7 +20,7 @@ from aiohttp import web
 
 from mailnode import __version__, privileges, schema, wire
 from mailnode.commands import COMMANDS, Commands
-from mailnode.digest import digest
+from mailnode.digest import digest, digests, row_page
 from mailnode.effects import Effects
 from mailnode.keeper_client import Keeper, KeeperError
 from mailnode.rebuild import Elsewhere, Rebuilding
@@ -78,6 +78,8 @@ class Agent:
                 web.get("/v1/status", self.get_status),
                 web.post("/v1/changes", self.post_changes),
                 web.get("/v1/digest", self.get_digest),
+                web.get("/v1/digests", self.get_digests),
+                web.get("/v1/rows", self.get_rows),
                 web.get("/v1/usage", self.get_usage),
                 web.get("/v1/events", self.not_here),
                 web.post("/v1/rebuild", self.post_rebuild),
@@ -164,8 +166,17 @@ class Agent:
         """GET /v1/digest?domain=&after=&limit=: what the node holds of one domain."""
         domain = _parameter(request, "domain", wire.Id)
         after = _parameter(request, "after", wire.Cursor)
-        async with self.lock:
-            return _answer(digest(self.store, domain, after, _limit(request)))
+        return _answer(await asyncio.to_thread(digest, self.settings, domain, after, _limit(request)))
+
+    async def get_digests(self, request: web.Request) -> web.Response:
+        """GET /v1/digests?after=&limit=: one number for each domain."""
+        after = _parameter(request, "after", wire.Cursor)
+        return _answer(await asyncio.to_thread(digests, self.settings, after, _limit(request)))
+
+    async def get_rows(self, request: web.Request) -> web.Response:
+        """GET /v1/rows?after=&limit=: what the node holds, row by row."""
+        after = _parameter(request, "after", wire.Cursor)
+        return _answer(await asyncio.to_thread(row_page, self.settings, after, _limit(request)))
 
     async def get_usage(self, request: web.Request) -> web.Response:
         """GET /v1/usage?after=&limit=: what mailboxes hold, changed after the cursor."""

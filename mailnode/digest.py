@@ -1,26 +1,21 @@
-"""What the node really holds of one domain, in hashes that the panel can compare with its own wish.
+"""What the node really holds, in hashes that the panel can compare with its own wish, or row by row."""
 
-Rows are put together from where they are in force: node.db, secrets.db and Rspamd's key files.
-"""
+from mailnode import schema, wire
+from mailnode.rows import Entry, reading
+from mailnode.settings import Settings
+from mailnode.store import row_counts
 
-from collections.abc import Iterator
-
-from mailnode import wire
-from mailnode.store import Store
-
-STATES = """
-SELECT id, subject_kind, subject, sign_in, send, receive, reason, until FROM states WHERE subject IN (
-    SELECT ?1 UNION ALL SELECT customer FROM domains WHERE id = ?1
-    UNION ALL SELECT id FROM mailboxes WHERE domain = ?1)
-"""
+AT_ONCE = 50  # domains that are read together
+ENOUGH_ROWS = 20_000  # after which a page of digests ends
 
 
-def digest(store: Store, domain: str, after: str, limit: int) -> wire.Digest:
+def digest(settings: Settings, domain: str, after: str, limit: int) -> wire.Digest:
     """One page of the digest of a domain; a domain that is not here has no rows."""
-    hashes = sorted((kind, key, wire.row_hash(kind, key, data)) for kind, key, data in _rows(store, domain))
+    with reading(settings) as reader:
+        point = schema.point(reader.node)
+        hashes = _hashes(reader.of_domains([domain]).get(domain, []))
     later = [entry for entry in hashes if f"{entry[0]}:{entry[1]}" > after]
     page = later[:limit]
-    point = store.point()
     return wire.Digest(
         revision=point.revision,
         mark=point.mark,
@@ -32,41 +27,47 @@ def digest(store: Store, domain: str, after: str, limit: int) -> wire.Digest:
     )
 
 
-def _rows(store: Store, domain: str) -> Iterator[tuple[str, str, wire.Data]]:
-    """Every row of the domain as (kind, key, data)."""
-    node = store.node
-    query = "SELECT customer, name, accepts FROM domains WHERE id = ?"
-    for customer, name, accepts in node.execute(query, (domain,)).fetchall():
-        yield "domain", domain, wire.Domain(customer=customer, name=name, accepts=bool(accepts))
-        yield from _customer(store, customer)
-        yield from _keys(store, domain, name)
-    yield from _mailboxes(store, domain)
-    for key, kind, subject, sign_in, send, receive, reason, until in node.execute(
-        STATES, (domain,)
-    ).fetchall():
-        named = {"sign_in": sign_in, "send": send, "receive": receive}
-        stops = [stop for stop, is_set in named.items() if is_set]
-        fields = {"subject_kind": kind, "subject": subject, "stops": stops, "reason": reason, "until": until}
-        yield "state", key, wire.State(**fields)
+def digests(settings: Settings, after: str, limit: int) -> wire.Digests:
+    """The digests of the next domains behind the id `after`; fewer than `limit` where they hold many rows."""
+    found: list[wire.DomainDigest] = []
+    with reading(settings) as reader:
+        point = schema.point(reader.node)
+        ids = reader.next_domains(after, limit + 1)
+        while len(found) < min(len(ids), limit) and sum(domain.count for domain in found) < ENOUGH_ROWS:
+            some = ids[len(found) : min(len(found) + AT_ONCE, limit)]
+            entries = reader.of_domains(some)
+            found += [_summary(domain, entries[domain]) for domain in some]
+        is_last = len(ids) == len(found)
+        rows = row_counts(reader.node) if is_last else {}
+    return wire.Digests(
+        revision=point.revision,
+        mark=point.mark,
+        domains=found,
+        next=None if is_last else found[-1].domain,
+        rows=rows,
+    )
 
 
-def _customer(store: Store, key: str) -> Iterator[tuple[str, str, wire.Data]]:
-    query = "SELECT username, storage_bytes FROM customers WHERE id = ?"
-    for username, storage_bytes in store.node.execute(query, (key,)).fetchall():
-        yield "customer", key, wire.Customer(username=username, storage_bytes=storage_bytes)
+def row_page(settings: Settings, after: str, limit: int) -> wire.RowPage:
+    """The next rows behind the place "<kind>:<key>"."""
+    kind, _, key = after.partition(":")
+    with reading(settings) as reader:
+        point = schema.point(reader.node)
+        rows = reader.after(kind, key, limit + 1)
+    page = rows[:limit]
+    return wire.RowPage(
+        revision=point.revision,
+        mark=point.mark,
+        rows=page,
+        next=f"{page[-1].kind}:{page[-1].key}" if len(rows) > limit else None,
+    )
 
 
-def _keys(store: Store, domain: str, name: str) -> Iterator[tuple[str, str, wire.Data]]:
-    query = "SELECT id, selector, signs FROM dkim WHERE domain = ?"
-    for key, selector, signs in store.node.execute(query, (domain,)).fetchall():
-        private_key = store.keys.read(name, selector) or ""
-        fields = {"domain": domain, "selector": selector, "private_key": private_key, "signs": bool(signs)}
-        yield "dkim", key, wire.Dkim(**fields)
+def _summary(domain: str, entries: list[Entry]) -> wire.DomainDigest:
+    hashes = _hashes(entries)
+    return wire.DomainDigest(domain=domain, count=len(hashes), sha256=wire.digest_hash(hashes))
 
 
-def _mailboxes(store: Store, domain: str) -> Iterator[tuple[str, str, wire.Data]]:
-    query = "SELECT id, local_part, quota_bytes FROM mailboxes WHERE domain = ?"
-    for key, local_part, quota_bytes in store.node.execute(query, (domain,)).fetchall():
-        found = store.secrets.execute("SELECT hash FROM secrets WHERE mailbox = ?", (key,)).fetchone()
-        fields = {"domain": domain, "local_part": local_part, "quota_bytes": quota_bytes}
-        yield "mailbox", key, wire.Mailbox(**fields, password_hash=found[0] if found else "")
+def _hashes(entries: list[Entry]) -> list[tuple[str, str, str]]:
+    """(kind, key, hash) of each, sorted."""
+    return sorted((kind, key, wire.row_hash(kind, key, data)) for kind, key, data in entries)

@@ -249,8 +249,8 @@ class DomainDigest(Wire, frozen=True, kw_only=True):
 
 class Digests(Wire, frozen=True, kw_only=True):
     """The digests of the domains that the node holds anything of, in the order of their ids, from the first
-    one after the id `after` on. `next` is the last id here, None on the last page. `rows` counts all live rows
-    of the node by kind, so that a row that belongs to no domain shows, too."""
+    one after the id `after` on. `next` is the last id here, None on the last page. There `rows` counts all
+    live rows of the node by kind, so that a row that belongs to no domain shows, too; it is empty before."""
 
     revision: Count
     mark: Mark

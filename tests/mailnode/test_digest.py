@@ -58,3 +58,66 @@ def test_a_file_that_was_changed_by_hand_shows(agent: Server, private_key: str) 
 
 def test_a_domain_that_is_not_here_has_no_rows(agent: Server) -> None:
     assert digest(agent, "nowhere.test").count == 0
+
+
+def digests(server: Server, parameters: str = "") -> wire.Digests:
+    code, body = server.call("GET", f"/v1/digests?{parameters}")
+    assert code == 200, body
+    return wire.decode(body, wire.Digests)
+
+
+def row_page(server: Server, parameters: str = "") -> wire.RowPage:
+    code, body = server.call("GET", f"/v1/rows?{parameters}")
+    assert code == 200, body
+    return wire.decode(body, wire.RowPage)
+
+
+def test_all_domains_in_the_order_of_their_ids(agent: Server, private_key: str) -> None:
+    """Also those of which only a mailbox or a key is there."""
+    agent.push(
+        customer("acme"), domain("acme.test"), mailbox("anna@acme.test"), dkim_key("acme.test", private_key),
+        state("anna@acme.test", "mailbox", "send"), state("acme", "customer", "send"),
+        domain("empty.test"), mailbox("lost@nowhere.test"), dkim_key("keys.test", private_key),
+    )  # fmt: skip
+    names = {identity(name): name for name in ("acme.test", "empty.test", "nowhere.test", "keys.test")}
+    whole = digests(agent)
+    assert [each.domain for each in whole.domains] == sorted(names)
+    for each in whole.domains:
+        one = digest(agent, names[each.domain])
+        assert (each.count, each.sha256) == (one.count, one.sha256)
+    assert whole.next is None
+    assert whole.rows == {"customer": 1, "domain": 2, "mailbox": 2, "dkim": 2, "state": 2}
+
+
+def test_digests_come_in_pages(agent: Server) -> None:
+    agent.push(*(row for n in range(7) for row in (domain(f"d{n}.test"), mailbox(f"anna@d{n}.test"))))
+    found, after = [], ""
+    while after is not None:
+        page = digests(agent, f"limit=3&after={after}")
+        assert bool(page.rows) == (page.next is None)
+        found += page.domains
+        after = page.next
+    assert found == digests(agent).domains
+    assert len(found) == 7
+
+
+def test_every_row_in_the_order_of_kind_and_key(agent: Server, private_key: str) -> None:
+    rows = [
+        customer("acme", 2**30), domain("acme.test"), dkim_key("acme.test", private_key),
+        mailbox("anna@acme.test", 5), mailbox("ben@acme.test"), state("acme", "customer", "send", until=9),
+    ]  # fmt: skip
+    agent.push(*rows)
+    expected = sorted((wire.data_of(row) is not None, row.kind, row.key) for row in rows)
+    found, after = [], ""
+    while after is not None:
+        page = row_page(agent, f"limit=2&after={after}")
+        found += page.rows
+        after = page.next
+    assert [(True, row.kind, row.key) for row in found] == expected
+    assert {row.key: wire.data_of(row) for row in found} == {row.key: wire.data_of(row) for row in rows}
+    assert [row.kind for row in row_page(agent, "after=mailbox:").rows] == ["mailbox", "mailbox", "state"]
+
+
+def test_a_cursor_that_is_none_is_refused(agent: Server) -> None:
+    for path in ("digests?after=%00", "digests?limit=0", "rows?after=a%20b", "rows?limit=1001"):
+        assert agent.call("GET", f"/v1/{path}")[0] == 400
