@@ -9,6 +9,7 @@ from domains.driver import digests, hints, meeting
 from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
 from domains.driver.sync import sync
+from domains.driver.tombstones import forget_tombstones
 from domains.models import Domain, MailServer
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,11 @@ def sweep_placements() -> None:
 def sweep_purges() -> None:
     purging.purge()
     forget_old_marks()
+
+
+@shared_task
+def sweep_tombstones() -> None:
+    forget_tombstones()
 
 
 @shared_task

@@ -17,5 +17,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
+    "rows of servers gone for 90 days": every(3600, "domains.tasks.sweep_tombstones"),
     "deleted mailboxes whose days are over": every(600, "domains.tasks.sweep_purges"),
 }

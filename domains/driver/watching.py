@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Customer
 from billing.entitlements import report_usage
+from domains.driver import foreign
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import PULL, alone
 from domains.driver.points import note
@@ -76,14 +77,18 @@ def pull_usage(server: MailServer, *, ends_at: float = math.inf) -> None:
         page = agent.usage(cursor)
         take_usage(server, page.entries)
         if page.next == cursor:
+            foreign.close_if_quiet(server)
             break
         cursor = page.next
         ServerSync.objects.filter(server=server).update(usage_cursor=cursor)
 
 
 def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
-    """Store usage and last sign-in of the mailboxes placed on `server`; others are passed over."""
-    customers = _store(server, entries)
+    """Store usage and last sign-in of the mailboxes placed on `server`; others are refused."""
+    stored = _store(server, entries)
+    if others := {UUID(entry.mailbox) for entry in entries} - {mailbox for mailbox, _ in stored}:
+        foreign.refuse(server, others)
+    customers = {customer for _, customer in stored}
     if not customers:
         return
     now = timezone.now()
@@ -93,8 +98,8 @@ def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
         report_usage(customer, min(int(sums.get(customer.pk) or 0), MOST_BYTES), now)
 
 
-def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
-    """Write the page in one statement; returns the customers whose mailboxes were in it."""
+def _store(server: MailServer, entries: list[wire.Usage]) -> list[tuple[UUID, UUID]]:
+    """Write the page in one statement; returns the mailboxes that were the server's to report, and their customers."""
     latest = timezone.now() + CLOCK_MAY_BE_OFF
     with connection.cursor() as cursor:
         cursor.execute(
@@ -107,7 +112,7 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
             WHERE mailbox.id = seen.id AND domain.id = mailbox.domain_id
               AND placement.customer_id = domain.customer_id
               AND placement.server_id = %s AND placement.placed_at IS NOT NULL
-            RETURNING domain.customer_id
+            RETURNING mailbox.id, domain.customer_id
             """,
             [
                 [UUID(entry.mailbox) for entry in entries],
@@ -116,7 +121,7 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> set[UUID]:
                 server.pk,
             ],
         )
-        return {row[0] for row in cursor.fetchall()}
+        return cursor.fetchall()
 
 
 def _time(seconds: int | None, latest: datetime) -> datetime | None:

@@ -1,15 +1,17 @@
 """What a server reports: taken for its own customers only, and only within bounds."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from billing import entitlements
 from domains.driver import watching
 from domains.driver.agent import Agent
-from domains.models import Placement
+from domains.models import Incident, Placement, ServerRow
 from mailnode import wire
 from tests.domains.conftest import HASH, make_server
 
@@ -38,6 +40,30 @@ def test_a_server_speaks_for_its_own_customers_only(anna, acme):
     anna.refresh_from_db()
     assert (anna.used_bytes, anna.last_sign_in_at) == (0, None)
     assert entitlements.usage(acme) == 0
+
+
+def test_what_it_says_of_others_is_recorded_and_bounded(anna, domain, mx1, monkeypatch):
+    other = make_server("mx2.mxpanel.test")
+    lies = [wire.Usage(mailbox=uuid4().hex, bytes=1, messages=1, last_sign_in=None) for _ in range(999)]
+    for _ in range(3):
+        watching.take_usage(other, [entry(anna, 10**9), *lies])
+    incident = Incident.objects.get()
+    assert (incident.kind, incident.subject, incident.server) == ("foreign", other.name, other)
+    assert (incident.count, len(incident.rows), incident.closed_at) == (3000, 20, None)
+    pages = SimpleNamespace(next="", entries=[])
+    monkeypatch.setattr(Agent, "usage", lambda self, after: pages)
+    watching.pull_usage(other)
+    assert not Incident.objects.get().closed_at
+    Incident.objects.update(seen_at=timezone.now() - timedelta(hours=2))
+    watching.pull_usage(other)
+    assert Incident.objects.get().closed_at
+
+
+def test_what_it_was_told_once_is_no_lie(anna, mx1):
+    ServerRow.objects.filter(key=anna.pk).update(gone=True)
+    Placement.objects.all().delete()
+    watching.take_usage(mx1, [entry(anna, 10**9)])
+    assert not Incident.objects.exists()
 
 
 def test_a_wish_is_no_placement(anna, acme, mx1):
