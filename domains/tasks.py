@@ -8,6 +8,7 @@ from domains import placement, purging
 from domains.driver import digests, hints, meeting
 from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
+from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.driver.tombstones import forget_tombstones
 from domains.models import Domain, MailServer
@@ -26,11 +27,17 @@ def sync_slow_server(server_id: int) -> None:
 
 
 @shared_task
+def rebuild_server(server_id: int) -> None:
+    rebuild(server_id)
+
+
+@shared_task
 def sweep_servers() -> None:
     servers = MailServer.objects.all()
     for task, wanting in (
         (hints.SYNC, servers.behind().well()),
-        (hints.SYNC_SLOW, servers.failing().due().filter(sync__rebuild_wanted_at=None)),
+        (hints.REBUILD, servers.rebuild_owed().due()),
+        (hints.SYNC_SLOW, servers.failing().due().exclude(pk__in=servers.rebuild_owed())),
     ):
         for server_id in wanting.values_list("pk", flat=True):
             hints.hint(server_id, task)

@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 SYNC, SYNC_SLOW, REBUILD = (f"domains.tasks.{name}_server" for name in ("sync", "sync_slow", "rebuild"))
 # A hint that was noted and never sent holds the next ones up for this long: as short as the sweep where changes wait
 # for it, longer in the slow queue, where it waits for its turn.
-HINT_SECONDS = {SYNC: 3, SYNC_SLOW: 15, REBUILD: 15}
+HINT_SECONDS = {SYNC: 3, SYNC_SLOW: 15, REBUILD: 5}
 
 
 def hint(server_id: int, task: str = SYNC) -> None:

@@ -1,5 +1,8 @@
 """Pages of changes: what follows a point of a server's history, read in one snapshot."""
 
+from collections.abc import Iterable
+from uuid import UUID
+
 from django.db import connection, transaction
 
 from domains.driver.agent import Refused
@@ -35,15 +38,20 @@ def next_page(
             beyond = rows[-1][0]
             rows = [row for row in rows if row[0] < beyond]
             revision = rows[-1][0]
-        try:
-            wired = contents((kind, key) for _, kind, key, gone in rows if not gone)
-        except wire.WireError as error:
-            message = f"A row of ours cannot be sent: {error} ({error.kind} {error.key})"
-            raise Refused(message, error.kind, error.key) from error
+        content = wired((kind, key) for _, kind, key, gone in rows if not gone)
     # What is gone from here may live on elsewhere: it is not for this server to see.
-    wired += [wire.row(kind, key.hex, None) for _, kind, key, gone in rows if gone]
+    content += [wire.row(kind, key.hex, None) for _, kind, key, gone in rows if gone]
     mark = mark_for(revision, pending)
-    return wire.Changes(wire=version, base=base, revision=revision, mark=mark, rows=wired)
+    return wire.Changes(wire=version, base=base, revision=revision, mark=mark, rows=content)
+
+
+def wired(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
+    """What these rows say now; Refused for one that the wire does not carry."""
+    try:
+        return contents(rows)
+    except wire.WireError as error:
+        message = f"A row of ours cannot be sent: {error} ({error.kind} {error.key})"
+        raise Refused(message, error.kind, error.key) from error
 
 
 def _must_fit_pages(base: wire.Point, floor: int, rows: int) -> None:
