@@ -77,9 +77,9 @@ class RealAgent:
         shutil.rmtree(self.home)
 
     def copy(self) -> Path:
-        """A copy of the databases, taken while the agent is down."""
+        """A copy of the databases, with owners and modes, taken while the agent is down."""
         target = Path(tempfile.mkdtemp(prefix="c", dir="/tmp"))
-        shutil.copytree(self.home, target / "copy", symlinks=True)
+        subprocess.run(["cp", "-a", self.home, target / "copy"], check=True)
         return target / "copy"
 
     def bring_back(self, copy: Path) -> None:
