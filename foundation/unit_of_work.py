@@ -34,7 +34,8 @@ def unit_of_work() -> Iterator[Work]:
     """Hold everything inside in ONE transaction; inside another unit it joins that one.
 
     Raises RuntimeError (Django's durable check) when a plain transaction is already open, because the
-    last statements would not be last then.
+    last statements would not be last then. A deadlock or serialization failure comes through as OperationalError,
+    with nothing done: pages answer 503, and background work is repeated by its sweep (docs/adr/0001).
     """
     outer = _current.get()
     if outer is not None:
