@@ -22,7 +22,7 @@ from django.utils import timezone
 from domains.driver import wishes
 from domains.driver.agent import Agent
 from domains.driver.alone import DIGEST, SYNC, alone
-from domains.driver.differing import MISSING, SURPLUS, Found, between, differing, hash_of, summary
+from domains.driver.differing import SURPLUS, Found, between, differing, hash_of, summary
 from domains.driver.labels import labels
 from domains.driver.outcomes import want_rebuild
 from domains.driver.points import confirmed
@@ -189,7 +189,7 @@ class Walk:
 
     def _has_moved(self, row: Found) -> bool:
         """Whether the server holds the row with another value of what never changes, so that it would refuse it."""
-        if row.what == MISSING or row.kind not in NEVER_CHANGE:
+        if row.kind not in NEVER_CHANGE:
             return False
         wished = read({row.kind: [UUID(row.key)]})[row.kind].get(UUID(row.key))
         page = self.agent.rows(f"{row.kind}:{row.key[:-1]}", 1)
