@@ -184,6 +184,11 @@ class ServerSync(models.Model):
     compared_revision = models.BigIntegerField(null=True)
     compared_node_revision = models.BigIntegerField(null=True)
     compared_node_mark = models.CharField(max_length=64, blank=True)
+    compared_rows = models.BigIntegerField(default=0, help_text="Rows that the comparison has seen so far.")
+    compare_failure = models.CharField(max_length=1000, blank=True)
+    # Staff decided that the node is right, and what it has is being taken.
+    taking_since = models.DateTimeField(null=True)
+    taking_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     usage_cursor = models.CharField(max_length=64, blank=True)
     reported = models.JSONField("status as reported", default=dict)
     reported_at = models.DateTimeField(null=True)
@@ -251,6 +256,8 @@ class Difference(models.Model):
     panel_right = models.CharField(
         max_length=200, help_text="What changes on the node if the panel is right."
     )
+    taken_at = models.DateTimeField(null=True, help_text="When the panel took what the node has.")
+    refused = models.CharField(max_length=300, blank=True, help_text="Why the panel did not take it.")
 
     class Meta:
         ordering = ["kind", "label", "key"]
