@@ -22,6 +22,7 @@ from mailnode import __version__, privileges, schema, wire
 from mailnode.commands import COMMANDS, Commands
 from mailnode.digest import digest, digests, row_page
 from mailnode.effects import Effects
+from mailnode.files import disk_trouble
 from mailnode.keeper_client import Keeper, KeeperError
 from mailnode.rebuild import Elsewhere, Rebuilding
 from mailnode.sessions import Sessions, SessionsError
@@ -127,8 +128,10 @@ class Agent:
         except SessionsError as error:
             return _answer(wire.Refusal(error=str(error)), 503)
         except Exception as error:
-            # The type alone: messages of SQLite and of Python may quote values.
             log.error("%s %s failed: %s", request.method, request.path, type(error).__name__, exc_info=error)
+            if text := disk_trouble(error):
+                return _answer(wire.Refusal(error=text), 503)
+            # The type alone: messages of SQLite and of Python may quote values.
             return _answer(wire.Refusal(error=f"the agent failed: {type(error).__name__}"), 500)
 
     async def post_changes(self, request: web.Request) -> web.Response:

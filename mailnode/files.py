@@ -5,6 +5,7 @@ import errno
 import grp
 import os
 import pwd
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,3 +75,24 @@ def flush_file_system(path: Path) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(directory)
+
+
+def disk_trouble(error: Exception) -> str | None:
+    """What to tell the panel and its staff where a disk is full or fails, or files are held by others; None where
+    the error is another one. Quotes no path and no value."""
+    if isinstance(error, sqlite3.OperationalError):
+        name = str(getattr(error, "sqlite_errorname", ""))
+        if not name.startswith(
+            ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_BUSY")
+        ):
+            return None
+    elif isinstance(error, OSError) and error.errno:
+        name = errno.errorcode.get(error.errno, str(error.errno))
+    else:
+        return None
+    if name in ("SQLITE_FULL", "ENOSPC", "EDQUOT"):
+        return "The disk of the mail server is full. Nothing is lost: the panel sends this again. Make room on it."
+    return (
+        f"The mail server could not write or read its files ({name}). Nothing is lost: the panel sends this again. \
+Where it goes on, look at its disk and its log."
+    )

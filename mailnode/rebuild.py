@@ -179,7 +179,7 @@ def state(node: sqlite3.Connection) -> wire.RebuildState:
     return wire.RebuildState(rebuild=row[0] if row else None, seq=row[1] if row else 0)
 
 
-def _staging(path: Path) -> sqlite3.Connection:
+def _staging(path: Path) -> schema.Writing:
     """A connection whose transactions are whole after a crash of the agent, but may be missing after a power cut."""
     connection = schema.connect(path)
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -154,11 +154,33 @@ def create_usage(path: Path) -> None:
     create(path, USAGE)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+class Writing(sqlite3.Connection):
+    """A writing connection."""
+
+    path = ""
+
+
+class HeldUp(sqlite3.OperationalError):
+    """A reader keeps the log from being cut off."""
+
+    sqlite_errorname = "SQLITE_BUSY"
+
+
+# Files whose disk has failed, or may have before this process came: what the kernel could not write it keeps as if
+# it were written, and ext4 forgets for good to note that the place was used. So nothing may rely on that part of the
+# log again, though it reads well.
+_doubtful: set[str] = set()
+
+
+def connect(path: Path) -> Writing:
     """A writing connection; transactions are begun by hand. An acknowledged page must survive a power cut, so
     every commit is flushed (`synchronous = FULL`; NORMAL in WAL mode would lose it)."""
     os.umask(0o007)  # -wal and -shm are for the group of the directory, never for others
-    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=10, isolation_level=None, check_same_thread=False, factory=Writing
+    )
+    connection.path = str(path)
+    _doubtful.add(connection.path)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -2000")
     return connection
@@ -174,14 +196,19 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: Writing) -> Iterator[None]:
     """One writing transaction: written when the block ends, undone when it raises."""
-    connection.execute("BEGIN IMMEDIATE")
+    if connection.path in _doubtful:
+        _begin_new_log(connection)
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
+    except BaseException as error:
+        if str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_IOERR"):
+            _doubtful.add(connection.path)
+        if connection.in_transaction:  # a full or failing disk has SQLite undo it by itself
+            connection.execute("ROLLBACK")
         raise
 
 
@@ -194,3 +221,11 @@ def point(node: sqlite3.Connection) -> wire.Point:
 def effective(node: sqlite3.Connection) -> int:
     """The revision up to which everything has come about."""
     return int(node.execute("SELECT effective FROM meta").fetchone()[0])
+
+
+def _begin_new_log(connection: Writing) -> None:
+    """Copy what is committed from the log into the database, and cut the log off."""
+    is_held_up = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    if is_held_up:
+        raise HeldUp
+    _doubtful.discard(connection.path)

@@ -8,6 +8,7 @@ import imaplib
 import poplib
 import secrets
 import smtplib
+import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -113,3 +114,26 @@ def until(seen: Callable[[], Any], within: float = 20.0) -> Any:
 
 def parsed(raw: bytes) -> email.message.Message:
     return email.message_from_bytes(raw)
+
+
+def ask(server: Server, connection: socket.socket | None = None, **attributes: str) -> str:
+    """The action for one question."""
+    question = {"request": "smtpd_access_policy", "protocol_state": "RCPT", "instance": "1.2.3"} | attributes
+    client = connection or connect(server)
+    try:
+        client.sendall(("".join(f"{name}={value}\n" for name, value in question.items()) + "\n").encode())
+        answer = b""
+        while not answer.endswith(b"\n\n"):
+            answer += client.recv(4_096)
+    finally:
+        if connection is None:
+            client.close()
+    assert answer.startswith(b"action=")
+    return answer[7:-2].decode()
+
+
+def connect(server: Server) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(10)
+    client.connect(str(server.settings.lookup_socket))
+    return client

@@ -2,11 +2,13 @@
 
 import contextlib
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from mailnode import wire
 from tests.mailnode.server import Server, customer, dkim_key, domain, gone, mailbox, state
@@ -33,7 +35,7 @@ class Panel:
         self.server, self.chance, self.private_keys = server, chance, private_keys
         self.sent: list[Sent] = []
         self.acknowledged = 0
-        self.refused = 0
+        self.refusals: list[str] = []  # what answers 503 said
 
     @property
     def point(self) -> wire.Point:
@@ -92,7 +94,7 @@ class Panel:
         except OSError:
             return False
         if code == 503:
-            self.refused += 1
+            self.refusals.append(wire.decode(body, wire.Refusal).error)
             return False
         assert code == 200, body
         if wire.decode(body, wire.Applied).effective != page.point.revision:
@@ -136,6 +138,30 @@ class Panel:
         """What a node holds after so many pages."""
         rows = {(row.kind, row.key): row for page in self.sent[:pages] for row in page.rows}
         return {key: row for key, row in rows.items() if row.data is not None}
+
+    def assert_kept(self, acknowledged: int, directory: Path) -> int:
+        """The files in `directory`, which nobody writes now, hold so many pages or some more, each whole; returns how
+        many more."""
+        node = sqlite3.connect(f"file:{directory}/db/node.db?mode=rw", uri=True)
+        revision, mark = node.execute("SELECT revision, mark FROM meta").fetchone()
+        node.close()
+        pages = self.place(wire.Point(revision=revision, mark=mark))
+        assert pages >= acknowledged, "an acknowledged page is lost"
+        wrong = different(holding(directory), hashes(self.wish(pages)))
+        under_way = self._under_way(acknowledged)
+        assert {key: both for key, both in wrong.items() if key not in under_way or None in both} == {}
+        return pages - acknowledged
+
+    def _under_way(self, acknowledged: int) -> set[Key]:
+        """Mailboxes and keys of pages that nobody was told of yet: their hashes are written before a page, their
+        key files after it."""
+        changed = {(row.kind, row.key) for page in self.sent[acknowledged:] for row in page.rows}
+        keys = self.wish(acknowledged) | self.wish(len(self.sent))
+        return changed | {
+            (kind, key)
+            for (kind, key), row in keys.items()
+            if kind == "dkim" and row.data and ("domain", row.data["domain"]) in changed
+        }
 
     def assert_in_step(self) -> None:
         """The node is where the panel is, and its files hold exactly that."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailnode import wire
+from tests.mailnode.clients import ask, connect
 from tests.mailnode.server import Server, customer, domain, gone, identity, mailbox, state
 
 ANNA = "anna@acme.test"
@@ -40,29 +41,6 @@ def lookup(running: Server) -> Server:
     connection.commit()
     connection.close()
     return running
-
-
-def ask(server: Server, connection: socket.socket | None = None, **attributes: str) -> str:
-    """The action for one question."""
-    question = {"request": "smtpd_access_policy", "protocol_state": "RCPT", "instance": "1.2.3"} | attributes
-    client = connection or connect(server)
-    try:
-        client.sendall(("".join(f"{name}={value}\n" for name, value in question.items()) + "\n").encode())
-        answer = b""
-        while not answer.endswith(b"\n\n"):
-            answer += client.recv(4_096)
-    finally:
-        if connection is None:
-            client.close()
-    assert answer.startswith(b"action=")
-    return answer[7:-2].decode()
-
-
-def connect(server: Server) -> socket.socket:
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(10)
-    client.connect(str(server.settings.lookup_socket))
-    return client
 
 
 def test_nothing_speaks_against_a_message(lookup: Server) -> None:

@@ -101,6 +101,7 @@ class Image:
                 self.flushed[start : start + BLOCK] = kept
         self.since.clear()
         self.now[:] = self.flushed
+        self.failing_writes = self.failing_flushes = 0
         self.is_on = False
 
 
