@@ -41,14 +41,29 @@ def notice_kind(name: str, *, template: str) -> Callable[[Builder], Builder]:
 
 
 def send_notice(kind: str, subject_id: object) -> Notice:
-    """Owe this mail; call inside the unit of work of its cause."""
+    """Owe this mail and ask for its delivery; call inside the unit of work of its cause."""
     from accounts.tasks import deliver_notice
 
-    if kind not in _kinds:
-        raise LookupError(f"No notice kind {kind!r} is registered.")
-    notice = Notice.objects.create(kind=kind, subject_id=str(subject_id))
+    notice = owe_notice(kind, subject_id)
     deliver_notice.delay_on_commit(notice.pk)
     return notice
+
+
+def owe_notice(kind: str, subject_id: object) -> Notice:
+    """Owe this mail and leave its delivery to the caller, or to the sweep."""
+    if kind not in _kinds:
+        raise LookupError(f"No notice kind {kind!r} is registered.")
+    return Notice.objects.create(kind=kind, subject_id=str(subject_id))
+
+
+def attempt(notice_id: int) -> None:
+    """`deliver`, and where that fails, put it off."""
+    try:
+        deliver(notice_id)
+    except Exception as error:
+        # The kind of failure is enough: a mail server's reply may quote addresses or text.
+        logger.warning("Notice %s was not sent: %s; it will be tried again.", notice_id, type(error).__name__)
+        put_off(notice_id)
 
 
 def deliver(notice_id: int) -> bool:
@@ -76,8 +91,9 @@ def put_off(notice_id: int) -> None:
         Notice.objects.filter(pk=notice_id, sent_at=None).update(next_attempt_at=timezone.now() + gap)
 
 
-def unsent(limit: int = 200) -> list[int]:
-    due = Notice.objects.filter(sent_at=None, next_attempt_at__lte=timezone.now())
+def unsent(limit: int = 200, **which: str) -> list[int]:
+    """Owed mails that are due, of a `kind` or of all."""
+    due = Notice.objects.filter(sent_at=None, next_attempt_at__lte=timezone.now(), **which)
     return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:limit])
 
 

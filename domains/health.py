@@ -1,12 +1,9 @@
 """How the mail servers are, in a word each."""
 
-from datetime import timedelta
-
 from django.utils import timezone
 
 from domains.models import MailServer
-
-SILENT_AFTER = timedelta(minutes=2)
+from domains.signs import silent_after
 
 
 def server_checks() -> dict[str, str]:
@@ -22,6 +19,6 @@ def _state(server: MailServer) -> str:
         return "not in service yet"
     if sync.failed_at:
         return "changes wait"
-    if sync.contact_at is None or sync.contact_at < timezone.now() - SILENT_AFTER:
+    if sync.contact_at is None or sync.contact_at < timezone.now() - silent_after():
         return "silent"
     return "ok"

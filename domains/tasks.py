@@ -11,7 +11,7 @@ from domains.driver.points import forget_old_marks
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.driver.tombstones import forget_tombstones
-from domains.models import Domain, MailServer
+from domains.models import Domain, MailServer, note_end
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,12 @@ def sweep_purges() -> None:
 @shared_task
 def sweep_tombstones() -> None:
     forget_tombstones()
+
+
+@shared_task
+def canary(queue: str) -> None:
+    """Sent by beat to each queue: that it ends here proves beat, the broker and a worker of that queue."""
+    note_end(f"queue {queue}")
 
 
 @shared_task

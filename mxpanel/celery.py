@@ -2,12 +2,16 @@
 
 import logging
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import task_postrun, task_prerun
+from celery.signals import task_failure, task_postrun, task_prerun, task_success
 from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
+
+from mxpanel.schedule import SCHEDULE
 
 logger = logging.getLogger(__name__)
 
@@ -39,3 +43,36 @@ def tidy_connections(**_: Any) -> None:
     after each, and a new one costs more than most tasks.
     """
     close_old_connections()
+
+
+PERIODIC = frozenset(entry["task"] for name, entry in SCHEDULE.items() if not name.startswith("canary"))
+NOTED_EVERY = 10.0  # seconds; a sweep that runs every 3 need not write a row each time
+_noted: dict[str, float] = {}
+
+
+@task_success.connect
+def note_success(sender: Any, **_: Any) -> None:
+    """Periodic work ended well: the alarm about failing sweeps looks for it."""
+    from domains.models import note_end
+
+    now = time.monotonic()
+    if sender.name in PERIODIC and now - _noted.get(sender.name, float("-inf")) >= NOTED_EVERY:
+        _noted[sender.name] = now
+        _note(lambda: note_end(f"task {sender.name}"))
+
+
+@task_failure.connect
+def note_failed(sender: Any, exception: BaseException, **_: Any) -> None:
+    from domains.models import note_failure
+
+    if sender.name in PERIODIC:
+        _noted.pop(sender.name, None)  # the next good end is news
+        _note(lambda: note_failure(f"task {sender.name}", exception))
+
+
+def _note(write: Callable[[], None]) -> None:
+    """What cannot be noted shows all the same: the task's last good end grows old."""
+    try:
+        write()
+    except Exception as error:
+        logger.warning("The end of a task is not noted: %s", type(error).__name__)

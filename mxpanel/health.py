@@ -6,10 +6,12 @@ from threading import Lock
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from domains.health import server_checks
+from domains.watch import what_is_wrong_with_the_watch
 
 _asking = Lock()
 _recent: tuple[float, dict[str, Any]] = (float("-inf"), {})
@@ -44,6 +46,7 @@ def readiness() -> dict[str, Any]:
     """
     checks = {"database": _outcome(_database), "broker": _outcome(_broker), "workers": _outcome(_workers)}
     if checks["database"] == "ok":
+        checks["watch"] = "silent" if what_is_wrong_with_the_watch() else "ok"
         checks |= {f"server {name}": state for name, state in server_checks().items()}
     healthy = all(state == "ok" for state in checks.values())
     status = "down" if checks["database"] != "ok" else "ok" if healthy else "degraded"
@@ -69,6 +72,7 @@ def _broker() -> None:
 
 
 def _workers() -> None:
-    answers = current_app.control.ping(timeout=0.7, limit=2)
-    if len(answers) < 2:
+    queues = len(settings.CANARIES)
+    answers = current_app.control.ping(timeout=0.7, limit=queues)
+    if len(answers) < queues:
         raise TimeoutError

@@ -7,6 +7,16 @@ def every(seconds: float, task: str) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"expires": seconds}}
 
 
+def canary(queue: str, seconds: float) -> dict[str, Any]:
+    """Waits its turn in its queue for a few periods: a queue that is busy for a moment is not a silent one."""
+    options = {"queue": queue, "expires": 4 * seconds}
+    return {"task": "domains.tasks.canary", "args": [queue], "schedule": seconds, "options": options}
+
+
+# Queue -> seconds between the canaries that prove that it works (domains.alarms, WORKER).
+CANARIES = {"panel": 5.0, "servers": 5.0, "slow": 15.0}
+
+
 SCHEDULE: dict[str, dict[str, Any]] = {
     "mails that are owed": every(15, "accounts.tasks.sweep_notices"),
     "orders without their fraud check": every(10, "billing.tasks.sweep_checks"),
@@ -19,4 +29,5 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
     "rows of servers gone for 90 days": every(3600, "domains.tasks.sweep_tombstones"),
     "deleted mailboxes whose days are over": every(600, "domains.tasks.sweep_purges"),
+    **{f"canary of the queue {queue}": canary(queue, seconds) for queue, seconds in CANARIES.items()},
 }

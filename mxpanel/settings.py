@@ -7,7 +7,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from mxpanel.schedule import SCHEDULE
+from mxpanel import schedule
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -186,7 +186,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_BEAT_SCHEDULE = SCHEDULE
+CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
+CANARIES = schedule.CANARIES
 CELERY_TIMEZONE = "UTC"
 
 # E-mail that the panel itself sends
@@ -257,6 +258,15 @@ DNS_NAMESERVERS = env.list("DNS_NAMESERVERS", default=[])
 AGENT_FAST_DEADLINE = env.float("AGENT_FAST_DEADLINE", 3.0)
 AGENT_DEADLINE = env.float("AGENT_DEADLINE", 10.0)
 AGENT_SWAP_DEADLINE = env.float("AGENT_SWAP_DEADLINE", 120.0)
+
+# Alarms: from when on something is wrong enough for staff (domains.alarms)
+ALARM_BEHIND_SECONDS = env.float("ALARM_BEHIND_SECONDS", 60.0)
+ALARM_SILENT_SECONDS = env.float("ALARM_SILENT_SECONDS", 120.0)
+ALARM_MISSED_CANARIES = env.int("ALARM_MISSED_CANARIES", 6)
+ALARM_DISK_PERCENT = env.float("ALARM_DISK_PERCENT", 5.0)
+ALARM_DISK_GB = env.float("ALARM_DISK_GB", 2.0)
+ALARM_QUEUE = env.int("ALARM_QUEUE", 1_000)
+ALARM_CERTIFICATE_DAYS = env.int("ALARM_CERTIFICATE_DAYS", 14)
 
 # Language, time, static files
 LANGUAGE_CODE = "en-gb"

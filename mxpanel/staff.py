@@ -13,6 +13,11 @@ from django.shortcuts import redirect
 from django.urls import reverse_lazy
 
 from accounts.access import has_second_factor, staff_page
+from accounts.models import User
+from domains.models import Incident
+from domains.watch import what_is_wrong_with_the_watch
+
+INCIDENTS_SHOWN = 50
 
 
 class StaffSite(AdminSite):
@@ -34,6 +39,10 @@ class StaffSite(AdminSite):
         inner = super().admin_view(view, cacheable)
         return staff_page(_unknown_is_404(inner) if view is shortcut else inner)
 
+    def index(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
+        """The first page begins with what is wrong, for those who may see it."""
+        return super().index(request, {**(extra_context or {}), **what_is_wrong(request.user)})
+
     def get_urls(self) -> list[Any]:
         """Stock URLs whose anonymous visitors are sent straight to the panel's own sign-in."""
         urls = super().get_urls()
@@ -48,6 +57,16 @@ class StaffSite(AdminSite):
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return redirect("account_logout")
+
+
+def what_is_wrong(user: User) -> dict[str, Any]:
+    """`incidents`: the open ones, newest first, `more` of them not shown, `watch`: what is wrong with the watch itself."""
+    if not user.has_perm("domains.view_incident"):
+        return {}
+    still_open = Incident.objects.filter(closed_at=None).select_related("server")
+    shown = list(still_open[:INCIDENTS_SHOWN])
+    more = still_open.count() - len(shown) if len(shown) == INCIDENTS_SHOWN else 0
+    return {"incidents": shown, "more": more, "watch": what_is_wrong_with_the_watch(), "is_watched": True}
 
 
 def _unknown_is_404(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

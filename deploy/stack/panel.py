@@ -1,4 +1,4 @@
-"""The panel's own processes: preparation of its database, web, Celery workers and beat."""
+"""The panel's own processes: preparation of its database, web, Celery workers, beat and watch."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -57,6 +57,7 @@ def components(
         web(layout, env),
         *(worker(layout, env, queue, threads) for queue, threads in QUEUES.items()),
         beat(layout, env),
+        watch(layout, env),
         demo_mail(layout, env),
     ]
 
@@ -123,6 +124,11 @@ def beat(layout: Layout, env: dict[str, str]) -> Component:
     return panel_process(
         layout, env, "beat", [layout.python, "-m", "celery", "--app", "mxpanel.celery", "beat", *arguments]
     )
+
+
+def watch(layout: Layout, env: dict[str, str]) -> Component:
+    """Looks at everything every few seconds and tells staff by itself, without workers, beat or broker."""
+    return panel_process(layout, env, "watch", [layout.python, "manage.py", "watch"])
 
 
 def panel_process(

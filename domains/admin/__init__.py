@@ -1,5 +1,5 @@
 """The staff pages of this app, found here by Django."""
 
-from domains.admin import hosting, servers
+from domains.admin import hosting, incidents, servers
 
-__all__ = ["hosting", "servers"]
+__all__ = ["hosting", "incidents", "servers"]

@@ -1,5 +1,14 @@
 from domains.models.dns import DkimKey, DnsCheck, OwnershipKey
-from domains.models.incident import Incident, IncidentKind, Pulse, close_incident, open_incident
+from domains.models.incident import (
+    Incident,
+    IncidentKind,
+    IncidentReport,
+    Pulse,
+    close_incident,
+    note_end,
+    note_failure,
+    open_incident,
+)
 from domains.models.server import (
     Difference,
     Kind,
@@ -21,6 +30,7 @@ __all__ = [
     "Domain",
     "Incident",
     "IncidentKind",
+    "IncidentReport",
     "Kind",
     "MailServer",
     "Mailbox",
@@ -34,5 +44,7 @@ __all__ = [
     "ServiceStop",
     "add_domain",
     "close_incident",
+    "note_end",
+    "note_failure",
     "open_incident",
 ]

@@ -1,15 +1,19 @@
 """What is wrong and wants staff: opened once, mailed once, closed by whatever sees it well again."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from django.db import models
-from django.db.models import Q
+from django.contrib.postgres.fields import ArrayField
+from django.db import connection, models, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from domains.models.server import MailServer
 
 ROWS_KEPT = 1_000  # of the rows that an incident names
+OPENING = 0x6D78_696E  # "mxin", our class of advisory locks
+REOPENS_WITHIN = timedelta(minutes=15)  # what comes back so soon is the same incident
 
 
 class IncidentKind(models.TextChoices):
@@ -43,9 +47,14 @@ class Incident(models.Model):
     opened_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True)
+    reopened = models.PositiveIntegerField(default=0, help_text="How often it came back within minutes.")
+    # What staff were last told by mail is the later one of these (domains.incident_mail).
+    opening_mailed_at = models.DateTimeField(null=True)
+    closing_mailed_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["-opened_at"]
+        indexes = [models.Index(fields=["kind", "subject", "closed_at"], name="incident_of_subject")]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "subject"], condition=Q(closed_at=None), name="incident_open_once"
@@ -54,6 +63,24 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.subject}"
+
+    @property
+    def way_out(self) -> str:
+        """What staff do about it, in words."""
+        from domains.alarms import ALARMS
+
+        return ALARMS[IncidentKind(self.kind)].way_out
+
+
+class IncidentReport(models.Model):
+    """One mail to staff: the ids of the incidents that it says have opened, and closed."""
+
+    at = models.DateTimeField(default=timezone.now)
+    opened = ArrayField(models.BigIntegerField())
+    closed = ArrayField(models.BigIntegerField())
+
+    def __str__(self) -> str:
+        return f"{len(self.opened)} opened, {len(self.closed)} closed"
 
 
 class Pulse(models.Model):
@@ -69,6 +96,22 @@ class Pulse(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether it failed after it last ended well."""
+        return self.failed_at is not None and (self.at is None or self.failed_at > self.at)
+
+
+def note_end(name: str) -> None:
+    """Note that something ended well just now."""
+    Pulse.objects.update_or_create(name=name, defaults={"at": timezone.now()})
+
+
+def note_failure(name: str, error: BaseException) -> None:
+    """Note that something failed just now. The error's type alone, for its text may quote what is secret."""
+    facts = {"failed_at": timezone.now(), "failure": type(error).__name__[:200]}
+    Pulse.objects.update_or_create(name=name, defaults=facts)
+
 
 def open_incident(
     kind: IncidentKind,
@@ -79,7 +122,9 @@ def open_incident(
     rows: Sequence[Sequence[Any]] = (),
     count: int | None = None,
 ) -> Incident:
-    """The open incident of this kind and subject, made or seen again, with the latest text and rows."""
+    """The open incident of this kind and subject, with the latest text and rows: made, seen again, or the last one
+    come back.
+    """
     now = timezone.now()
     facts = {
         "text": text[:1000],
@@ -87,13 +132,20 @@ def open_incident(
         "rows": [list(row) for row in rows[:ROWS_KEPT]],
         "count": len(rows) if count is None else count,
     }
-    incident, _ = Incident.objects.update_or_create(
-        kind=kind,
-        subject=subject[:300],
-        closed_at=None,
-        defaults=facts,
-        create_defaults={**facts, "server": server},
-    )
+    with transaction.atomic():
+        _one_at_a_time(kind, subject)
+        same = Incident.objects.filter(kind=kind, subject=subject[:300])
+        recent = same.filter(Q(closed_at=None) | Q(closed_at__gt=now - REOPENS_WITHIN))
+        last = recent.order_by(F("closed_at").desc(nulls_first=True)).first()
+        if last and last.closed_at:
+            same.filter(pk=last.pk).update(closed_at=None, reopened=F("reopened") + 1)
+        incident, _ = same.update_or_create(
+            kind=kind,
+            subject=subject[:300],
+            closed_at=None,
+            defaults=facts,
+            create_defaults={**facts, "server": server},
+        )
     return incident
 
 
@@ -101,3 +153,9 @@ def close_incident(kind: IncidentKind, subject: str) -> bool:
     """Note that it is well again; false when nothing was open."""
     still_open = Incident.objects.filter(kind=kind, subject=subject[:300], closed_at=None)
     return bool(still_open.update(closed_at=timezone.now()))
+
+
+def _one_at_a_time(kind: str, subject: str) -> None:
+    """Until the transaction's end nobody else opens the same incident."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [OPENING, f"{kind} {subject[:300]}"])
