@@ -37,6 +37,8 @@ def next_page(
         if len(rows) > wire.MAX_ROWS:
             beyond = rows[-1][0]
             rows = [row for row in rows if row[0] < beyond]
+            if not rows:
+                raise NeedsRebuild(f"Revision {beyond} changes more rows than a page carries.")
             revision = rows[-1][0]
         content = wired((kind, key) for _, kind, key, gone in rows if not gone)
     # What is gone from here may live on elsewhere: it is not for this server to see.

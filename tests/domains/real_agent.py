@@ -46,6 +46,7 @@ class RealAgent:
         (self.home / "node.toml").write_text(SETTINGS.format(name=name, port=self.port))
         self._process: subprocess.Popen[bytes] | None = None
         self.facts = self._initialise()
+        self._pristine = self.copy()
 
     def enrol(self) -> MailServer:
         server, _ = enrol(
@@ -72,9 +73,15 @@ class RealAgent:
             self._process.wait()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self.home)
+        shutil.rmtree(self._pristine.parent)
 
     def copy(self) -> Path:
         """A copy of the databases, with owners and modes, taken while the agent is down."""
@@ -84,16 +91,12 @@ class RealAgent:
 
     def bring_back(self, copy: Path) -> None:
         """Replace the databases and keys by those of a copy, with owners and modes."""
-        for name in ("db", "secrets", "usage", "dkim"):
-            subprocess.run(["rm", "-rf", self.home / name], check=True)
-            subprocess.run(["cp", "-a", copy / name, self.home / name], check=True)
+        self._replace_by(copy)
         self._initialise()
 
     def wipe(self) -> None:
         """A fresh node under the old certificate and key: every row forgotten."""
-        for name in ("db", "secrets", "usage", "dkim"):
-            subprocess.run(["rm", "-rf", self.home / name], check=True)
-        self._initialise()
+        self._replace_by(self._pristine)
 
     def query(self, sql: str, *values: Any, file: str = "db/node.db") -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(f"file:{self.home / file}?mode=rw", uri=True, timeout=10)
@@ -115,6 +118,11 @@ class RealAgent:
     @property
     def effective(self) -> int:
         return int(self.query("SELECT effective FROM meta")[0][0])
+
+    def _replace_by(self, copy: Path) -> None:
+        for name in ("db", "secrets", "usage", "dkim"):
+            subprocess.run(["rm", "-rf", self.home / name], check=True)
+            subprocess.run(["cp", "-a", copy / name, self.home / name], check=True)
 
     def _initialise(self) -> dict[str, str]:
         for command in (["users"], ["--dir", str(self.home), "init"]):

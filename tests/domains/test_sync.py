@@ -1,21 +1,12 @@
 """The way of a change to a real agent, and everything that may happen to it on the way."""
 
-import logging
-import os
-import random
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.utils import timezone
 
-from accounts.models import Customer
 from billing.signals import service_ended, service_started
 from domains.driver import sync as syncing
 from domains.driver.agent import Agent, AgentError
@@ -23,7 +14,6 @@ from domains.driver.pages import next_page
 from domains.driver.sync import sync
 from domains.models import (
     Domain,
-    Incident,
     Mailbox,
     MailServer,
     Placement,
@@ -35,54 +25,11 @@ from domains.models import (
 from domains.placement import place
 from foundation.unit_of_work import unit_of_work
 from mailnode import wire
-from tests.domains.conftest import HASH
-from tests.domains.real_agent import ROOT, RealAgent, environment, held, in_step, wished
-
-logger = logging.getLogger(__name__)
+from tests.domains.conftest import HASH, fresh
+from tests.domains.real_agent import held, wished
+from tests.domains.settling import settled
 
 pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True)]
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[RealAgent]:
-    agent = RealAgent("mx1.mxpanel.test")
-    yield agent
-    agent.stop()
-
-
-@pytest.fixture
-def agent(node: RealAgent) -> Iterator[RealAgent]:
-    """The agent of mx1, fresh and running."""
-    node.wipe()
-    node.start()
-    yield node
-    node.kill()
-
-
-@pytest.fixture
-def server(agent: RealAgent, transactional_db: None) -> MailServer:
-    """mx1, enrolled and in service."""
-    server = agent.enrol()
-    sync(server.pk)
-    return server
-
-
-@pytest.fixture
-def hosted(acme: Customer, server: MailServer, subscribe: Any) -> Domain:
-    """acme.test of acme, placed on mx1."""
-    subscribe(acme)
-    with unit_of_work():
-        service_started.send(type(acme), customer=acme)
-    return add_domain(acme, "acme.test", by=None)
-
-
-def fresh(server: MailServer) -> MailServer:
-    return MailServer.objects.select_related("sync").get(pk=server.pk)
-
-
-def settled(agent: RealAgent, server: MailServer) -> bool:
-    server = fresh(server)
-    return server.sync.effective == server.revision == agent.effective and in_step(agent, server)
 
 
 def test_an_empty_server_becomes_effective(agent, server):
@@ -207,75 +154,6 @@ def test_answer_lost_goes_on_from_pending(agent, server, hosted, monkeypatch):
     assert fresh(server).sync.failed_at is None
 
 
-def test_node_from_an_older_copy_gets_what_it_lacks(agent, server, hosted):
-    hosted.add_mailbox("anna", password_hash=HASH, by=None)
-    sync(server.pk)
-    agent.kill()
-    copy = agent.copy()
-    agent.start()
-    for name in ("ben", "carl"):
-        hosted.add_mailbox(name, password_hash=HASH, by=None)
-        sync(server.pk)
-    hosted.mailboxes.get(local_part="anna").delete(by=None)
-    sync(server.pk)
-    agent.kill()
-    agent.bring_back(copy)
-    agent.start()
-    hosted.add_mailbox("dora", password_hash=HASH, by=None)
-    sync(server.pk)
-    assert settled(agent, server)
-
-
-def test_a_node_that_lost_everything_gets_it_as_one_page(agent, server, hosted):
-    hosted.add_mailbox("anna", password_hash=HASH, by=None)
-    sync(server.pk)
-    agent.kill()
-    agent.wipe()
-    agent.start()
-    hosted.add_mailbox("ben", password_hash=HASH, by=None)
-    sync(server.pk)
-    assert settled(agent, server)
-
-
-def test_a_node_that_lost_too_much_is_owed_a_rebuild(agent, server, hosted, monkeypatch):
-    sync(server.pk)
-    agent.kill()
-    agent.wipe()
-    agent.start()
-    monkeypatch.setattr(wire, "MAX_ROWS", 2)
-    hosted.delete(by=None)
-    sync(server.pk)
-    assert list(MailServer.objects.rebuild_owed()) == [server]
-    assert not MailServer.objects.behind().exists()
-    assert "holds no rows" in fresh(server).sync.rebuild_reason
-    assert agent.point == (0, "")
-
-
-def test_an_unknown_pair_halts_and_changes_nothing(agent, server, hosted, sam):
-    hosted.add_mailbox("anna", password_hash=HASH, by=None)
-    sync(server.pk)
-    agent.kill()
-    agent.execute("UPDATE meta SET mark = 'someone-elses'")
-    agent.start()
-    before = held(agent)
-    hosted.mailboxes.get().delete(by=None)
-    sync(server.pk)
-    halted = fresh(server)
-    assert "never gave it" in halted.sync.halted_reason
-    assert held(agent) == before
-    assert (halted.sync.halted_revision, halted.sync.halted_mark) == agent.point
-    assert Incident.objects.get(kind="halted", closed_at=None).server == server
-    assert not MailServer.objects.behind().exists()
-    agent.kill()
-    agent.execute("UPDATE meta SET mark = ?", halted.sync.confirmed_mark)
-    agent.start()
-    assert halted.resume(by=sam)
-    assert not halted.resume(by=sam)
-    assert not Incident.objects.filter(closed_at=None).exists()
-    sync(server.pk)
-    assert settled(agent, server)
-
-
 def test_wrong_certificate_and_wrong_key_are_refused(agent, server, hosted):
     MailServer.objects.filter(pk=server.pk).update(certificate_sha256="f" * 64)
     sync(server.pk)
@@ -316,75 +194,6 @@ def test_two_at_once_and_the_second_look(agent, server, hosted, monkeypatch):
 def _sync_in_thread(server_id: int) -> None:
     sync(server_id)
     connections.close_all()
-
-
-def worker(server: MailServer) -> subprocess.Popen[bytes]:
-    """A process of its own that syncs for ever, on the test's database."""
-    code = (
-        "import django, sys, time; django.setup();"
-        "from domains.driver.sync import sync;"
-        "[(sync(int(sys.argv[1])), time.sleep(0.002)) for _ in iter(int, 1)]"
-    )
-    url = "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(server.pk)], cwd=ROOT,
-        env=environment(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="mxpanel.settings", LOG_LEVEL="CRITICAL"),
-    )  # fmt: skip
-
-
-def wait_settled(agent: RealAgent, server: MailServer, seconds: float = 10) -> None:
-    ends_at = time.monotonic() + seconds
-    while not settled(agent, server):
-        assert time.monotonic() < ends_at, (fresh(server).sync.failure, fresh(server).sync.halted_reason)
-        time.sleep(0.05)
-
-
-def churn(hosted: Domain, dice: random.Random, rounds: int) -> None:
-    """Random verbs on random mailboxes."""
-    for number in range(rounds):
-        mailbox = dice.choice([*Mailbox.objects.filter(domain=hosted), None])
-        verbs = ["add"] if mailbox is None else ["change", "suspend", "unsuspend", "delete", "restore", "add"]
-        match dice.choice(verbs):
-            case "add":
-                hosted.add_mailbox(f"m{time.monotonic_ns()}", password_hash=HASH, by=None)
-            case "change":
-                mailbox.change(number, "", by=None)
-            case verb:
-                getattr(mailbox, verb)(by=None)
-
-
-@pytest.mark.timeout(240)
-def test_worker_killed_at_random_points(agent, server, hosted):
-    seed = int(os.environ.get("FAULT_SEED", random.randrange(10**6)))
-    dice = random.Random(seed)
-    logger.warning("seed %s", seed)  # FAULT_SEED repeats a run
-    for _ in range(int(os.environ.get("FAULT_ROUNDS", "6"))):
-        process = worker(server)
-        ends_at = time.monotonic() + 1.2 + dice.random() / 2
-        while time.monotonic() < ends_at:
-            churn(hosted, dice, 3)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    sync(server.pk)
-    wait_settled(agent, server)
-
-
-@pytest.mark.timeout(240)
-def test_agent_killed_at_random_points(agent, server, hosted):
-    seed = int(os.environ.get("FAULT_SEED", random.randrange(10**6)))
-    dice = random.Random(seed)
-    logger.warning("seed %s", seed)  # FAULT_SEED repeats a run
-    process = worker(server)
-    try:
-        for _ in range(int(os.environ.get("FAULT_ROUNDS", "6"))):
-            churn(hosted, dice, dice.randrange(1, 40))
-            agent.kill()
-            churn(hosted, dice, 2)
-            agent.start()
-        wait_settled(agent, server)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_killed_between_commit_and_hint(agent, server, hosted):
