@@ -23,11 +23,13 @@ from django.utils import timezone
 from accounts.models import Customer, CustomerSuspension, User
 from billing.models import Order, Plan
 from billing.signals import service_started
+from domains import tasks
 from domains.driver.agent import Agent, AgentError
 from domains.driver.rows import contents
 from domains.models import (
     DkimKey,
     Domain,
+    Incident,
     Kind,
     Mailbox,
     MailboxSuspension,
@@ -35,7 +37,6 @@ from domains.models import (
     ServerSync,
     ServiceStop,
 )
-from domains.tasks import pull_usage, sweep_servers
 from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 from tests.domains.real_agent import RealAgent, held, wished
@@ -55,6 +56,8 @@ class Node(RealAgent):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.running = False
+        self.start()
+        self.kill()
         self.pristine = self.copy()
 
     def start(self) -> None:
@@ -141,45 +144,56 @@ class World:
         """Let things be well, and the panel's periodic work do its part; within seconds nothing may lag."""
         for node in self.nodes:
             node.start()
-        ends_at = time.monotonic() + WELL_WITHIN
         self.pull()
-        while self.lagging():
-            assert time.monotonic() < ends_at, self.complaints()
+        self.until(lambda: not lagging())
+
+    def digest(self) -> None:
+        """Have every server compared, and sent again what differs, until all of it has come about."""
+        for server in MailServer.objects.all():
+            server.ask_digest(by=None)
+        self.until(lambda: not lagging() and not ServerSync.objects.exclude(digest_wanted_at=None).exists())
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        ends_at = time.monotonic() + WELL_WITHIN
+        while not is_so():
+            assert time.monotonic() < ends_at, complaints()
             self.sweep()
 
-    def lagging(self) -> bool:
-        servers = MailServer.objects.all()
-        return (servers.behind() | servers.failing() | servers.rebuild_owed()).exists()
-
     def sweep(self) -> None:
-        """The next sweep, as if the time until then were over."""
+        """The next sweeps, as if the time until then were over."""
         caches["volatile"].clear()
         ServerSync.objects.exclude(retry_at=None).update(retry_at=timezone.now() - timedelta(seconds=1))
-        sweep_servers()
+        tasks.sweep_servers()
+        tasks.sweep_digests()
         self.deliver_all()
 
     def pull(self) -> None:
         """The next look at what the servers report."""
-        pull_usage()
+        tasks.pull_usage()
         self.deliver_all()
 
     def deliver_all(self) -> None:
         while self.tasks:
             self.deliver(0)
 
-    def complaints(self) -> list[Any]:
-        facts = ServerSync.objects.values_list(
-            "server__name", "failure", "halted_reason", "effective", "server__revision"
-        )
-        return [*facts, *MailServer.objects.values_list("name", "revision")]
-
     def compare(self) -> None:
         """Every row of every node is what the panel's own things say that it should hold."""
-        assert not ServerSync.objects.exclude(halted_at=None).exists(), self.complaints()
+        found = Incident.objects.filter(closed_at=None).values_list("kind", "subject", "text", "rows")
+        assert not found, list(found)
         for node in self.nodes:
             server = MailServer.objects.get(name=node.name)
             assert_same(things_of(server), wished(server), f"the index of {node.name}")
             assert_same(wished(server), held(node), node.name)
+
+
+def lagging() -> bool:
+    servers = MailServer.objects.all()
+    return (servers.behind() | servers.failing() | servers.rebuild_owed()).exists()
+
+
+def complaints() -> list[Any]:
+    facts = ("server__name", "server__revision", "effective", "failure", "halted_reason", "rebuild_reason")
+    return [*ServerSync.objects.values_list(*facts, "digest_wanted_at")]
 
 
 def things_of(server: MailServer) -> dict[tuple[str, str], Any]:
