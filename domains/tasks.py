@@ -5,7 +5,7 @@ import logging
 from celery import shared_task
 
 from domains import placement, purging
-from domains.driver import digests, hints, meeting
+from domains.driver import digests, hints, history, meeting, takeover
 from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
 from domains.driver.rebuilding import rebuild
@@ -67,6 +67,27 @@ def digest_server(server_id: int) -> None:
         digests.digest(server_id)
     except AgentError as error:
         logger.warning("The digest of mail server %s waits: %s", server_id, error)
+
+
+@shared_task
+def sweep_histories() -> None:
+    """Comparisons that are owed after lost history, and takeovers that staff decided."""
+    for task, wanting in (
+        (compare_server, history.uncompared()),
+        (take_over_server, takeover.under_way()),
+    ):
+        for server_id in wanting.values_list("server", flat=True):
+            task.apply_async([server_id], expires=10)
+
+
+@shared_task
+def compare_server(server_id: int) -> None:
+    history.compare(server_id)
+
+
+@shared_task
+def take_over_server(server_id: int) -> None:
+    takeover.take_over(server_id)
 
 
 @shared_task

@@ -23,6 +23,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "fraud reports not yet sent": every(10, "billing.tasks.sweep_reports"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
+    "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
     "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),

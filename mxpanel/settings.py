@@ -173,6 +173,7 @@ CELERY_TASK_ROUTES = {
     "domains.tasks.rebuild_server": {"queue": "slow"},
     "domains.tasks.digest_server": {"queue": "slow"},
     "domains.tasks.compare_server": {"queue": "slow"},
+    "domains.tasks.take_over_server": {"queue": "slow"},
     "domains.tasks.pull_server": {"queue": "slow"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page must not wait for the broker

@@ -14,7 +14,7 @@ from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import SYNC, alone
 from domains.driver.labels import labels
 from domains.driver.points import note
-from domains.driver.prospects import Key, Prospects, Rows, in_words, on_the_server
+from domains.driver.prospects import BROKEN, Broken, Held, Key, Prospects, Rows, Side, in_words, on_the_server
 from domains.driver.rows import read
 from domains.models import Difference, MailServer, ServerRow, ServerSync
 from foundation.unit_of_work import unit_of_work
@@ -109,13 +109,13 @@ class Comparison:
         last = min(ends, default=None)
         if last is not None and last <= after:
             raise Moved(f"{self.server} gives pages of rows that do not go on.")
-        held = {key: data for key, data in rows_of(page).items() if after < _place(key) and _until(key, last)}
-        wished = contents_of([(kind, key) for kind, key in index if _until((kind, key.hex), last)])
+        held = {key: data for key, data in rows_of(page).items() if _between(after, key, last)}
+        wished = contents_of([(kind, key) for kind, key in index if _between(after, (kind, key.hex), last)])
         self._keep(held, wished)
         note(self.server, compared_rows=self.server.sync.compared_rows + len(held.keys() | wished.keys()))
         return last
 
-    def _keep(self, held: Rows, wished: Rows) -> None:
+    def _keep(self, held: Held, wished: Rows) -> None:
         """Note what differs."""
         self.names |= {key: row.name for (_, key), row in held.items() if isinstance(row, wire.Domain)}
         keys = sorted(key for key in held.keys() | wished.keys() if held.get(key) != wished.get(key))
@@ -135,7 +135,7 @@ class Comparison:
             for key in keys
         )
 
-    def _label(self, key: Key, held: wire.Data | None, name: str) -> str:
+    def _label(self, key: Key, held: Side, name: str) -> str:
         """The panel's own name of the row, or the one that the server's row gives it."""
         if name != key[1]:
             return name
@@ -166,8 +166,8 @@ class Comparison:
                 Difference.objects.filter(pk=each.pk).update(label=label[:400])
 
 
-def expect_at(server: MailServer, point: wire.Point, page: wire.RowPage) -> None:
-    """Moved when the page is of another point; where that is one that the panel gave, the sync can simply go on."""
+def expect_at(server: MailServer, point: wire.Point, page: wire.RowPage | wire.Status) -> None:
+    """Moved when an answer is of another point; where that is one that the panel gave, the sync can simply go on."""
     if point == wire.Point(revision=page.revision, mark=page.mark):
         return
     note(server, halted_revision=page.revision, halted_mark=page.mark)
@@ -177,17 +177,16 @@ def expect_at(server: MailServer, point: wire.Point, page: wire.RowPage) -> None
     raise Moved(text)
 
 
-def rows_of(page: wire.RowPage) -> Rows:
-    """The rows of a page that are what the wire allows; others are as good as none, and are replaced."""
-    rows: Rows = {}
-    for row in page.rows:
-        try:
-            data = wire.data_of(row)
-        except wire.WireError:
-            continue
-        if data is not None:
-            rows[row.kind, row.key] = data
-    return rows
+def rows_of(page: wire.RowPage) -> Held:
+    """The rows of a page by kind and key, BROKEN for what breaks the wire's bounds; without kinds that are not known."""
+    return {(row.kind, row.key): _data(row) for row in page.rows if row.kind in wire.KINDS}
+
+
+def _data(row: wire.Row) -> wire.Data | Broken:
+    try:
+        return wire.data_of(row) or BROKEN
+    except wire.WireError:
+        return BROKEN
 
 
 def wished_after(server: MailServer, after: str, most: int) -> list[tuple[str, UUID]]:
@@ -210,5 +209,5 @@ def _place(key: Key) -> str:
     return f"{key[0]}:{key[1]}"
 
 
-def _until(key: Key, last: str | None) -> bool:
-    return last is None or _place(key) <= last
+def _between(after: str, key: Key, last: str | None) -> bool:
+    return after < _place(key) and (last is None or _place(key) <= last)

@@ -3,19 +3,21 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from domains.models import Domain, Kind, Mailbox, MailServer
+from domains.models import DkimKey, Domain, Kind, Mailbox, MailServer
 from domains.models.domain import refuse_ours
 from mailnode import wire
 
 MB = 2**20
 
-ADDED, RESTORED = "is added here", "is restored here"
+ADDED, WITH_DOMAIN, RESTORED = "is added here", "is added here with its domain", "is restored here"
 DELETED = "is deleted here, and can be restored for 30 days"
 BECOMES, IN_FORCE, LIFTED = "becomes here as the server has it", "is put in force here", "is lifted here"
 KEPT, DROPPED = "cannot be taken, and stays as it is here", "cannot be taken, and is taken off the server"
@@ -34,8 +36,21 @@ OURS, HELD, NO_SUBJECT = (
 )
 PURGED = "its mail is being removed for good"
 
+INVALID, OTHER_KEY = "what the server has is not valid", "the domain has another key here"
+
+
+class Broken(Enum):
+    """What a server holds and what the wire does not allow: such a row is there, and cannot be taken."""
+
+    BROKEN = "broken"
+
+
+BROKEN = Broken.BROKEN
+
 Key = tuple[str, str]  # kind and key in hex
 Rows = dict[Key, wire.Data]
+Side = wire.Data | Broken | None
+Held = dict[Key, wire.Data | Broken]
 
 
 @dataclass
@@ -47,13 +62,13 @@ class Prospects:
     server: MailServer
     coming: set[str] = field(default_factory=set)
 
-    def of(self, held: Rows, wished: Rows, differing: Iterable[Key]) -> dict[Key, str]:
+    def of(self, held: Held, wished: Rows, differing: Iterable[Key]) -> dict[Key, str]:
         """What changes here, if the server is right, for each of the rows that differ."""
         keys = list(differing)
         known = Known(self.server, {key: held[key] for key in keys if key in held}, keys)
         return {key: self._one(known, key, held.get(key), wished.get(key)) for key in keys}
 
-    def _one(self, known: "Known", key: Key, held: wire.Data | None, wished: wire.Data | None) -> str:
+    def _one(self, known: "Known", key: Key, held: Side, wished: wire.Data | None) -> str:
         if key[0] == Kind.CUSTOMER:
             return _refused(PLAN_DECIDES, wished)
         if held is None:
@@ -65,11 +80,13 @@ class Prospects:
             return BECOMES
         if isinstance(held, wire.State):
             return IN_FORCE
+        if isinstance(held, wire.Dkim):
+            return WITH_DOMAIN
         if isinstance(held, wire.Domain | wire.Mailbox):
             self.coming.add(key[1])
         return RESTORED if key[1] in known.deleted else ADDED
 
-    def _why_not(self, known: "Known", key: str, held: wire.Data) -> str:
+    def _why_not(self, known: "Known", key: str, held: wire.Data | Broken) -> str:
         """Why this row could not be taken; "" where nothing stands against it."""
         match held:
             case wire.Domain():
@@ -78,7 +95,10 @@ class Prospects:
                 is_here = held.domain in known.domains or held.domain in self.coming
                 return PURGED if key in known.purging else "" if is_here else NO_DOMAIN
             case wire.Dkim():
-                return ""  # comes with its domain, which is told there
+                other_key = known.keys.get(held.domain, key) != key
+                return OTHER_KEY if other_key else ""
+            case Broken():
+                return INVALID
             case wire.State():
                 subjects = known.placed if held.subject_kind == "customer" else known.mailboxes | self.coming
                 return "" if held.subject_kind != "domain" and held.subject in subjects else NO_SUBJECT
@@ -88,13 +108,13 @@ class Prospects:
 class Known:
     """What the panel knows of the rows of one page; all sets hold ids in hex."""
 
-    def __init__(self, server: MailServer, held: Rows, keys: list[Key]) -> None:
+    def __init__(self, server: MailServer, held: Held, keys: list[Key]) -> None:
         here = {"placement__server": server, "placement__placed_at__isnull": False}
         of_customer = {f"customer__{name}": value for name, value in here.items()}
         of_domain = {f"domain__{name}": value for name, value in of_customer.items()}
         domains = {key: row for (_, key), row in held.items() if isinstance(row, wire.Domain)}
         subjects = {row.subject for row in held.values() if isinstance(row, wire.State)}
-        parents = {row.domain for row in held.values() if isinstance(row, wire.Mailbox)}
+        parents = {UUID(row.domain) for row in held.values() if isinstance(row, wire.Mailbox | wire.Dkim)}
         customers = subjects | {row.customer for row in domains.values()}
         every = [key for _, key in keys]
         self.placed = _hex(Customer.objects.filter(pk__in=customers, **here))
@@ -103,6 +123,8 @@ class Known:
         self.deleted = _hex(Mailbox.objects.filter(pk__in=every).exclude(deleted_at=None))
         self.deleted |= _hex(Domain.objects.filter(pk__in=every).exclude(deleted_at=None))
         self.purging = _hex(Mailbox.objects.filter(pk__in=every).exclude(purging_at=None))
+        keyed = DkimKey.objects.filter(domain__in=parents, domain__deleted_at=None)
+        self.keys = {domain.hex: key.hex for key, domain in keyed.values_list("pk", "domain_id")}
         self.taken_names = _taken_names(domains)
 
 
@@ -135,16 +157,18 @@ def _refused(why: str, wished: wire.Data | None) -> str:
     return f"{KEPT if wished else DROPPED}: {why}"
 
 
-def on_the_server(held: wire.Data | None, wished: wire.Data | None) -> str:
+def on_the_server(held: Side, wished: wire.Data | None) -> str:
     """What changes on the server, if the panel is right."""
     if held is None:
         return PUT
     return CHANGED if wished else OFF
 
 
-def in_words(data: wire.Data | None, other: wire.Data | None) -> str:
+def in_words(data: Side, other: Side) -> str:
     """What one side has, without its secrets, of which only whether they are others than the other side's is told."""
     match data:
+        case Broken():
+            return "something that is not valid"
         case wire.Customer():
             storage = "without limit" if data.storage_bytes is None else f"{data.storage_bytes // MB} MB"
             return f"{data.username}, storage {storage}"

@@ -1,8 +1,10 @@
 """What the rows of a mail server contain, read from the models at the moment they are sent."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import cast
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, cast
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from accounts.models import Customer, CustomerSuspension, SuspensionBase
 from billing.entitlements import Feature, limit_of_each
@@ -11,6 +13,7 @@ from mailnode import wire
 
 MB = 2**20
 Contents = dict[UUID, wire.Data]
+Keys = Collection[UUID] | QuerySet[Any, Any]
 
 
 def contents(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
@@ -22,8 +25,10 @@ def contents(rows: Iterable[tuple[str, UUID]]) -> list[wire.Row]:
     return [wire.row(kind, key.hex, found[kind].get(key)) for kind, wanted in keys.items() for key in wanted]
 
 
-def read(keys: Mapping[str, list[UUID]]) -> dict[str, Contents]:
-    """What stands under these keys, by kind; a fixed number of queries for each kind."""
+def read(keys: Mapping[str, Keys]) -> dict[str, Contents]:
+    """What stands under these keys, by kind; a fixed number of queries for each kind. Thousands of keys are better a
+    query of their own than a list.
+    """
     return {kind: _READERS[Kind(kind)](wanted) for kind, wanted in keys.items()}
 
 
@@ -34,7 +39,8 @@ def _by_kind(rows: Iterable[tuple[str, UUID]]) -> dict[str, list[UUID]]:
     return keys
 
 
-def _customers(keys: list[UUID]) -> Contents:
+def _customers(keys: Keys) -> Contents:
+    keys = list(keys)
     allowed = limit_of_each(keys, Feature.STORAGE_MB)
     return {
         pk: wire.Customer(username=username, storage_bytes=_bytes(allowed[pk]))
@@ -46,12 +52,12 @@ def _bytes(allowed_mb: int | None) -> int | None:
     return None if allowed_mb is None else allowed_mb * MB
 
 
-def _domains(keys: list[UUID]) -> Contents:
+def _domains(keys: Keys) -> Contents:
     found = Domain.objects.live().filter(pk__in=keys).values_list("pk", "customer_id", "name")
     return {pk: wire.Domain(customer=customer.hex, name=name) for pk, customer, name in found}
 
 
-def _mailboxes(keys: list[UUID]) -> Contents:
+def _mailboxes(keys: Keys) -> Contents:
     """Also those of a deleted domain: the row of the domain says that, and restoring it changes that row
     alone.
     """
@@ -66,14 +72,14 @@ def _mailboxes(keys: list[UUID]) -> Contents:
     }
 
 
-def _dkim_keys(keys: list[UUID]) -> Contents:
+def _dkim_keys(keys: Keys) -> Contents:
     return {
         key.pk: wire.Dkim(domain=key.domain_id.hex, selector=key.selector, private_key=key.private_key)
         for key in DkimKey.objects.filter(pk__in=keys, domain__deleted_at=None)
     }
 
 
-def _states(keys: list[UUID]) -> Contents:
+def _states(keys: Keys) -> Contents:
     """Those that are not lifted. The node itself evaluates `until`."""
     found: Contents = {}
     for suspension in MailboxSuspension.objects.filter(pk__in=keys, lifted_at=None):
@@ -92,7 +98,7 @@ def _state(suspension: SuspensionBase, kind: wire.SubjectKind, subject: UUID) ->
     )
 
 
-_READERS: dict[Kind, Callable[[list[UUID]], Contents]] = {
+_READERS: dict[Kind, Callable[[Keys], Contents]] = {
     Kind.CUSTOMER: _customers,
     Kind.DOMAIN: _domains,
     Kind.MAILBOX: _mailboxes,

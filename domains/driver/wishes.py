@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from accounts.models import Customer, CustomerSuspension
-from domains.driver.rows import Contents, read
+from domains.driver.rows import Contents, Keys, read
 from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, ServiceStop
 from mailnode import wire
 
@@ -41,12 +41,11 @@ def of_domains(server_id: int, domains: Collection[UUID]) -> dict[str, list[Entr
     entries: dict[str, list[Entry]] = {domain.hex: [] for domain in domains}
     here = Domain.objects.filter(pk__in=domains, **_of_server(server_id, "customer__"))
     domains = list(here.values_list("pk", flat=True))
-    mailboxes = Mailbox.objects.live().filter(domain__in=domains).values_list("pk", flat=True)
-    keys = DkimKey.objects.filter(domain__in=domains).values_list("pk", flat=True)
-    found = read({Kind.DOMAIN: [*domains], Kind.MAILBOX: [*mailboxes], Kind.DKIM: [*keys]})
+    mailboxes = Mailbox.objects.live().filter(domain__in=domains).values("pk")
+    keys = DkimKey.objects.filter(domain__in=domains).values("pk")
+    found = read({Kind.DOMAIN: domains, Kind.MAILBOX: mailboxes, Kind.DKIM: keys})
     customers = {UUID(domain.customer) for domain in _of(found[Kind.DOMAIN], wire.Domain).values()}
-    states = _states_on([*found[Kind.MAILBOX]], customers)
-    above = read({Kind.CUSTOMER: [*customers], Kind.STATE: states})
+    above = read({Kind.CUSTOMER: customers, Kind.STATE: _states_on(mailboxes, customers)})
     holders = _holders(found, domains)
     for kind, rows in (found | above).items():
         for key, data in rows.items():
@@ -107,7 +106,7 @@ _STATES = (
 )
 
 
-def _states_on(mailboxes: Collection[UUID], customers: Collection[UUID]) -> list[UUID]:
+def _states_on(mailboxes: Keys, customers: Collection[UUID]) -> list[UUID]:
     """The suspensions of these, not lifted."""
     of_mailboxes = MailboxSuspension.objects.filter(mailbox__in=mailboxes, lifted_at=None)
     keys = list(of_mailboxes.values_list("pk", flat=True))

@@ -1,0 +1,168 @@
+"""Taking into the panel all that a server of lost history has, once staff have decided that the server is right: in
+chunks, each of which commits the changes with a note on what is done, so that a killed one goes on where it was.
+
+First goes what the server does not have, then comes what it has, in the order of kinds. What could not be taken is sent
+to the server at the end as it stands here, so that both are equal afterwards.
+"""
+
+import logging
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts import audit
+from domains.driver import hints
+from domains.driver.agent import Agent, AgentError
+from domains.driver.alone import SYNC, alone
+from domains.driver.history import Moved, contents_of, expect_at, rows_of
+from domains.driver.points import note
+from domains.driver.prospects import NO_DOMAIN, Held, Rows, Side
+from domains.driver.stamping import MOST, Row, stamp_again
+from domains.driver.taking import Taker
+from domains.driver.verdict import adopt
+from domains.models import Difference, Kind, MailServer, ServerRow, ServerSync
+from foundation.unit_of_work import unit_of_work
+from mailnode import wire
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 200  # rows in one transaction
+# The order in which things come, and whether they may wait for another. DKIM keys are looked at first, so that a domain
+# that is added gets its own, and once more when all domains are here.
+COMING = [
+    (Kind.CUSTOMER, False),
+    (Kind.DKIM, True),
+    (Kind.DOMAIN, False),
+    (Kind.DKIM, False),
+    (Kind.MAILBOX, False),
+    (Kind.STATE, False),
+]
+GOING = [Kind.STATE, Kind.MAILBOX, Kind.DOMAIN, Kind.DKIM, Kind.CUSTOMER]  # the order in which things go
+CHANGED_SINCE = "it was changed here after the comparison"
+NOT_SHOWN = "the server does not show it any more"
+CLASHES = "another one of the same name is here"
+
+
+def under_way() -> QuerySet[ServerSync]:
+    return ServerSync.objects.exclude(taking_since=None)
+
+
+def take_over(server_id: int) -> None:
+    """Go on with a takeover that staff decided, unless another process is at it, to its end."""
+    with alone(SYNC, server_id) as mine:
+        found = under_way().select_related("server__sync", "taking_by").filter(server=server_id)
+        state = found.first() if mine else None
+        if state is None:
+            return
+        try:
+            Takeover(state).run()
+        except AgentError as error:
+            logger.warning("The takeover of mail server %s waits: %s", state.server, error)
+            note(state.server, compare_failure=str(error)[:1000])
+            return
+        except Moved as moved:
+            note(state.server, taking_since=None, compared_at=None, compare_failure=str(moved)[:1000])
+            return
+    hints.hint(server_id)
+
+
+class Takeover:
+    def __init__(self, state: ServerSync) -> None:
+        self.server: MailServer = state.server
+        self.agent = Agent(self.server)
+        self.taker = Taker(self.server, state.taking_by)
+        self.point = wire.Point(revision=state.compared_node_revision or 0, mark=state.compared_node_mark)
+        self.compared = state.compared_revision or 0
+
+    def run(self) -> None:
+        note(self.server, compare_failure="")
+        for kind in GOING:
+            self._go(kind)
+        for kind, may_wait in COMING:
+            self._come(kind, may_wait)
+        self._finish()
+
+    def _pending(self) -> QuerySet[Difference]:
+        return Difference.objects.filter(server=self.server, taken_at=None, refused="")
+
+    def _go(self, kind: Kind) -> None:
+        """Drop what the server does not have."""
+        while chunk := list(self._pending().filter(kind=kind, node="").order_by("key")[:CHUNK]):
+            with unit_of_work():
+                present = Present(self, chunk)
+                for difference in chunk:
+                    self._settle(difference, None, present)
+
+    def _come(self, kind: Kind, may_wait: bool) -> None:
+        """Take what the server has of a kind, page by page."""
+        left = self._pending().filter(kind=kind).exclude(node="").order_by("key")
+        after: UUID | None = None
+        while chunk := list((left.filter(key__gt=after) if after else left)[:CHUNK]):
+            held = self._held(kind, chunk[0].key)
+            with unit_of_work():
+                present = Present(self, chunk)
+                for difference in chunk:
+                    key = (difference.kind, difference.key.hex)
+                    if key not in held and difference is not chunk[0]:
+                        break  # on a later page
+                    after = difference.key
+                    self._settle(difference, held.get(key), present, may_wait)
+
+    def _held(self, kind: Kind, first: UUID) -> Held:
+        """What the server has from this row on."""
+        page = self.agent.rows(f"{kind}:{first.hex[:-1]}")
+        expect_at(self.server, self.point, page)
+        return rows_of(page)
+
+    def _settle(self, difference: Difference, held: Side, present: "Present", may_wait: bool = False) -> None:
+        """Take or drop one row, and note that, or why it cannot be; one that waits for its domain stays pending."""
+        key = (difference.kind, difference.key.hex)
+        is_done, why = present.rows.get(key) == held, ""
+        if not is_done and (difference.key in present.changed or (difference.node and held is None)):
+            why = CHANGED_SINCE if difference.key in present.changed else NOT_SHOWN
+        elif not is_done:
+            try:
+                with transaction.atomic():
+                    is_done = self._make_so(difference, held)
+            except (ValidationError, IntegrityError) as error:
+                why = CLASHES if isinstance(error, IntegrityError) else " ".join(error.messages)
+        if is_done or why or not may_wait:
+            refused = "" if is_done else (why or NO_DOMAIN)[:300]
+            taken_at = timezone.now() if is_done else None
+            Difference.objects.filter(pk=difference.pk).update(taken_at=taken_at, refused=refused)
+
+    def _make_so(self, difference: Difference, held: Side) -> bool:
+        if difference.node:
+            return self.taker.take(difference.key, held)
+        self.taker.drop(difference.kind, difference.key)
+        return True
+
+    def _finish(self) -> None:
+        """Send what was refused as it stands here, and let the sync go on from where the server is."""
+        differences = Difference.objects.filter(server=self.server)
+        refused = list(differences.exclude(refused="").order_by("pk").values_list("kind", "key"))
+        index = ServerRow.objects.filter(server=self.server, gone=False)
+        for start in range(0, len(refused), wire.MAX_ROWS):
+            chunk = refused[start : start + wire.MAX_ROWS]
+            wished = set(index.filter(key__in=[key for _, key in chunk]).values_list("kind", "key"))
+            rows = [(Row(kind, key), (kind, key) not in wished) for kind, key in chunk]
+            stamp_again(self.server.pk, rows, compared=MOST)
+        status = self.agent.status()
+        expect_at(self.server, self.point, status)
+        with unit_of_work():
+            adopt(self.server, self.point, min(status.effective, self.point.revision))
+            after = {"taken": differences.filter(refused="").count(), "refused": len(refused)}
+            audit.record("history.taken", by=self.taker.by, subject=self.server.name, after=after)
+
+
+class Present:
+    """What the server should hold now of the rows of a chunk, and which of them changed here after the comparison."""
+
+    def __init__(self, takeover: Takeover, chunk: list[Difference]) -> None:
+        index = ServerRow.objects.filter(server=takeover.server, key__in=[each.key for each in chunk])
+        self.rows: Rows = contents_of(list(index.filter(gone=False).values_list("kind", "key")))
+        later = index.filter(revision__gt=takeover.compared)
+        self.changed = set(later.values_list("key", flat=True))

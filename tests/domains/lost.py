@@ -1,0 +1,40 @@
+"""A panel whose database comes back from an older copy: the tables as they were at an earlier moment."""
+
+from django.db import connection, transaction
+
+TABLES = (
+    "accounts_customersuspension",
+    "domains_dkimkey",
+    "domains_dnscheck",
+    "domains_domain",
+    "domains_mailbox",
+    "domains_mailboxsuspension",
+    "domains_mailserver",
+    "domains_servermark",
+    "domains_serverrow",
+    "domains_serversync",
+    "domains_servicestop",
+)
+
+
+def keep() -> None:
+    """Remember the tables as they are now."""
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"DROP TABLE IF EXISTS kept_{table}")
+            cursor.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")  # noqa: S608 names from above
+
+
+def bring_back() -> None:
+    """Lose everything since then."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in TABLES:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+            cursor.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")  # noqa: S608
+
+
+def forget() -> None:
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"DROP TABLE IF EXISTS kept_{table}")
