@@ -6,7 +6,11 @@ key that is made again under the same selector gets a stamp later than any that 
 
 import hashlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from mailnode.files import flush_file_system, write
 
@@ -18,6 +22,15 @@ def fingerprint(private_key: str) -> str:
     return hashlib.sha256(private_key.encode()).hexdigest()
 
 
+class File(NamedTuple):
+    """A key as it shall be in force; `stamp` is the file's time, in seconds since the epoch."""
+
+    domain: str
+    selector: str
+    pem: str
+    stamp: int
+
+
 class KeyFiles:
     """The key directory. Its owner is the agent and its group Rspamd's (set-group-ID, so new files
     follow)."""
@@ -26,18 +39,40 @@ class KeyFiles:
         self.directory = directory
         self.staging = directory / "stage"  # no domain name lacks a dot, so it is nobody's directory
 
-    def stage(self, key: str, private_key: str, *, flush: bool = True) -> None:
-        """Keep a key where nothing signs with it yet; the same key twice is one file. Without `flush` it is the
-        caller's to see that it survives a power cut."""
-        place = self.staging / f"{key}.{fingerprint(private_key)[:16]}"
-        write(place, private_key.encode(), mode=0o600, flush=flush)
+    def stage(self, key: str, private_key: str) -> None:
+        """Keep a key where nothing signs with it yet; the same key twice is one file."""
+        write(self._staged(key, fingerprint(private_key)), private_key.encode(), mode=0o600)
 
-    def is_staged(self, key: str, wanted: str) -> bool:
-        """Whether the key with this fingerprint is staged, whole."""
+    def staged(self, key: str, wanted: str) -> str:
+        """The staged key with this fingerprint; FileNotFoundError when it was never staged."""
+        return self._staged(key, wanted).read_text()
+
+    def unstage(self, key: str, wanted: str) -> None:
+        """Forget the staged copy of a key that is in force."""
+        self._staged(key, wanted).unlink(missing_ok=True)
+
+    def stage_page(self, name: str, private_keys: dict[str, str]) -> None:
+        """Keep the keys of a page of a rebuild, by their ids, in one file; it is the caller's to see that it survives
+        a power cut."""
+        write(self.staging / name, msgspec.json.encode(private_keys), mode=0o600, flush=False)
+
+    def staged_page(self, name: str) -> dict[str, str]:
+        """The keys of a staged page; none where it is not there, or not whole."""
         try:
-            return fingerprint((self.staging / f"{key}.{wanted[:16]}").read_text()) == wanted
-        except (FileNotFoundError, UnicodeDecodeError):
-            return False
+            return msgspec.json.decode((self.staging / name).read_bytes(), type=dict[str, str])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
+
+    def pages(self, prefix: str) -> list[str]:
+        """The names of the staged pages that begin so."""
+        return sorted(path.name for path in self.staging.glob(f"{prefix}*"))
+
+    def unstage_page(self, name: str) -> None:
+        """Forget a page whose keys are in force."""
+        (self.staging / name).unlink(missing_ok=True)
+
+    def _staged(self, key: str, wanted: str) -> Path:
+        return self.staging / f"{key}.{wanted[:16]}"
 
     def path(self, domain: str, selector: str) -> Path:
         """The file that Rspamd reads for this domain and selector."""
@@ -50,22 +85,14 @@ class KeyFiles:
         except FileNotFoundError:
             return None
 
-    def install(self, wanted: list[tuple[str, str, str, str, int]]) -> None:
-        """Put staged keys in force: (key, fingerprint, domain, selector, time stamp) each. Raises
-        FileNotFoundError when one was never staged (the page has to come again)."""
-        for key, expected, domain, selector, stamp in wanted:
-            target = self.path(domain, selector)
+    def install(self, files: list[File]) -> None:
+        """Put keys in force."""
+        for file in files:
+            target = self.path(file.domain, file.selector)
             target.parent.mkdir(mode=0o2750, exist_ok=True)
-            staged = self.staging / f"{key}.{expected[:16]}"
-            write(target, staged.read_bytes(), mode=0o640, stamp=stamp, flush=len(wanted) == 1)
-        if len(wanted) > 1:
+            write(target, file.pem.encode(), mode=0o640, stamp=file.stamp, flush=len(files) == 1)
+        if len(files) > 1:
             flush_file_system(self.directory)
-        for key, expected, *_ in wanted:
-            self.unstage(key, expected)
-
-    def unstage(self, key: str, wanted: str) -> None:
-        """Forget the staged copy of a key that is in force."""
-        (self.staging / f"{key}.{wanted[:16]}").unlink(missing_ok=True)
 
     def stamp(self, domain: str, selector: str) -> int:
         """The time stamp of the key file, 0 when there is none."""
@@ -78,9 +105,12 @@ class KeyFiles:
         """The selectors of a domain that have a key file."""
         return [path.stem for path in (self.directory / domain).glob("*.key")]
 
-    def domains(self) -> list[str]:
-        """The domains that have a directory of keys."""
-        return [path.name for path in self.directory.iterdir() if path.is_dir() and path != self.staging]
+    def files(self) -> Iterator[tuple[str, str]]:
+        """(domain, selector) of every key file."""
+        for path in self.directory.iterdir():
+            if path.is_dir() and path != self.staging:
+                for selector in self.selectors(path.name):
+                    yield path.name, selector
 
     def remove(self, domain: str, selector: str) -> None:
         """Remove a key; gone already is as good."""
@@ -96,7 +126,7 @@ class KeyFiles:
     def clear_staging(self, waiting: set[tuple[str, str]]) -> None:
         """Remove keys that were staged for a page that never came to be. `waiting`: (key, fingerprint) of the
         rows that are there; one whose domain has not come yet still needs its staged file."""
-        keep = {f"{key}.{wanted[:16]}" for key, wanted in waiting}
+        keep = {self._staged(key, wanted) for key, wanted in waiting}
         for path in self.staging.iterdir():
-            if path.name not in keep:
+            if path not in keep:
                 path.unlink()

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mailnode import schema
-from mailnode.dkim import fingerprint
 from mailnode.ledger import Ledger
 from mailnode.sessions import Sessions
+from mailnode.signing import Signing
 from mailnode.store import Store
 
 # Whether the address :local @ :domain may sign in: the same question as Dovecot's first passdb.
@@ -21,12 +21,7 @@ SELECT 1 FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND
 EXISTS (SELECT 1 FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.sign_in = 1 AND
 {schema.HOLDS}) """  # noqa: S608 a constant
 
-KEYS_OF = (
-    "SELECT k.id, k.selector, k.fingerprint FROM domains d JOIN dkim k ON k.domain = d.id WHERE d.name = ?"
-)
-
-BATCH = 1_000  # effects at a time; a rebuild may leave one for each domain
-ONE_OF_MANY = "one of many"  # detail of a dkim effect that another effect follows to write the map
+BATCH = 1_000  # effects at a time
 
 DIRECT_KICKS = 10  # up to here one call for each address is cheaper than asking who is there
 
@@ -56,6 +51,7 @@ class Effects:
     def __init__(self, store: Store, sessions: Sessions) -> None:
         self.store = store
         self.sessions = sessions
+        self.signing = Signing(store)
 
     async def bring_about(self, until: float) -> Outcome:
         """Do what is pending, batch after batch until `until` (time.monotonic()), then move `effective`. Raises
@@ -63,8 +59,7 @@ class Effects:
         kicked: set[str] = set()
         resumed: set[str] = set()
         while True:
-            query = "SELECT id, kind, subject, detail FROM effects ORDER BY id LIMIT ?"
-            pending: Pending = self.store.node.execute(query, (BATCH,)).fetchall()
+            pending = self._next_batch()
             # Sessions first: one that ends writes its mailbox's usage once more.
             kicked |= await self._end_sessions(pending)
             await asyncio.to_thread(self._follow, pending)
@@ -73,14 +68,24 @@ class Effects:
             if done or time.monotonic() > until:
                 return Outcome(kicked, resumed, done)
 
+    def _next_batch(self) -> Pending:
+        """The oldest ones; a page of keys is much work and ends a batch."""
+        query = "SELECT id, kind, subject, detail FROM effects ORDER BY id LIMIT ?"
+        pending: Pending = self.store.node.execute(query, (BATCH,)).fetchall()
+        pages = [number for number, (_, kind, _, _) in enumerate(pending) if kind == "page of keys"]
+        return pending[: pages[0] + 1] if pages else pending
+
     def _follow(self, pending: Pending) -> None:
         """Everything that follows but sessions, and that it is done."""
         kinds = {kind for _, kind, _, _ in pending}
-        self._settle_keys({subject for _, kind, subject, _ in pending if kind == "dkim" and subject})
+        self.signing.settle({subject for _, kind, subject, _ in pending if kind == "dkim" and subject})
+        for _, kind, subject, _ in pending:
+            if kind == "page of keys":
+                self.signing.install_page(subject)
         if "keys" in kinds:
-            self._remove_strange_keys()
-        if "keys" in kinds or any(kind == "dkim" and detail != ONE_OF_MANY for _, kind, _, detail in pending):
-            self._write_map()
+            self.signing.remove_strange()
+        if kinds & {"dkim", "keys"}:
+            self.signing.write_map()
         if "secrets" in kinds:
             self._forget_strange_secrets()
         ledger = Ledger(self.store)
@@ -129,37 +134,6 @@ class Effects:
         local_part, _, domain = address.rpartition("@")
         return self.store.node.execute(MAY_SIGN_IN, (domain, local_part)).fetchone() is not None
 
-    def _settle_keys(self, domains: set[str]) -> None:
-        """Make the key files of these domains what the rows say: install what is wanted and not there, remove what
-        is there and not wanted."""
-        keys, installed, removed = self.store.keys, [], []
-        for domain in sorted(domains):
-            wanted = self.store.node.execute(KEYS_OF, (domain,)).fetchall()
-            for key, selector, expected in wanted:
-                current = keys.read(domain, selector)
-                if current is None or fingerprint(current) != expected:
-                    stamp = max(int(time.time()), self._last_stamp(domain, selector) + 2)
-                    installed.append((key, expected, domain, selector, stamp))
-                else:
-                    keys.unstage(key, expected)
-            for selector in set(keys.selectors(domain)) - {selector for _, selector, _ in wanted}:
-                removed.append((domain, selector, self._last_stamp(domain, selector)))
-        stamps = [(domain, selector, stamp) for _, _, domain, selector, stamp in installed] + removed
-        self._remember_stamps(stamps)
-        keys.install(installed)
-        for domain, selector, _ in removed:
-            keys.remove(domain, selector)
-
-    def _write_map(self) -> None:
-        query = """SELECT d.name, max(k.selector) FROM dkim k JOIN domains d ON d.id = k.domain
-            WHERE k.signs = 1 GROUP BY d.name ORDER BY d.name"""
-        self.store.keys.write_map(self.store.node.execute(query).fetchall())
-
-    def _remove_strange_keys(self) -> None:
-        """Of domains that no row knows."""
-        known = {row[0] for row in self.store.node.execute("SELECT name FROM domains")}
-        self._settle_keys(set(self.store.keys.domains()) - known)
-
     def _forget_strange_secrets(self) -> None:
         """Of mailboxes that no row knows, and those that were staged."""
         secrets = self.store.secrets
@@ -170,15 +144,3 @@ class Effects:
                 secrets.execute("DELETE FROM staged")
         finally:
             secrets.execute("DETACH node")
-
-    def _last_stamp(self, domain: str, selector: str) -> int:
-        """The latest time stamp that this file name ever had."""
-        query = "SELECT mtime FROM dkim_files WHERE name = ?"
-        row = self.store.node.execute(query, (f"{domain}/{selector}",)).fetchone()
-        return max(row[0] if row else 0, self.store.keys.stamp(domain, selector))
-
-    def _remember_stamps(self, stamps: list[tuple[str, str, int]]) -> None:
-        if stamps:
-            values = [(f"{domain}/{selector}", stamp) for domain, selector, stamp in stamps]
-            with self.store.transaction() as node:
-                node.executemany("INSERT OR REPLACE INTO dkim_files VALUES (?, ?)", values)

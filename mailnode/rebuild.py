@@ -7,15 +7,18 @@ node.db: the effects that follow from the difference between old and new, the ro
 effects (`mailnode.effects`). What is staged need not survive a power cut, so its pages are not flushed one by one:
 where some of it is missing, the panel is told to begin again."""
 
+import json
 import sqlite3
 import time
 from pathlib import Path
 
 from mailnode import schema, wire
-from mailnode.effects import ONE_OF_MANY
+from mailnode.dkim import fingerprint
 from mailnode.files import flush_file_system
 from mailnode.schema import STAGED, WISHES
 from mailnode.store import TABLES, Checked, Store, check_rows, check_wire, values
+
+STAGING_CACHE_KB = 48_000  # rows come in the order of their ids, so the index of addresses is hit all over
 
 # What may not be: a row that stands for another thing than the one in force under the same id.
 RENAMED = (
@@ -46,9 +49,9 @@ DIFFERENCE = (
     """UPDATE domain_names SET gone_at = :now WHERE gone_at IS NULL AND id NOT IN (SELECT id FROM staged_domains)""",
     """INSERT INTO domain_names (id, name) SELECT id, name FROM staged_domains WHERE true
     ON CONFLICT (id) DO UPDATE SET gone_at = NULL""",
-    # Every domain's keys are looked through, not only those whose rows differ: a rebuild mends files, too.
-    """INSERT INTO effects (revision, kind, subject, detail) SELECT :revision, 'dkim', name, :one_of_many
-    FROM (SELECT name FROM staged_domains UNION SELECT name FROM domains)""",
+    # Every key is looked through, not only those whose rows differ: a rebuild mends files, too.
+    """INSERT INTO effects (revision, kind, subject, detail)
+    SELECT :revision, 'page of keys', value, '' FROM json_each(:pages_of_keys)""",
     """INSERT INTO effects (revision, kind, subject, detail) VALUES (:revision, 'keys', '', ''),
     (:revision, 'secrets', '', ''), (:revision, 'sessions', '', '')""",
     """INSERT INTO effects (revision, kind, subject, detail)
@@ -100,6 +103,9 @@ class Rebuilding:
             self._put_in_force(target)
 
     def _begin(self, rebuild: str) -> None:
+        """Forget what was staged for another one."""
+        for name in self._pages_of_keys():
+            self.store.keys.unstage_page(name)
         with schema.transaction(self.secrets):
             self.secrets.execute("DELETE FROM staged")
         with schema.transaction(self.node):
@@ -111,15 +117,17 @@ class Rebuilding:
 
     def _stage(self, rows: list[Checked], seq: int) -> None:
         staged: dict[str, list[tuple[object, ...]]] = {}
-        hashes = []
+        hashes, private_keys = [], {}
         for row in rows:
             if row.data is None:
                 raise wire.WireError("nothing is gone in a rebuild", row.kind, row.key)
             if isinstance(row.data, wire.Dkim):
-                self.store.keys.stage(row.key, row.data.private_key, flush=False)
+                private_keys[row.key] = row.data.private_key
             elif isinstance(row.data, wire.Mailbox):
                 hashes.append((row.key, row.data.password_hash))
             staged.setdefault(TABLES[row.kind], []).append(values(row.key, row.data))
+        if private_keys:
+            self.store.keys.stage_page(f"{self.state().rebuild}.{seq}", private_keys)
         with schema.transaction(self.secrets):
             self.secrets.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", hashes)
         try:
@@ -145,11 +153,11 @@ class Rebuilding:
                 raise wire.WireError("it is not the one that is here under this id", kind, found[0])
         with schema.transaction(self.store.secrets):
             self.store.secrets.execute("INSERT OR REPLACE INTO secrets SELECT mailbox, hash FROM staged")
-        node = self.store.node
+        node, pages_of_keys = self.store.node, self._pages_of_keys()
         node.execute("ATTACH ? AS counted", (str(self.store.settings.usage),))
         try:
             with self.store.transaction():
-                _swap(node, target)
+                _swap(node, target, pages_of_keys)
         finally:
             node.execute("DETACH counted")
         node.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -165,8 +173,16 @@ class Rebuilding:
         mailboxes = self.node.execute(f"{count} {STAGED}mailboxes").fetchone()
         if mailboxes != self.secrets.execute(f"{count} staged").fetchone():
             return False
-        query = "SELECT k.id, k.fingerprint FROM staged_dkim k"
-        return all(self.store.keys.is_staged(key, wanted) for key, wanted in self.node.execute(query))
+        wanted = dict(self.node.execute("SELECT id, fingerprint FROM staged_dkim").fetchall())
+        for name in self._pages_of_keys():
+            for key, pem in self.store.keys.staged_page(name).items():
+                if wanted.get(key) == fingerprint(pem):
+                    del wanted[key]
+        return not wanted
+
+    def _pages_of_keys(self) -> list[str]:
+        """The names of the pages of keys that were staged."""
+        return self.store.keys.pages(f"{self.state().rebuild}.")
 
     def _give_up(self) -> None:
         with schema.transaction(self.node):
@@ -183,12 +199,14 @@ def _staging(path: Path) -> schema.Writing:
     """A connection whose transactions are whole after a crash of the agent, but may be missing after a power cut."""
     connection = schema.connect(path)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{STAGING_CACHE_KB}")
+    connection.execute("PRAGMA wal_autocheckpoint = 8000")
     return connection
 
 
-def _swap(node: sqlite3.Connection, target: wire.Point) -> None:
+def _swap(node: sqlite3.Connection, target: wire.Point, pages_of_keys: list[str]) -> None:
     """Inside one transaction: what has to follow, and the new rows in the place of the old ones."""
-    facts = {"revision": target.revision, "now": int(time.time()), "one_of_many": ONE_OF_MANY}
+    facts = {"revision": target.revision, "now": int(time.time()), "pages_of_keys": json.dumps(pages_of_keys)}
     for statement in DIFFERENCE:
         node.execute(statement, facts)
     for table in WISHES:
