@@ -80,8 +80,8 @@ ALARMS: dict[IncidentKind, Alarm] = {
             opens="A server reports something about customers that are not placed there.",
             closes="It has not done so for an hour.",
             way_out=(
-                "Nothing of it was taken. A customer who was moved a moment ago explains a single one. Otherwise the "
-                "server is broken into or was mixed up with another: take it off the network and look at it."
+                "A customer who was moved a moment ago explains a single report. Otherwise the server is broken into, or "
+                "was mixed up with another: take it off the network, look at it, and renew its key before it comes back."
             ),
             is_over=signs.was_long_ago,
         ),
@@ -126,7 +126,7 @@ ALARMS: dict[IncidentKind, Alarm] = {
             opens="Too many messages wait in a server's queue.",
             closes="Fewer wait.",
             way_out=(
-                "Look into the queue on the server (`postqueue -p`). Many messages of one sender: a broken-into "
+                "Look into the queue on the server (postqueue -p). Many messages of one sender: a broken-into "
                 "mailbox; suspend it. Many to one destination: it refuses us or is away. Otherwise see whether "
                 "Rspamd and Dovecot answer."
             ),
@@ -139,7 +139,7 @@ ALARMS: dict[IncidentKind, Alarm] = {
             closes="There is a newer one.",
             way_out=(
                 "The mail certificate: see on the server why it was not renewed. The agent's: renew it from the panel "
-                "with `manage.py server_renew <name>`."
+                "with “manage.py server_renew” and its name."
             ),
             see=signs.see_certificates,
             is_over=signs.is_reported_well,
@@ -161,9 +161,9 @@ ALARMS: dict[IncidentKind, Alarm] = {
             opens="Six canaries in a row, sent by beat to a queue, have not come back.",
             closes="One comes back.",
             way_out=(
-                "A single queue: start its worker (`mxpanel-worker@<queue>`) or see what keeps it busy. All of them: "
-                "see whether beat (`mxpanel-beat`), the broker (Redis) and the workers run. Changes are kept and "
-                "reach the servers afterwards; mail flows on."
+                "Where one queue is silent, start its worker (mxpanel-worker@ and the queue's name), or see in its log what "
+                "keeps it busy. Where all are, see whether the broker (Redis), beat (mxpanel-beat) and the workers run. "
+                "Changes are kept and reach the servers afterwards; mail flows on."
             ),
             see=signs.see_workers,
             is_over=signs.has_answered,

@@ -177,7 +177,7 @@ def see_workers(look: Look) -> Iterator[Wrong]:
     for queue in silent:
         at = last[queue]
         yield Wrong(
-            f"queue {queue}", f"The queue {queue} has not answered {f'since {said(at)}' if at else 'yet'}."
+            f"queue {queue}", f"The queue “{queue}” has not answered {f'since {said(at)}' if at else 'yet'}."
         )
 
 
