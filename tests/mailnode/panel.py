@@ -11,20 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailnode import wire
-from tests.mailnode.server import Server, customer, dkim_key, domain, gone, mailbox, state
+from tests.mailnode.server import Server, customer, dkim_key, domain, gone, identity, mailbox, state
 from tests.node_files import Hashes, holding
 
 DOMAINS, MAILBOXES = 5, 40
+ROWS_OF_A_PAGE = 50  # in a rebuild
 FRESH = wire.Point(revision=0, mark="")
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A page that was sent: where it leads, and its rows."""
+    """What was sent: where it leads, and its rows; those of a rebuild are all that there shall be."""
 
     point: wire.Point
     rows: list[wire.Row]
+    is_rebuild: bool = False
 
 
 class Panel:
@@ -42,6 +44,23 @@ class Panel:
         """Where the acknowledged pages lead."""
         return self.sent[self.acknowledged - 1].point if self.acknowledged else FRESH
 
+    def adopt(self) -> None:
+        """Begin with what the node holds."""
+        code, body = self.server.call("GET", "/v1/rows?after=&limit=1000")
+        assert code == 200, body
+        page = wire.decode(body, wire.RowPage)
+        self.sent.append(Sent(wire.Point(revision=page.revision, mark=page.mark), page.rows))
+        self.acknowledged = 1
+
+    def leave(self) -> None:
+        """Take away what came since `adopt`."""
+        self.send(
+            [
+                wire.row(kind, key, None)
+                for kind, key in self.wish(len(self.sent)).keys() - self.wish(1).keys()
+            ]
+        )
+
     def rows(self) -> list[wire.Row]:
         """A few random changes, sometimes many."""
         made = [row for _ in range(self.chance.choice([1, 2, 3, 40])) for row in self._some()]
@@ -57,12 +76,11 @@ class Panel:
         stop = chance.choice(["sign_in", "send", "receive"])
         return chance.choice(
             [
-                [customer("acme", chance.randrange(10**9)), domain(name), key],
+                [customer("stream", chance.randrange(10**9)), domain(name, "stream"), key],
                 [mailbox(address, chance.randrange(10**9), secret)],
                 [mailbox(address, chance.randrange(10**9), secret)],
                 [state(address, "mailbox", stop)],
                 [gone("mailbox", address), gone("state", f"state of {address}")],
-                [key],
                 [gone("dkim", f"k1.{name}")],
                 [gone("domain", name), gone("dkim", f"k1.{name}")],
             ]
@@ -82,25 +100,51 @@ class Panel:
         return wire.Point(revision=revision, mark=f"{self.chance.randrange(16**12):012x}")
 
     def deliver(self) -> bool:
-        """Send the last page once; whether it is acknowledged as effective."""
-        page = self.sent[-1]
-        where = {"revision": page.point.revision, "mark": page.point.mark}
-        changes = wire.Changes(wire=wire.WIRES[0], base=self.point, rows=page.rows, **where)
+        """Send what came last once; whether it is acknowledged as effective."""
         try:
-            code, body = self.server.call("POST", "/v1/changes", wire.encode(changes))
-            if code == 409:  # it was applied, and the answer was lost
-                assert wire.decode(body, wire.Point) == page.point, body
-                code, body = self.server.call("GET", "/v1/status")
+            code, body = self._send_rebuild() if self.sent[-1].is_rebuild else self._send_page()
         except OSError:
             return False
         if code == 503:
             self.refusals.append(wire.decode(body, wire.Refusal).error)
             return False
         assert code == 200, body
-        if wire.decode(body, wire.Applied).effective != page.point.revision:
+        if wire.decode(body, wire.Applied).effective != self.sent[-1].point.revision:
             return False
         self.acknowledged = len(self.sent)
         return True
+
+    def _send_page(self) -> tuple[int, bytes]:
+        page = self.sent[-1]
+        where = {"revision": page.point.revision, "mark": page.point.mark}
+        changes = wire.Changes(wire=wire.WIRES[0], base=self.point, rows=page.rows, **where)
+        code, body = self.server.call("POST", "/v1/changes", wire.encode(changes))
+        if code != 409:
+            return code, body
+        assert wire.decode(body, wire.Point) == page.point, body  # it was applied, and the answer was lost
+        return self.server.call("GET", "/v1/status")
+
+    def _send_rebuild(self) -> tuple[int, bytes]:
+        """One page after the other, from where the node waits."""
+        whole = self.sent[-1]
+        where = {
+            "revision": whole.point.revision,
+            "mark": whole.point.mark,
+            "rebuild": identity(whole.point.mark),
+        }
+        starts, seq = range(0, len(whole.rows) or 1, ROWS_OF_A_PAGE), 0
+        while True:
+            rows = whole.rows[starts[seq] :][:ROWS_OF_A_PAGE]
+            is_last = seq == len(starts) - 1
+            page = wire.Rebuild(wire=wire.WIRE, seq=seq, rows=rows, last=is_last, **where)
+            code, body = self.server.call("POST", "/v1/rebuild", wire.encode(page))
+            if code == 409:
+                state = wire.decode(body, wire.RebuildState)
+                seq = min(state.seq, len(starts) - 1) if state.rebuild == where["rebuild"] else 0
+            elif code != 200 or is_last:
+                return code, body
+            else:
+                seq += 1
 
     @contextlib.contextmanager
     def streaming(self) -> Iterator[None]:
@@ -109,7 +153,7 @@ class Panel:
 
         def stream() -> None:
             while not over.is_set():
-                self.sent.append(Sent(self._next_point(), self.rows()))
+                self.sent.append(self._next())
                 while not over.is_set() and not self.deliver():
                     time.sleep(0.02)
 
@@ -119,24 +163,37 @@ class Panel:
                 yield
             finally:
                 over.set()
-        streaming.result()
+                streaming.result()
+
+    def _next(self) -> Sent:
+        """Mostly a page of changes; sometimes all rows anew."""
+        rows = self.rows()
+        if self.chance.random() < 0.1:
+            wish = self.wish(len(self.sent)) | {(row.kind, row.key): row for row in rows}
+            return Sent(self._next_point(), [row for row in wish.values() if row.data is not None], True)
+        return Sent(self._next_point(), rows)
 
     def go_on(self) -> None:
         """Ask the node where it is, and send in one page what it lacks."""
         status = self.server.status()
-        there = wire.Point(revision=status.revision, mark=status.mark)
-        lacking = self.sent[self.place(there) :]
-        del self.sent[self.place(there) :]
+        there = self.place(wire.Point(revision=status.revision, mark=status.mark))
+        held, wish = self.wish(there), self.wish(len(self.sent))
+        lacking = [row for key, row in wish.items() if held.get(key) != row]
+        del self.sent[there:]
         self.acknowledged = len(self.sent)
-        self.send(list({(row.kind, row.key): row for page in lacking for row in page.rows}.values()))
+        self.send(lacking + [wire.row(kind, key, None) for kind, key in held.keys() - wish.keys()])
 
     def place(self, point: wire.Point) -> int:
         """How many of the pages that were sent stand at this point; ValueError where none leads there."""
         return [FRESH, *(page.point for page in self.sent)].index(point)
 
     def wish(self, pages: int) -> dict[Key, wire.Row]:
-        """What a node holds after so many pages."""
-        rows = {(row.kind, row.key): row for page in self.sent[:pages] for row in page.rows}
+        """What a node holds after so many of what was sent."""
+        rows: dict[Key, wire.Row] = {}
+        for page in self.sent[:pages]:
+            if page.is_rebuild:
+                rows.clear()
+            rows |= {(row.kind, row.key): row for row in page.rows}
         return {key: row for key, row in rows.items() if row.data is not None}
 
     def assert_kept(self, acknowledged: int, directory: Path) -> int:
@@ -149,7 +206,8 @@ class Panel:
         assert pages >= acknowledged, "an acknowledged page is lost"
         wrong = different(holding(directory), hashes(self.wish(pages)))
         under_way = self._under_way(acknowledged)
-        assert {key: both for key, both in wrong.items() if key not in under_way or None in both} == {}
+        wrong = {key: both for key, both in wrong.items() if key not in under_way or None in both}
+        assert not wrong, f"{len(wrong)} rows differ: {dict(list(wrong.items())[:3])}"
         return pages - acknowledged
 
     def _under_way(self, acknowledged: int) -> set[Key]:
@@ -168,7 +226,8 @@ class Panel:
         status = self.server.status()
         assert (status.revision, status.mark) == (self.point.revision, self.point.mark)
         assert status.effective == status.revision, status.lag_error
-        assert different(holding(self.server.directory), hashes(self.wish(len(self.sent)))) == {}
+        wrong = different(holding(self.server.directory), hashes(self.wish(len(self.sent))))
+        assert not wrong, f"{len(wrong)} rows differ: {dict(list(wrong.items())[:3])}"
 
 
 def hashes(rows: dict[Key, wire.Row]) -> Hashes:
