@@ -8,10 +8,12 @@ from secrets import token_hex
 import pytest
 from django.db import connections
 
+from tests.e2e.fire import Fire
 from tests.e2e.hosting import Tenant
 from tests.e2e.mail import Account
 from tests.e2e.person import Person
 from tests.e2e.stack import Stack
+from tests.faults import Dice
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +81,30 @@ def carl(globex: Tenant, new_name: Callable[[str], str]) -> Account:
     return globex.add_mailbox("globex.test", new_name("carl"))
 
 
+@pytest.fixture(scope="session")
+def domains(
+    acme: Tenant, globex: Tenant, new_name: Callable[[str], str]
+) -> Iterator[list[tuple[Tenant, str]]]:
+    """A domain of each of two customers on two servers, for the fault tests alone."""
+    made = [(tenant, new_name("faults") + ".test") for tenant in (acme, globex)]
+    for tenant, name in made:
+        tenant.add_domain(name)
+    yield made
+    for tenant, name in made:
+        tenant.person.sends(tenant.page(name, "delete"), confirm=name)
+
+
+@pytest.fixture
+def under_fire(stack: Stack, domains: list[tuple[Tenant, str]], rng: Dice) -> Fire:
+    return Fire(stack, domains, rng)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What kills things goes last: the database of every other test is killed with them. Alarms before that, for
     what is told for the second time within the hour is told later.
     """
-    last = ["tests/e2e/test_alarms.py", "tests/e2e/test_faults.py"]
-    items.sort(key=lambda item: 1 + last.index(path) if (path := item.nodeid.split("::")[0]) in last else 0)
+    last = ["tests/e2e/test_alarms", "tests/e2e/test_fault"]
+    items.sort(key=lambda item: max(n * item.nodeid.startswith(name) for n, name in enumerate(last, 1)))
 
 
 @pytest.fixture(scope="module", autouse=True)

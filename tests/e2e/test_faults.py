@@ -3,22 +3,17 @@
 Few kills in `make test` and many in `make soak`, see tests/faults.py.
 """
 
-import json
-import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from secrets import token_hex
-from typing import Any
 
 import pytest
-import requests
 
-from tests.e2e.changes import Stream, running
+from tests.e2e.fire import EQUAL_WITHIN, Fire, assert_equal, panel_environment, wait_until_well
 from tests.e2e.hosting import DETAILS, Tenant, status_of
 from tests.e2e.mail import send_as_stranger
 from tests.e2e.person import Person, mails_to
@@ -26,95 +21,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 from tests.faults import SOAK, Dice, kills
 
-EQUAL_WITHIN = 10  # seconds after everything is well
-
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 180)]
-
-
-@pytest.fixture(scope="module")
-def domains(
-    acme: Tenant, globex: Tenant, new_name: Callable[[str], str]
-) -> Iterator[list[tuple[Tenant, str]]]:
-    """A domain of each of two customers on two servers, for this file alone."""
-    made = [(tenant, new_name("faults") + ".test") for tenant in (acme, globex)]
-    for tenant, name in made:
-        tenant.add_domain(name)
-    yield made
-    for tenant, name in made:
-        tenant.person.sends(tenant.page(name, "delete"), confirm=name)
-
-
-Fire = Callable[[str, Callable[[Dice], None], int, tuple[float, float]], None]
-
-
-@pytest.fixture
-def under_fire(stack: Stack, domains: list[tuple[Tenant, str]], rng: Dice) -> Fire:
-    """Runs `fault` so many times, after pauses of a random length, while two people go on changing mailboxes;
-    then nothing may be lost, doubled, or different on a mail server.
-    """
-
-    def run(name: str, fault: Callable[[Dice], None], times: int, pauses: tuple[float, float]) -> None:
-        streams = [Stream(tenant, domain, rng.randrange(2**32)) for tenant, domain in domains]
-        with running(streams):
-            for _ in range(times):
-                time.sleep(rng.uniform(*pauses))
-                fault(rng)
-            time.sleep(0.5)
-        report = {"name": name, "seed": rng.seed_given, "kills": times}
-        report["changes"] = sum(stream.acknowledged for stream in streams)
-        assert_equal(stack, report)
-        assert report["changes"] > 0, "no change was acknowledged, so nothing is proved"
-        assert not [wrong for stream in streams for wrong in stream.lost_or_doubled(stack)]
-        assert_pages_say_live(stack, streams)
-
-    return run
-
-
-def assert_equal(stack: Stack, report: dict[str, Any]) -> None:
-    """Every row on every node equals the panel's, within seconds of all being well."""
-    report["well_after"] = round(wait_until_well(stack), 1)
-    compared = compare(stack)
-    sys.stdout.write(json.dumps({**report, **compared}) + "\n")
-    assert not compared["differences"], compared
-
-
-def wait_until_well(stack: Stack) -> float:
-    """Until the panel answers and reaches its database, broker and workers, and every agent listens; how many
-    seconds that took.
-    """
-    started = time.monotonic()
-
-    def well() -> bool:
-        for server in stack.servers:
-            socket.create_connection(server.agent, 1).close()
-        checks = requests.get(f"{stack.panel}/readyz", timeout=10).json()["checks"]
-        return all(checks[name] == "ok" for name in ("database", "broker", "workers"))
-
-    eventually(well, 60, every=0.2)
-    return time.monotonic() - started
-
-
-def compare(stack: Stack) -> dict[str, Any]:
-    """What tests/e2e/rows.py says, which asks until all is equal or its time is over."""
-    arguments = [sys.executable, "-m", "tests.e2e.rows", str(stack.path), str(EQUAL_WITHIN)]
-    done = subprocess.run(
-        arguments, capture_output=True, text=True, env=panel_environment(stack), timeout=120
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def assert_pages_say_live(stack: Stack, streams: list[Stream]) -> None:
-    """What the panel's pages say of mailboxes is what has come about."""
-    for stream in streams:
-        for name in [name for name, known in stream.known.items() if not known.unsure][:3]:
-            stream.tenant.wait_live(stream.tenant.page(stream.domain, "mailboxes", name), 5)
-
-
-def panel_environment(stack: Stack) -> dict[str, str]:
-    """The panel's own database, whatever this process has made of its settings for other tests."""
-    return {**os.environ, "DATABASE_URL": stack.facts["database"], "REDIS_URL": stack.facts["redis"]}
 
 
 def panel_side(stack: Stack, verb: str, domain: str) -> "subprocess.Popen[str]":
