@@ -73,11 +73,11 @@ def digest_server(server_id: int) -> None:
 def sweep_histories() -> None:
     """Comparisons that are owed after lost history, and takeovers that staff decided."""
     for task, wanting in (
-        (compare_server, history.uncompared()),
-        (take_over_server, takeover.under_way()),
+        (hints.COMPARE, history.uncompared()),
+        (hints.TAKE_OVER, takeover.under_way()),
     ):
         for server_id in wanting.values_list("server", flat=True):
-            task.apply_async([server_id], expires=10)
+            hints.hint(server_id, task)
 
 
 @shared_task

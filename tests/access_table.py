@@ -74,6 +74,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "admin:domains_mailserver_digest": post(staff()),
     "admin:domains_mailserver_sync": post(staff()),
     "admin:domains_mailserver_resume": post(staff()),
+    "admin:domains_mailserver_lost_history": both(staff()),
     "home": get(everybody()),
     "plans": get(everybody()),
     "status": get(everybody()),

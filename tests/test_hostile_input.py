@@ -14,7 +14,7 @@ from django.test import Client
 
 from accounts.models import Customer, User
 from billing.models import FraudCheck, Order, Plan
-from domains.models import Domain, Mailbox
+from domains.models import Domain, Mailbox, MailServer, ServerSync
 
 HOSTILE = {
     "newline": "x\r\ny",
@@ -53,6 +53,7 @@ FORMS: dict[str, dict[str, str]] = {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
     },
     "/admin/review/{number}/report/": {"type": "fraud", "severity": "5", "text": "Chargeback"},
+    "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
     "/c/acme/domains/add/": {"domain": "new.test"},
     "/c/acme/domains/acme.test/delete/": {"confirm": "other.test"},
     "/c/acme/domains/acme.test/mailboxes/add/": MAILBOX,
@@ -91,6 +92,19 @@ def number(acme: Customer, alice: User) -> str:
     return order.number
 
 
+@pytest.fixture
+def halted(db: None) -> int:
+    """A mail server of lost history that is compared and waits for a decision."""
+    server = MailServer.objects.create(
+        name="mx1.mxpanel.test", address="127.0.0.1", agent_url="https://127.0.0.1:9", agent_key="k" * 40
+    )
+    ServerSync.objects.create(
+        server=server, halted_at=server.enrolled_at, halted_revision=2, halted_mark="mark",
+        compared_at=server.enrolled_at, compared_revision=1, compared_node_revision=2, compared_node_mark="mark",
+    )  # fmt: skip
+    return server.pk
+
+
 @pytest.fixture(autouse=True)
 def no_name_server(settings: Any) -> None:
     """DNS is asked at a port where nothing listens, so that names which pass the form get "unchecked"."""
@@ -99,7 +113,7 @@ def no_name_server(settings: Any) -> None:
 
 @pytest.mark.parametrize("path", sorted(FORMS))
 def test_hostile_values(
-    path: str, number: str, as_: Callable[[User], Client], alice: User, sam: User
+    path: str, number: str, halted: int, as_: Callable[[User], Client], alice: User, sam: User
 ) -> None:
     anonymous = path.startswith("/accounts/")
     client = Client() if anonymous else as_(sam if path.startswith("/admin/") else alice)
@@ -110,7 +124,7 @@ def test_hostile_values(
             block = transaction.atomic()
             block._from_testcase = True  # type: ignore[attr-defined]  # units of work may be durable inside
             with block:
-                answer = client.post(path.format(number=number), {**FORMS[path], field: value})
+                answer = client.post(path.format(number=number, server=halted), {**FORMS[path], field: value})
                 assert answer.status_code in (200, 302, 409, 422), f"{where}: {answer.status_code}"
                 if answer.status_code in (200, 302):
                     assert_nothing_smuggled(where)

@@ -11,8 +11,10 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.admin import AuditedAdmin, NothingByHand
+from domains.admin.lost_history import PANEL, SERVER, LostHistoryDecideForm, lost_history
 from domains.admin.server_page import server_page
 from domains.driver.hints import hint
+from domains.driver.history import Conflict
 from domains.models import MailServer
 
 REBUILD_ASKED = (
@@ -49,6 +51,7 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
             "digest": require_POST(self.digest),
             "sync": require_POST(self.sync),
             "resume": require_POST(self.resume_one),
+            "lost_history": require_http_methods(["GET", "HEAD", "POST"])(self.lost_history),
         }
         return [page(name, view) for name, view in views.items()] + super().get_urls()
 
@@ -96,6 +99,35 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
         found = self._server(request, server, "change")
         self._resume(request, found)
         return redirect("admin:domains_mailserver_change", found.pk)
+
+    def lost_history(self, request: Any, server: int) -> HttpResponse:
+        """Show what differs and what each decision would change, ask whether it is meant, then decide."""
+        found = self._server(request, server, "change" if request.method == "POST" else "view")
+        form = LostHistoryDecideForm(request.POST if request.method == "POST" else None)
+        conflict = ""
+        if form.is_valid():
+            try:
+                messages.success(request, form.decide(found, by=request.user))
+                return redirect("admin:domains_mailserver_lost_history", found.pk)
+            except Conflict as error:
+                conflict = str(error)
+        wanted = request.GET.get("decide", "") if not form.is_bound else ""
+        page = lost_history(found, request.GET.get("kind", ""), request.GET.get("after", ""))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Lost history of {found}",
+            "opts": self.opts,
+        }
+        context |= {
+            "history": page,
+            "form": form,
+            "conflict": conflict,
+            "after": request.GET.get("after", ""),
+        }
+        context["decide"] = wanted if page.phase == "compared" and wanted in (SERVER, PANEL) else ""
+        context["may_decide"] = self.has_change_permission(request)
+        status = 409 if conflict else 422 if form.is_bound else 200
+        return render(request, "admin/domains/mailserver/lost_history.html", context, status=status)
 
     def _server(self, request: HttpRequest, key: int, right: str) -> MailServer:
         """The server of a page; PermissionDenied for staff without the right to it."""

@@ -7,14 +7,16 @@ from django.core.cache import caches
 
 logger = logging.getLogger(__name__)
 
-SYNC, SYNC_SLOW, REBUILD = (f"domains.tasks.{name}_server" for name in ("sync", "sync_slow", "rebuild"))
+SYNC, SYNC_SLOW, REBUILD, COMPARE, TAKE_OVER = (
+    f"domains.tasks.{name}_server" for name in ("sync", "sync_slow", "rebuild", "compare", "take_over")
+)
 # A hint that was noted and never sent holds the next ones up for this long: as short as the sweep where changes wait
 # for it, longer in the slow queue, where it waits for its turn.
-HINT_SECONDS = {SYNC: 3, SYNC_SLOW: 15, REBUILD: 5}
+HINT_SECONDS = {SYNC: 3, SYNC_SLOW: 15, REBUILD: 5, COMPARE: 10, TAKE_OVER: 10}
 
 
 def hint(server_id: int, task: str = SYNC) -> None:
-    """Ask for a sync of this server (or SYNC_SLOW, or REBUILD), unless that is already asked for."""
+    """Ask for a sync of this server (or another of these tasks), unless that is already asked for."""
     try:
         if _note(server_id, task):
             current_app.send_task(task, args=[server_id])

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
+from domains.driver import hints
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import SYNC, alone
 from domains.driver.labels import labels
@@ -51,6 +52,7 @@ def token(state: ServerSync) -> str:
 
 def compare(server_id: int) -> None:
     """Compare all rows of a halted server with what it should hold, unless that is done, or being done."""
+    hints.taken(server_id, hints.COMPARE)
     with alone(SYNC, server_id) as mine:
         state = uncompared().select_related("server__sync").filter(server=server_id).first() if mine else None
         if state is None:

@@ -52,6 +52,7 @@ def under_way() -> QuerySet[ServerSync]:
 
 def take_over(server_id: int) -> None:
     """Go on with a takeover that staff decided, unless another process is at it, to its end."""
+    hints.taken(server_id, hints.TAKE_OVER)
     with alone(SYNC, server_id) as mine:
         found = under_way().select_related("server__sync", "taking_by").filter(server=server_id)
         state = found.first() if mine else None
