@@ -6,7 +6,7 @@ import smtplib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +76,7 @@ class Postman:
             self.refusals.add(f"{code} {said.decode(errors='replace')}")
 
 
-def numbers_in(files: Iterator[Path]) -> Counter[str]:
+def numbers_in(files: Iterable[Path]) -> Counter[str]:
     """The numbers of the messages in files, with how many files hold each."""
     found: Counter[str] = Counter()
     for path in files:
