@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -61,6 +61,9 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
         server = self.get_object(request, object_id)
         context = {"server": server_page(server)} if server else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(customers=Count("placements"))
 
     def save_model(self, request: HttpRequest, obj: MailServer, form: Any, change: bool) -> None:
         obj.save(update_fields=["takes_new_customers"])  # the counter is raised by others meanwhile
@@ -153,8 +156,9 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
     def last_contact(self, server: MailServer) -> Any:
         return server.sync.contact_at
 
-    def customers(self, server: MailServer) -> int:
-        return server.placements.count()
+    @admin.display(ordering="customers")
+    def customers(self, server: Any) -> int:
+        return server.customers
 
     @admin.action(description="Let halted syncs go on", permissions=["change"])
     def resume(self, request: Any, servers: QuerySet[MailServer]) -> None:

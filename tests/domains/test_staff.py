@@ -40,6 +40,18 @@ def test_a_list_of_mailboxes_costs_the_same_for_any_number(as_, sam, alice, doma
     assert page.count("suspended</td>") == 1
 
 
+def test_the_list_of_servers_costs_the_same_for_any_number(as_, sam, mx1):
+    client, url = as_(sam), "/admin/domains/mailserver/"
+    client.get(url)
+    with CaptureQueriesContext(connection) as one:
+        client.get(url)
+    for number in range(5):
+        make_server(f"more{number}.mxpanel.test")
+    with CaptureQueriesContext(connection) as many:
+        client.get(url)
+    assert len(many) == len(one)
+
+
 def test_a_halted_server_is_seen_and_let_go_on(as_, sam, mx1):
     ServerSync.objects.filter(server=mx1).update(
         halted_at=timezone.now(), halted_reason="A mark was never given."
