@@ -18,12 +18,12 @@ DONE = {
     AGAIN: "{server} is being compared again.",
 }
 
-PLURALS = {
-    Kind.CUSTOMER: "customers",
-    Kind.DOMAIN: "domains",
-    Kind.DKIM: "DKIM keys",
-    Kind.MAILBOX: "mailboxes",
-    Kind.STATE: "suspensions",
+NAMES = {  # of one, and of several
+    Kind.CUSTOMER: ("customer", "customers"),
+    Kind.DOMAIN: ("domain", "domains"),
+    Kind.DKIM: ("DKIM key", "DKIM keys"),
+    Kind.MAILBOX: ("mailbox", "mailboxes"),
+    Kind.STATE: ("suspension", "suspensions"),
 }
 WORK = {SERVER: TAKE_OVER, PANEL: REBUILD, AGAIN: COMPARE}
 
@@ -49,7 +49,8 @@ class LostHistoryDecideForm(forms.Form):
 
 @dataclass(frozen=True)
 class LostHistory:
-    """All that the page shows. `counts` are (kind, if the server is right, if the panel is right, rows); `phase` is
+    """All that the page shows. `counts` are (what, if the server is right, if the panel is right, count), `rows`
+    (what, the difference); `phase` is
     `known` (nothing is to be decided), `comparing`, `compared` or `taking`.
     """
 
@@ -58,7 +59,7 @@ class LostHistory:
     phase: str
     comparison: str
     counts: list[tuple[str, str, str, int]]
-    differences: list[Difference]
+    rows: list[tuple[str, Difference]]
     more: int | None
     kind: str
     total: int
@@ -69,14 +70,9 @@ class LostHistory:
     @property
     def kinds(self) -> list[tuple[str, str]]:
         """What the list can be narrowed to: (value, name)."""
-        present = {kind for kind, *_ in self.counts}
-        kinds = [(kind.value, name) for kind, name in PLURALS.items() if kind.value in present]
+        present = {what for what, *_ in self.counts}
+        kinds = [(kind.value, names[1]) for kind, names in NAMES.items() if present & {*names}]
         return [("", "all"), *kinds, *([("refused", "not taken")] if self.refused else [])]
-
-    @property
-    def consequences(self) -> list[tuple[str, str, str, str, int]]:
-        """`counts` with each kind's name for one and for several."""
-        return [(Kind(kind).label, PLURALS[Kind(kind)], *rest) for kind, *rest in self.counts]  # type: ignore[misc]
 
     @property
     def is_working(self) -> bool:
@@ -97,7 +93,7 @@ def lost_history(server: MailServer, kind: str, after: str) -> LostHistory:
     found = Difference.objects.filter(server=server)
     phase = _phase(server)
     counted = found.values_list("kind", "node_right", "panel_right").annotate(count=Count("pk")).order_by()
-    counts = [] if phase == "comparing" else sorted(counted)
+    counts = [] if phase == "comparing" else [_count(*each) for each in sorted(counted)]
     refused = found.exclude(refused="").count()
     kind = kind if kind in Kind.values or kind == "refused" else ""
     shown = [] if phase == "comparing" else _rows(found, kind, after)
@@ -108,7 +104,7 @@ def lost_history(server: MailServer, kind: str, after: str) -> LostHistory:
         phase=phase,
         comparison=history.token(server.sync),
         counts=counts,
-        differences=shown[:PAGE],
+        rows=_named(shown[:PAGE]),
         more=shown[PAGE - 1].pk if len(shown) > PAGE else None,
         kind=kind,
         total=sum(count for *_, count in counts),
@@ -118,12 +114,21 @@ def lost_history(server: MailServer, kind: str, after: str) -> LostHistory:
     )
 
 
+def _count(kind: str, server_right: str, panel_right: str, count: int) -> tuple[str, str, str, int]:
+    return NAMES[Kind(kind)][count != 1], server_right, panel_right, count
+
+
 def _phase(server: MailServer) -> str:
     if takeover.under_way().filter(server=server).exists():
         return "taking"
     if not history.halted().filter(server=server).exists():
         return "known"
     return "comparing" if history.uncompared().filter(server=server).exists() else "compared"
+
+
+def _named(differences: list[Difference]) -> list[tuple[str, Difference]]:
+    """Each with what it is, unless its label says that."""
+    return [("" if each.kind == Kind.STATE else NAMES[Kind(each.kind)][0], each) for each in differences]
 
 
 def _rows(found: QuerySet[Difference], kind: str, after: str) -> list[Difference]:

@@ -51,7 +51,7 @@ def test_it_shows_what_differs_and_what_would_change(page: str, as_: Sign, sam: 
     assert "?decide=panel" in text
     assert answer.context["history"].counts == [
         ("domain", "is deleted here", "is taken off the server", 1),
-        ("mailbox", "is added here", "is taken off the server", 3),
+        ("mailboxes", "is added here", "is taken off the server", 3),
     ]
 
 
@@ -62,11 +62,11 @@ def test_rows_come_in_pages_and_by_kind(
     client, seen, after = as_(sam), [], ""
     while after is not None:
         history = client.get(page, {"after": after}).context["history"]
-        assert len(history.differences) <= 2
-        seen += [each.label for each in history.differences]
+        assert len(history.rows) <= 2
+        seen += [each.label for _, each in history.rows]
         after = history.more
     assert seen == ["acme.test", "m0@acme.test", "m1@acme.test", "m2@acme.test"]
-    assert [each.label for each in client.get(page, {"kind": "domain"}).context["history"].differences] == [
+    assert [each.label for _, each in client.get(page, {"kind": "domain"}).context["history"].rows] == [
         "acme.test"
     ]
 
@@ -112,7 +112,8 @@ def test_the_server_is_right(page: str, as_: Sign, sam: User) -> None:
     Difference.objects.filter(kind="mailbox").update(taken_at=timezone.now())
     text = as_(sam).get(page, {"kind": "refused"}).content.decode()
     assert "4 of 4 rows done" in text
-    assert "not taken: the plan is used up" in text
+    assert "not taken:</strong> the plan is used up" in text
+    assert "nothing has been changed" not in text
 
 
 def test_who_decides_second_is_told(page: str, as_: Sign, sam: User) -> None:
