@@ -28,7 +28,7 @@ def purge() -> None:
     failing: set[Any] = set()
     for mailbox in due_mailboxes():
         server = mailbox.domain.server
-        if server in failing:
+        if server in failing or (server and server.sync.failed_at):
             continue
         try:
             purge_mailbox(mailbox)

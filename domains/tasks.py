@@ -23,7 +23,8 @@ def sync_server(server_id: int) -> None:
 
 @shared_task
 def sync_slow_server(server_id: int) -> None:
-    meeting.try_again(server_id)
+    if MailServer.objects.due().filter(pk=server_id).exists():
+        meeting.try_again(server_id)
 
 
 @shared_task

@@ -14,12 +14,14 @@ SYNC, SYNC_SLOW, REBUILD, COMPARE, TAKE_OVER = (
 # for it, longer in the slow queue, where it waits for its turn.
 HINT_SECONDS = {SYNC: 3, SYNC_SLOW: 15, REBUILD: 5, COMPARE: 10, TAKE_OVER: 10}
 
+HEAP_SECONDS = 60  # after which a hint that nobody took is worth nothing: workers that come back find no heap
+
 
 def hint(server_id: int, task: str = SYNC) -> None:
     """Ask for a sync of this server (or another of these tasks), unless that is already asked for."""
     try:
         if _note(server_id, task):
-            current_app.send_task(task, args=[server_id])
+            current_app.send_task(task, args=[server_id], expires=HEAP_SECONDS)
     except (
         Exception
     ) as error:  # whatever a broker can raise: the change is committed, and the sweep will send it

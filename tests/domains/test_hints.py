@@ -40,7 +40,7 @@ def test_one_is_pending_until_it_is_taken(sent):
     hints.hint(7)
     assert sent.call_count == 2
     hints.hint(8)
-    assert sent.call_args == mock.call("domains.tasks.sync_server", args=[8])
+    assert sent.call_args == mock.call("domains.tasks.sync_server", args=[8], expires=60)
 
 
 @pytest.mark.usefixtures("no_redis")
@@ -69,7 +69,7 @@ def test_the_sweep_finds_what_was_lost(domain, mx1, sent):
     domain.add_mailbox("anna", password_hash=HASH, by=None)
     hints.taken(mx1.pk)
     sweep_servers()
-    assert sent.call_args == mock.call("domains.tasks.sync_server", args=[mx1.pk])
+    assert sent.call_args == mock.call("domains.tasks.sync_server", args=[mx1.pk], expires=60)
     sent.reset_mock()
     hints.taken(mx1.pk)
     MailServer.objects.filter(pk=mx1.pk).update(revision=0)

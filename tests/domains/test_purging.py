@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from domains import purging
 from domains.driver.agent import Agent, AgentError
-from domains.models import Domain, Mailbox, ServerRow
+from domains.models import Domain, Mailbox, ServerRow, ServerSync
 from domains.tasks import sweep_purges
 from tests.domains.conftest import HASH, settle
 
@@ -102,6 +102,18 @@ def test_a_server_that_fails_is_asked_once_a_sweep(anna, domain, mx1, monkeypatc
     sweep_purges()
     sweep_purges()
     assert [call.args for call in away.call_args_list] in ([(anna.pk,), (ben.pk,)], [(ben.pk,), (anna.pk,)])
+
+
+def test_a_server_that_is_known_to_fail_is_not_asked(anna, mx1, purged):
+    anna.delete(by=None)
+    age(anna, 31)
+    settle(mx1)
+    ServerSync.objects.update(failed_at=timezone.now())
+    sweep_purges()
+    assert not purged
+    ServerSync.objects.update(failed_at=None)
+    sweep_purges()
+    assert purged == [anna.pk.hex]
 
 
 def test_a_refusal_for_one_does_not_stop_the_others(anna, domain, mx1, monkeypatch):

@@ -7,12 +7,13 @@ import pytest
 from django.utils import timezone
 
 from domains.driver.agent import Agent
+from domains.driver.meeting import try_again
 from domains.driver.points import forget_old_marks
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.driver.tombstones import forget_tombstones
 from domains.models import Incident, MailServer, ServerMark, ServerRow, ServerSync
-from domains.tasks import pull_server, sync_slow_server
+from domains.tasks import pull_server
 from mailnode import wire
 from tests.domains.conftest import HASH, fresh
 from tests.domains.dump import dump_of_the_panel
@@ -170,14 +171,14 @@ def test_a_server_back_after_six_hours(agent, server, hosted):
         hosted.add_mailbox(f"m{number}", password_hash=HASH, by=None)
     hosted.mailboxes.get(local_part="anna").delete(by=None)
     for _ in range(12):
-        sync_slow_server(server.pk)
+        try_again(server.pk)
     six_hours_ago = timezone.now() - timedelta(hours=6)
     ServerSync.objects.update(failed_at=six_hours_ago, contact_at=six_hours_ago, failures=5000)
     away = fresh(server).sync
     assert (away.retry_at - timezone.now()).total_seconds() < 3.1
     assert ServerMark.objects.filter(revision__gt=away.confirmed_revision).count() == 0
     agent.start()
-    sync_slow_server(server.pk)
+    try_again(server.pk)
     assert settled(agent, server)
     assert fresh(server).sync.failed_at is None
 

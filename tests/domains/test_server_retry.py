@@ -55,6 +55,12 @@ def state(server: MailServer) -> ServerSync:
     return ServerSync.objects.get(server=server)
 
 
+def try_again(server: MailServer) -> None:
+    """The pause is over."""
+    ServerSync.objects.update(retry_at=timezone.now())
+    sync_slow_server(server.pk)
+
+
 def fail(server: MailServer, error: AgentError = AWAY) -> float:
     """A call fails; seconds until the next attempt."""
     server.refresh_from_db()
@@ -71,8 +77,8 @@ def test_a_failed_call_moves_the_server_to_the_slow_queue_and_success_back(mx1, 
     ServerSync.objects.update(retry_at=timezone.now())
     sweep_servers()
     sweep_servers()  # asked for once
-    assert sent.call_args_list == [mock.call("domains.tasks.sync_slow_server", args=[mx1.pk])]
-    sync_slow_server(mx1.pk)
+    assert sent.call_args_list == [mock.call("domains.tasks.sync_slow_server", args=[mx1.pk], expires=60)]
+    try_again(mx1)
     found = state(mx1)
     assert (found.failed_at, found.failure, found.failures, found.retry_at) == (None, "", 0, None)
     assert found.effective == MailServer.objects.get().revision == 1
@@ -84,8 +90,19 @@ def test_a_server_that_owes_nothing_comes_back_too(mx1, answers):
     MailServer.objects.update(revision=0)
     ServerSync.objects.update(confirmed_revision=0, effective=0)
     fail(mx1)
-    sync_slow_server(mx1.pk)
+    try_again(mx1)
     assert state(mx1).failed_at is None
+
+
+def test_a_doubled_task_asks_once(mx1, monkeypatch):
+    status = mock.Mock(side_effect=AWAY)
+    monkeypatch.setattr(Agent, "status", status)
+    fail(mx1)
+    sync_slow_server(mx1.pk)
+    assert not status.called
+    try_again(mx1)
+    sync_slow_server(mx1.pk)
+    assert status.call_count == 1
 
 
 def test_deadlines_are_short_while_it_is_well(mx1, answers, settings):
@@ -95,7 +112,7 @@ def test_deadlines_are_short_while_it_is_well(mx1, answers, settings):
     MailServer.objects.update(revision=2)
     fail(mx1)
     ServerSync.objects.update(confirmed_revision=0, confirmed_mark="")
-    sync_slow_server(mx1.pk)
+    try_again(mx1)
     deadlines = [call.kwargs["deadline"] for call in answers.call_args_list]
     assert deadlines == [settings.AGENT_FAST_DEADLINE, settings.AGENT_DEADLINE]
 
@@ -123,7 +140,7 @@ def test_a_refusal_is_tried_ever_more_slowly_and_named(mx1, answers):
     incident = Incident.objects.get(kind=IncidentKind.REFUSED)
     assert incident.rows == [["alias", "a" * 32, str(error)]]
     assert incident.closed_at is None
-    sync_slow_server(mx1.pk)
+    try_again(mx1)
     assert Incident.objects.get().closed_at
 
 
@@ -146,7 +163,7 @@ def test_a_failed_report_is_a_failed_call(mx1, monkeypatch):
 def test_a_halted_server_is_asked_how_it_is_and_stays_halted(mx1, answers):
     ServerSync.objects.update(halted_at=timezone.now(), confirmed_revision=7, confirmed_mark="x")
     fail(mx1)
-    sync_slow_server(mx1.pk)
+    try_again(mx1)
     found = state(mx1)
     assert found.halted_at
     assert found.failed_at is None
@@ -155,7 +172,7 @@ def test_a_halted_server_is_asked_how_it_is_and_stays_halted(mx1, answers):
 
 def test_another_servers_answer_is_none(mx1, answers):
     fail(make_server("mx2.mxpanel.test"))
-    sync_slow_server(MailServer.objects.get(name="mx2.mxpanel.test").pk)
+    try_again(MailServer.objects.get(name="mx2.mxpanel.test"))
     assert "another server's answer" in ServerSync.objects.exclude(server=mx1).get().failure
 
 
@@ -164,7 +181,7 @@ def test_one_version_apart_and_no_more(mx1, monkeypatch):
         body = json.dumps(STATUS | {"wires": wires}).encode()
         monkeypatch.setattr("domains.driver.agent.fetch", lambda *a, body=body, **k: Reply(200, {}, body))
         ServerSync.objects.update(failed_at=timezone.now())
-        sync_slow_server(mx1.pk)
+        try_again(mx1)
         assert state(mx1).wire == spoken
     body = json.dumps(STATUS | {"wires": [3, 4]}).encode()
     monkeypatch.setattr("domains.driver.agent.fetch", lambda *a, **k: Reply(200, {}, body))

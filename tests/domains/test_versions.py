@@ -8,11 +8,12 @@ import pytest
 
 from domains.driver import agent as client
 from domains.driver.digests import digest
+from domains.driver.meeting import try_again
 from domains.driver.outcomes import want_rebuild
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.models import Incident, ServerSync
-from domains.tasks import pull_server, sync_slow_server
+from domains.tasks import pull_server
 from foundation.outbound import Reply, fetch
 from tests.domains.conftest import HASH, fresh
 from tests.domains.settling import settled
@@ -73,7 +74,7 @@ def test_a_node_that_is_put_back_to_the_previous_version(agent, server, hosted):
     hosted.add_mailbox("anna", password_hash=HASH, by=None)
     sync(server.pk)
     assert "wire version 2 is not spoken here" in fresh(server).sync.failure
-    sync_slow_server(server.pk)
+    try_again(server.pk)
     assert fresh(server).sync.failed_at is None
     assert settled(agent, server)
 
