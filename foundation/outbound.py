@@ -27,6 +27,13 @@ class OutboundError(Exception):
         self.retry = retry
 
 
+class UntrustedError(OutboundError):
+    """The server shows another certificate than the pinned one; nothing was said to it."""
+
+    def __init__(self) -> None:
+        super().__init__("It shows another certificate than the one it is known by.", retry=True)
+
+
 @dataclass(frozen=True)
 class Reply:
     """What came back: status code, headers (names lower-case) and at most `max_bytes` of body."""
@@ -49,7 +56,7 @@ def fetch(
 
     Redirects are not followed; proxies and .netrc of the environment are not used. `options` are those
     of requests' `Session.request` (`data`, `json`, `headers` …). Raises OutboundError: `retry` is true for time-outs,
-    refused or broken connections and overlong bodies.
+    refused or broken connections and overlong bodies. UntrustedError where a pin does not fit.
     """
     own = session or new_session()
     ends_at = time.monotonic() + deadline
@@ -66,6 +73,8 @@ def fetch(
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body)
     except (requests.RequestException, HTTPError, OSError) as error:
+        if isinstance(error, requests.exceptions.SSLError) and "Fingerprints did not match" in str(error):
+            raise UntrustedError from error
         late = time.monotonic() >= ends_at
         reason = f"No complete answer within {deadline:g} s." if late else f"{type(error).__name__}."
         raise OutboundError(reason, retry=True) from error

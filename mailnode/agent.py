@@ -56,9 +56,10 @@ class Refused(Exception):
 class Agent:
     """The routes and what stands behind them. One lock orders everything that writes."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, context: ssl.SSLContext) -> None:
         self.settings = settings
-        self.key_hash = (settings.agent_directory / "key.sha256").read_text().strip()
+        self.context = context
+        self.key_hashes = settings.key_hashes.read_text().split()
         self.store = Store(settings)
         self.reader = schema.connect_read_only(settings.database)
         self.usage_reader = schema.connect_read_only(settings.usage)
@@ -85,6 +86,7 @@ class Agent:
                 web.get("/v1/events", self.not_here),
                 web.post("/v1/rebuild", self.post_rebuild),
                 web.post("/v1/commands/{name}", self.post_command),
+                web.post("/v1/renew", self.post_renew),
             ]
         )
         application.on_startup.append(self.start)
@@ -111,9 +113,7 @@ class Agent:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let in whoever has the key, before anything of the body is read; answer every error as a
         Refusal."""
-        presented = request.headers.get("Authorization", "")
-        hashed = hashlib.sha256(presented.removeprefix("Bearer ").encode(errors="replace")).hexdigest()
-        if not presented.startswith("Bearer ") or not hmac.compare_digest(hashed, self.key_hash):
+        if not any(self._is_key(request, key_hash) for key_hash in self.key_hashes):
             return _answer(wire.Refusal(error="the key is not this server's"), 401)
         try:
             return await handler(request)
@@ -195,6 +195,25 @@ class Agent:
         async with self.lock:
             repeated = await self.commands.run(name, command)
         return _answer(wire.Done(id=command.id, repeated=repeated))
+
+    async def post_renew(self, request: web.Request) -> web.Response:
+        """POST /v1/renew: have the keeper take a step of a renewal, and take over what it made."""
+        renew = _decode(await request.read(), wire.Renew)
+        if renew.step == "end" and not self._is_key(request, self.key_hashes[-1]):
+            raise Refused(
+                422, wire.Refusal(error="the next key ends a renewal, not the one that it replaces")
+            )
+        async with self.lock:
+            made = await self.keeper.call("renew", step=renew.step)
+            self.key_hashes = self.settings.key_hashes.read_text().split()
+            self.context.load_cert_chain(self.settings.agent_certificate)
+        return _answer(wire.Renewal(key=made["key"], certificate_sha256=made["certificate_sha256"]))
+
+    def _is_key(self, request: web.Request, key_hash: str) -> bool:
+        """Whether the request presents the bearer key with this hash."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        hashed = hashlib.sha256(key.encode(errors="replace")).hexdigest()
+        return scheme == "Bearer" and hmac.compare_digest(hashed, key_hash)
 
     async def not_here(self, request: web.Request) -> web.Response:
         """A route whose shape is agreed and that this version does not serve."""
@@ -297,10 +316,10 @@ def run(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(settings.agent_directory / "agent.pem")
+    context.load_cert_chain(settings.agent_certificate)
     privileges.drop(settings.users.agent)
     web.run_app(
-        _application(settings),
+        _application(settings, context),
         host=settings.agent.address,
         port=settings.agent.port,
         ssl_context=context,
@@ -310,6 +329,6 @@ def run(settings: Settings) -> None:
     )
 
 
-async def _application(settings: Settings) -> web.Application:
+async def _application(settings: Settings, context: ssl.SSLContext) -> web.Application:
     """Built inside the event loop that will serve it."""
-    return Agent(settings).application()
+    return Agent(settings, context).application()

@@ -19,14 +19,20 @@ PEM = serialization.Encoding.PEM
 
 
 def ensure_agent(settings: Settings) -> str:
-    """The agent's self-signed certificate (agent/agent.pem: key, then certificate); returns its pin."""
-    path = settings.agent_directory / "agent.pem"
+    """The agent's self-signed certificate (key, then certificate); returns its pin."""
+    path = settings.agent_certificate
     if not path.exists():
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _issue(settings.name, key, None, _addresses(settings))
-        write(path, _private(key) + certificate.public_bytes(PEM), mode=0o600)
+        make_agent(settings, path)
     Place(path, 0o640, "root", settings.users.agent).settle()
     return pin(path)
+
+
+def make_agent(settings: Settings, path: Path) -> None:
+    """Write a new key and self-signed certificate for the agent."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _issue(settings.name, key, None, _addresses(settings))
+    write(path, _private(key) + certificate.public_bytes(PEM), mode=0o600)
+    Place(path, 0o640, "root", settings.users.agent).settle()
 
 
 def ensure_mail(settings: Settings) -> Path:

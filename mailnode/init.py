@@ -17,12 +17,11 @@ readable by others than those who need it:
 | run/ | root 0755 | sockets; each has a mode of its own |
 """
 
-import hashlib
 import os
 import secrets as random
 from pathlib import Path
 
-from mailnode import certificates, schema
+from mailnode import certificates, renewal, schema
 from mailnode.dkim import MAP_NAME
 from mailnode.files import Place, write
 from mailnode.settings import Settings
@@ -101,16 +100,12 @@ def _make_keys(settings: Settings) -> None:
     """The bearer key (in clear for root, hashed for the agent), Dovecot's API key, an empty selector map."""
     users = settings.users
     if not settings.key_file.exists():
-        write(settings.key_file, f"{random.token_urlsafe(32)}\n".encode(), mode=0o600)
-    key = settings.key_file.read_text().strip()
-    hashed = settings.agent_directory / "key.sha256"
-    if not hashed.exists() or hashed.read_text().strip() != hashlib.sha256(key.encode()).hexdigest():
-        write(hashed, f"{hashlib.sha256(key.encode()).hexdigest()}\n".encode(), mode=0o600)
+        write(settings.key_file, f"{renewal.new_key()}\n".encode(), mode=0o600)
+    renewal.write_hashes(settings)
     doveadm = settings.agent_directory / "doveadm.key"
     if not doveadm.exists():
         write(doveadm, f"{random.token_hex(24)}\n".encode(), mode=0o600)
-    for path in (hashed, doveadm):
-        Place(path, 0o640, "root", users.agent).settle()
+    Place(doveadm, 0o640, "root", users.agent).settle()
     selectors = settings.dkim / MAP_NAME
     if not selectors.exists():
         write(selectors, b"", mode=0o640)

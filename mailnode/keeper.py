@@ -12,6 +12,7 @@ checked again here, and no answer ever holds the content of a message or a file.
 | refresh | | {"changed": [path…], "reloaded": [daemon…]} |
 | purge | home (32 hex digits) | {}: the mail of a mailbox that is gone long enough |
 | certificate | chain, key (PEM) | {"reloaded": [daemon…]} |
+| renew | step (begin, switch, end) | {"key": next bearer key or null, "certificate_sha256": of the agent} |
 """
 
 import asyncio
@@ -41,6 +42,7 @@ VERBS: dict[str, Callable[..., dict[str, Any]]] = {
     "refresh": keeper_verbs.refresh,
     "purge": keeper_verbs.purge,
     "certificate": keeper_verbs.certificate,
+    "renew": keeper_verbs.renew,
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from mailnode import render, schema
+from mailnode import render, renewal, schema
 from mailnode.files import write
 from mailnode.processes import rspamd
 from mailnode.settings import Settings
@@ -146,6 +146,22 @@ def certificate(settings: Settings, chain: str, key: str) -> dict[str, Any]:
     write(settings.tls / "key.pem", key.encode(), mode=0o600)
     write(settings.tls / "cert.pem", chain.encode(), mode=0o644)
     return {"reloaded": [daemon for daemon in ("postfix", "dovecot") if reload(settings, daemon)]}
+
+
+def renew(settings: Settings, step: str) -> dict[str, Any]:
+    """Take a step of a renewal of the agent's key and certificate; the answer to `begin` holds the next key."""
+    try:
+        match step:
+            case "begin":
+                key, pin = renewal.begin(settings)
+                return {"key": key, "certificate_sha256": pin}
+            case "switch":
+                return {"key": None, "certificate_sha256": renewal.switch(settings)}
+            case "end":
+                return {"key": None, "certificate_sha256": renewal.end(settings)}
+    except renewal.NotYet as error:
+        raise Refusal(str(error)) from None
+    raise Refusal("a renewal has the steps begin, switch and end")
 
 
 def reload(settings: Settings, daemon: str) -> bool:

@@ -119,6 +119,16 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.directory / "agent"
 
     @property
+    def key_hashes(self) -> Path:
+        """SHA-256 (hex) of each bearer key that the agent takes, a line each."""
+        return self.agent_directory / "key.sha256"
+
+    @property
+    def agent_certificate(self) -> Path:
+        """The agent's key and certificate, which the panel pins."""
+        return self.agent_directory / "agent.pem"
+
+    @property
     def dkim(self) -> Path:
         """Key files of Rspamd and its selector map."""
         return self.directory / "dkim"

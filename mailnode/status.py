@@ -41,6 +41,6 @@ async def status(
         rows=row_counts(node),
         lag_error=lag_error,
         time=int(time.time()),
-        agent_not_after=certificates.not_after(settings.agent_directory / "agent.pem"),
+        agent_not_after=certificates.not_after(settings.agent_certificate),
         rebuild=under_way if under_way.rebuild else None,
     )

@@ -16,6 +16,7 @@ are bytes, times are seconds since the epoch.
 | GET /v1/events?after=&limit=&wait= | -> EventPage |
 | POST /v1/rebuild | Rebuild -> Applied; 409 RebuildState; 422 Refusal (wire 2) |
 | POST /v1/commands/<name> | Command -> Done; 422 Refusal |
+| POST /v1/renew | Renew -> Renewal; 422 Refusal (wire 2) |
 
 Every error is a Refusal: 400 (not JSON, or a broken bound), 401 (bad key), 404, 413 (too large), 422
 (understood and refused), 500, 503 (try again later).
@@ -343,6 +344,21 @@ class Done(Wire, frozen=True, kw_only=True):
 
     id: Id
     repeated: bool
+
+
+class Renew(Wire, frozen=True, kw_only=True):
+    """A step to another bearer key and certificate of the agent; each may come again. `begin` makes the next ones,
+    `switch` shows the next certificate, `end` lets the former key go and must be asked for with the next one."""
+
+    wire: Count
+    step: Literal["begin", "switch", "end"]
+
+
+class Renewal(Wire, frozen=True, kw_only=True):
+    """The next bearer key (after `begin`), and the pin of the certificate that is shown from `switch` on."""
+
+    key: Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{20,100}\Z")] | None
+    certificate_sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 T = TypeVar("T")

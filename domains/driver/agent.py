@@ -1,7 +1,9 @@
 """The client of a mail server's agent: our words for its calls, bounded in time and size, one error type."""
 
+import time
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -9,10 +11,12 @@ import requests
 from django.conf import settings
 
 from domains.models.server import MailServer
-from foundation.outbound import OutboundError, Reply, fetch, new_session
+from foundation.outbound import OutboundError, Reply, UntrustedError, fetch, new_session
 from mailnode import wire
 
 T = TypeVar("T")
+
+CREDENTIALS = ("certificate_sha256", "agent_key", "next_certificate_sha256", "next_agent_key")
 
 
 class AgentError(Exception):
@@ -45,8 +49,6 @@ class Agent:
         self._deadline = settings.AGENT_DEADLINE if deadline is None else deadline
         self._name = server.name
         self._url = server.agent_url.rstrip("/")
-        self._session = _session(server.certificate_sha256)
-        self._headers = {"Authorization": f"Bearer {server.agent_key}", "Content-Type": "application/json"}
 
     def status(self) -> wire.Status:
         status = self._answer(self._call("GET", "/v1/status"), wire.Status)
@@ -87,6 +89,12 @@ class Agent:
         body = wire.encode(wire.Command(wire=self._server.sync.wire, id=home.hex, home=home.hex))
         return self._answer(self._call("POST", "/v1/commands/purge", body), wire.Done)
 
+    def renew(self, step: Literal["begin", "switch", "end"]) -> wire.Renewal:
+        """Take a step of a renewal, see domains.renewal."""
+        self._must_speak(2)
+        body = wire.encode(wire.Renew(wire=self._server.sync.wire, step=step))
+        return self._answer(self._call("POST", "/v1/renew", body), wire.Renewal)
+
     def _must_speak(self, version: int) -> None:
         spoken = self._server.sync.wire
         if spoken < version:
@@ -101,18 +109,45 @@ class Agent:
     def _call(
         self, method: str, path: str, body: bytes | None = None, *, deadline: float | None = None
     ) -> Reply:
-        try:
-            return fetch(
-                method,
-                self._url + path,
-                deadline=self._deadline if deadline is None else deadline,
-                max_bytes=wire.MAX_BODY,
-                session=self._session,
-                headers=self._headers,
-                data=body,
-            )
-        except OutboundError as error:
-            raise AgentError(f"{self._name} could not be asked: {error}", retry=error.retry) from error
+        """The reply to the first pin and key that fit; AgentError when none does, or when the call fails."""
+        left = self._deadline if deadline is None else deadline
+        ends_at = time.monotonic() + left
+        failure: AgentError | None = None
+        for pin, key in self._credentials():
+            try:
+                reply = fetch(
+                    method,
+                    self._url + path,
+                    deadline=left,
+                    max_bytes=wire.MAX_BODY,
+                    session=_session(pin),
+                    headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+                    data=body,
+                )
+            except UntrustedError as error:
+                failure = AgentError(f"{self._name} could not be asked: {error}", retry=True)
+            except OutboundError as error:
+                raise AgentError(f"{self._name} could not be asked: {error}", retry=error.retry) from error
+            else:
+                if reply.status != 401:
+                    return reply
+                failure = AgentError(self._no(reply, _refusal(reply)), retry=False)
+            left = max(0.1, ends_at - time.monotonic())
+        raise failure or AgentError(f"{self._name} has no key.", retry=False)
+
+    def _credentials(self) -> Iterator[tuple[str, str]]:
+        """Pins with their keys: the present ones, the next ones of a renewal, and what another process has made of
+        these since the server was read.
+        """
+        server, tried = self._server, set()
+        for look_again in (False, True):
+            if look_again:
+                server.refresh_from_db(fields=CREDENTIALS)
+            present = (server.certificate_sha256, server.agent_key)
+            for pair in (present, (server.next_certificate_sha256, server.next_agent_key)):
+                if all(pair) and pair not in tried:
+                    tried.add(pair)
+                    yield pair
 
     def _answer(self, reply: Reply, shape: type[T]) -> T:
         if reply.status == 200:

@@ -9,12 +9,13 @@ from django.db import connection
 SYNC = 0x6D78_7379  # "mxsy"
 PULL = 0x6D78_706C  # "mxpl"
 DIGEST = 0x6D78_6467  # "mxdg"
+RENEW = 0x6D78_726E  # "mxrn"
 WATCH = 0x6D78_7761  # "mxwa", of all servers at once: number 0
 
 
 @contextmanager
 def alone(at: int, server_id: int) -> Iterator[bool]:
-    """Whether this process now has SYNC, PULL, DIGEST or WATCH of the server to itself. The lock belongs to the database
+    """Whether this process now has one of the above of the server to itself. The lock belongs to the database
     session, so it ends with the process too.
     """
     with connection.cursor() as cursor:

@@ -45,6 +45,7 @@ class RealAgent:
         self.home.chmod(0o755)
         (self.home / "node.toml").write_text(SETTINGS.format(name=name, port=self.port))
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
         self.facts = self._initialise()
         self._pristine = self.copy()
 
@@ -75,6 +76,27 @@ class RealAgent:
             self._process.wait()
             self._process = None
 
+    def start_keeper(self) -> None:
+        """Beside the agent, for what only root can do."""
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-m", "mailnode", "--dir", self.home, "keeper"], cwd=ROOT
+        )
+        ends_at = time.monotonic() + 20
+        while not (self.home / "run/keeper.sock").exists():
+            assert time.monotonic() < ends_at, "the keeper does not answer"
+            time.sleep(0.05)
+
+    def kill_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper.wait()
+            self._keeper = None
+            (self.home / "run/keeper.sock").unlink()
+
+    def initialise_again(self) -> None:
+        """As each start of a mail server does."""
+        self.facts = self._initialise()
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -82,6 +104,7 @@ class RealAgent:
 
     def stop(self) -> None:
         self.kill()
+        self.kill_keeper()
         shutil.rmtree(self.home)
         shutil.rmtree(self._pristine.parent)
 

@@ -5,6 +5,7 @@ import contextlib
 import os
 import pwd
 import sqlite3
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -208,7 +209,9 @@ def test_a_link_is_not_followed(agent: Server) -> None:
 async def sweep_for(server: Server, seconds: float) -> None:
     """Let the agent look for homes whose days are over."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(Agent(server.settings)._sweep_homes(), seconds)
+        await asyncio.wait_for(
+            Agent(server.settings, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))._sweep_homes(), seconds
+        )
 
 
 def test_the_agent_has_over_homes_purged_when_the_panel_had_its_time(
