@@ -36,6 +36,7 @@ class Server:
         self.directory = directory or Path(tempfile.mkdtemp(prefix="mx", dir="/tmp"))
         self.directory.chmod(0o755)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = dict(os.environ)
         ports = dict(zip((*PORTS, "agent"), free_ports(len(PORTS) + 1), strict=True))
         self.agent_port = ports.pop("agent")
         self.ports = ports
@@ -63,7 +64,12 @@ class Server:
             if not names or process.name in names:
                 with (self.directory / f"log/{process.name}.out").open("ab") as log:
                     self.running[process.name] = subprocess.Popen(
-                        process.argv, cwd=CODE, stdout=log, stderr=log, start_new_session=True
+                        process.argv,
+                        cwd=CODE,
+                        env=self.environment,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
                     )
                 self.wait_until_ready(process)
 
@@ -124,6 +130,17 @@ class Server:
         assert code == 200, body
         applied = wire.decode(body, wire.Applied)
         assert applied.effective == applied.revision, self.status().lag_error
+        return applied
+
+    def rebuild(self, *rows: wire.Row) -> wire.Applied:
+        """Have the node hold these rows and no others; it must become effective at once."""
+        revision = self.status().revision + 1
+        made = {"rebuild": uuid.uuid4().hex, "revision": revision, "mark": secrets.token_urlsafe(8)}
+        page = wire.Rebuild(wire=wire.WIRE, seq=0, rows=list(rows), last=True, **made)
+        code, body = self.call("POST", "/v1/rebuild", wire.encode(page))
+        assert code == 200, body
+        applied = wire.decode(body, wire.Applied)
+        assert applied.effective == revision, self.status().lag_error
         return applied
 
 

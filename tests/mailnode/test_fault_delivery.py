@@ -50,6 +50,7 @@ def test_every_message_is_accounted_for(mail_server: Server, rng: Dice) -> None:
         answers={str(code): count for code, count in postman.answers.items()},
     )
     assert lost == set()
+    assert all(text.startswith("552 5.2.2") for text in postman.refusals), "somebody was refused for good"
     assert postman.accepted
 
 
