@@ -82,7 +82,7 @@ def _issue(
     builder = (
         x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_before(now - datetime.timedelta(days=1))  # a clock may be off, here or at a client
         .not_valid_after(now + datetime.timedelta(days=DAYS))
         .add_extension(
             x509.BasicConstraints(ca=authority, path_length=0 if authority else None), critical=True

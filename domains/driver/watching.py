@@ -23,7 +23,7 @@ from mailnode import wire
 # With the deadline of one more answer it stays below the 20 seconds between pulls; the next goes on from the cursor.
 PULL_SECONDS = 8
 MOST_BYTES = 2**63 - 1  # what the database can hold; only a lying server reports more
-CLOCK_MAY_BE_OFF = timedelta(minutes=10)
+CLOCK_MAY_BE_OFF = timedelta(hours=2)
 
 
 def pull(server: MailServer) -> None:
@@ -100,7 +100,7 @@ def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
 
 def _store(server: MailServer, entries: list[wire.Usage]) -> list[tuple[UUID, UUID]]:
     """Write the page in one statement; returns the mailboxes that were the server's to report, and their customers."""
-    latest = timezone.now() + CLOCK_MAY_BE_OFF
+    now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -117,15 +117,17 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> list[tuple[UUID, UU
             [
                 [UUID(entry.mailbox) for entry in entries],
                 [entry.bytes for entry in entries],
-                [_time(entry.last_sign_in, latest) for entry in entries],
+                [_time(entry.last_sign_in, now) for entry in entries],
                 server.pk,
             ],
         )
         return cursor.fetchall()
 
 
-def _time(seconds: int | None, latest: datetime) -> datetime | None:
-    """A reported time; one that lies in the future, or in no calendar, is none."""
-    if seconds is None or seconds > latest.timestamp():
+def _time(seconds: int | None, now: datetime) -> datetime | None:
+    """A reported time, at the latest now where the server's clock is ahead; one that lies far in the future, or in no
+    calendar, is none.
+    """
+    if seconds is None or seconds > (now + CLOCK_MAY_BE_OFF).timestamp():
         return None
-    return datetime.fromtimestamp(seconds, UTC)
+    return min(datetime.fromtimestamp(seconds, UTC), now)

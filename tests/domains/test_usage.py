@@ -73,6 +73,14 @@ def test_a_wish_is_no_placement(anna, acme, mx1):
     assert anna.used_bytes == 0
 
 
+@pytest.mark.parametrize("off", [3_600, -3_600])
+def test_a_clock_that_is_an_hour_off(anna, mx1, off):
+    """A sign-in that was just now is not lost, and never lies in the future."""
+    watching.take_usage(mx1, [entry(anna, 1, int(time.time()) + off)])
+    anna.refresh_from_db()
+    assert min(off, 0) - 60 <= anna.last_sign_in_at.timestamp() - time.time() <= 0
+
+
 def test_times_in_the_future_are_none(anna, mx1):
     watching.take_usage(mx1, [entry(anna, 1, int(time.time()) + 86_400), entry(anna, 1, 2**53)])
     anna.refresh_from_db()
