@@ -86,9 +86,16 @@ class Panel:
             ]
         )
 
-    def send(self, rows: list[wire.Row], within: float = 30.0) -> None:
+    def send_next(self) -> None:
+        """Send something random until it is acknowledged and effective."""
+        self._send(self._next())
+
+    def send(self, rows: list[wire.Row]) -> None:
         """Send a page until it is acknowledged and effective."""
-        self.sent.append(Sent(self._next_point(), rows))
+        self._send(Sent(self._next_point(), rows))
+
+    def _send(self, what: Sent, within: float = 30.0) -> None:
+        self.sent.append(what)
         deadline = time.monotonic() + within
         while not self.deliver():
             assert time.monotonic() < deadline, "never acknowledged"
