@@ -1,7 +1,7 @@
 """Being alone at one thing of one mail server, among all processes of the panel."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.db import connection
 
@@ -10,6 +10,7 @@ SYNC = 0x6D78_7379  # "mxsy"
 PULL = 0x6D78_706C  # "mxpl"
 DIGEST = 0x6D78_6467  # "mxdg"
 RENEW = 0x6D78_726E  # "mxrn"
+REBUILD = 0x6D78_7262  # "mxrb", of turns and not of servers
 WATCH = 0x6D78_7761  # "mxwa", of all servers at once: number 0
 
 
@@ -27,3 +28,10 @@ def alone(at: int, server_id: int) -> Iterator[bool]:
         if mine:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [at, server_id])
+
+
+@contextmanager
+def one_of(most: int, at: int) -> Iterator[bool]:
+    """Whether this process is now one of at most `most` that are at it, whatever the server."""
+    with ExitStack() as turns:
+        yield any(turns.enter_context(alone(at, number)) for number in range(most))

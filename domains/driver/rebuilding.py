@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from domains.driver import hints, watching
 from domains.driver.agent import Agent, AgentError
-from domains.driver.alone import SYNC, alone
+from domains.driver.alone import REBUILD, SYNC, alone, one_of
 from domains.driver.outcomes import attempt, recovered
 from domains.driver.points import confirmed, give, go_on_from, mark_for, note
 from domains.driver.reading_ahead import read_ahead
@@ -25,15 +25,19 @@ from domains.driver.walking import Part, walk
 from domains.models import MailServer, ServerSync
 from mailnode import wire
 
+# A server that answers slowly draws a rebuild out; the other threads of the slow queue are for those that are back.
+AT_ONCE = 2
 PATIENCE = 30.0  # seconds for which a page is sent again, while the agent starts anew or the line is away
 RESEND_PAUSE = 0.5  # seconds
 PROGRESS_EVERY = 0.5  # seconds
 
 
 def rebuild(server_id: int) -> None:
-    """Rebuild a server that is owed it, unless another process speaks to it; how that ends is noted."""
-    with alone(SYNC, server_id) as mine:
-        if not mine:
+    """Rebuild a server that is owed it, unless another process speaks to it, or AT_ONCE others are being rebuilt; how
+    that ends is noted.
+    """
+    with one_of(AT_ONCE, REBUILD) as is_turn, alone(SYNC, server_id) as mine:
+        if not (is_turn and mine):
             return
         hints.taken(server_id, hints.REBUILD)
         owed = MailServer.objects.rebuild_owed().due().select_related("sync")

@@ -24,7 +24,7 @@ from domains.models import Incident, Kind, MailServer, ServerMark, ServerRow, Se
 from domains.tasks import rebuild_server
 from foundation.unit_of_work import unit_of_work
 from mailnode import wire
-from tests.domains.conftest import HASH
+from tests.domains.conftest import HASH, make_server
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
@@ -203,6 +203,24 @@ def test_the_lock_is_held_throughout(node, domain, mx1):
     node.trouble = lambda page: _in_thread(lambda: look(page))
     rebuild(mx1.pk)
     assert held == [True] * 3
+
+
+def test_two_at_once_and_the_third_waits(node, domain, mx1):
+    others = [make_server(f"mx{number}.mxpanel.test") for number in (2, 3)]
+    pages = []
+
+    def others_too(page: wire.Rebuild) -> None:
+        pages.append(page)
+        if len(pages) <= 2:
+            want_rebuild(others[len(pages) - 1], "Because")
+            _in_thread(lambda: rebuild(others[len(pages) - 1].pk))
+
+    node.trouble = others_too
+    rebuild(mx1.pk)
+    assert len(pages) == 2
+    assert list(MailServer.objects.rebuild_owed()) == [others[1]]
+    rebuild(others[1].pk)
+    assert not MailServer.objects.rebuild_owed().exists()
 
 
 def test_a_wish_of_meanwhile_is_still_owed(node, domain, mx1):

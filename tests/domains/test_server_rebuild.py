@@ -182,10 +182,13 @@ def test_worker_and_agent_killed_at_random_points(agent, server, full):
     swaps = 0
     for number in range(rounds):
         want_rebuild(server, "Because")
+        ServerSync.objects.update(rebuild_started_at=None, retry_at=None)
         point = agent.point
         process = worker(server, "domains.driver.rebuilding.rebuild")
         try:
-            time.sleep(0.9 + dice.random() / 2)
+            while not fresh(server).sync.rebuild_started_at:
+                time.sleep(0.01)
+            time.sleep(dice.random() / 3)
             churn(full, dice, 3)
             if number % 2:
                 agent.kill()
