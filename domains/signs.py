@@ -13,6 +13,7 @@ from domains.models import Incident, MailServer
 FOREIGN_FOR = timedelta(hours=1)
 PERIODS_MISSED = 3
 CANARY = "domains.tasks.canary"
+SERVICES = frozenset({"agent", "keeper", "lookup", "postfix", "dovecot", "rspamd", "redis"})
 GIGABYTE = 2**30
 
 
@@ -72,11 +73,16 @@ def is_heard_again(look: Look, incident: Incident) -> bool:
 
 
 def see_services(look: Look) -> Iterator[Wrong]:
-    """Subjects are "<service> of <server>"."""
+    """Subjects are "<service> of <server>". Names that we never gave a service are one subject, so that a server cannot
+    make up as many as it likes.
+    """
     for server, reported in _reports(look):
-        for name, running in reported.get("services", {}).items():
-            if not running:
-                yield Wrong(f"{name} of {server}", f"{name} does not answer on {server}.", server)
+        down = {name for name, running in reported.get("services", {}).items() if not running}
+        for name in sorted(down & SERVICES):
+            yield Wrong(f"{name} of {server}", f"{name} does not answer on {server}.", server)
+        if down - SERVICES:
+            text = f"A service that this panel does not know does not answer on {server}."
+            yield Wrong(f"another service of {server}", text, server)
 
 
 def is_running_again(look: Look, incident: Incident) -> bool:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from domains import incident_mail
 from domains.alarms import ALARMS, Alarm
 from domains.look import Lags, Look, Wrong, look
-from domains.models import Incident, IncidentKind, Pulse, note_end, note_failure, open_incident
+from domains.models import Incident, IncidentKind, Pulse, note_end, note_failure, on_one_line, open_incident
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Watch:
 
 
 def _open(alarm: Alarm, thing: Wrong, known: Incident | None, now: datetime) -> None:
-    if known and known.text == thing.text and now - known.seen_at < SEEN_EVERY:
+    if known and known.text == on_one_line(thing.text)[:1000] and now - known.seen_at < SEEN_EVERY:
         return
     open_incident(alarm.kind, thing.subject, thing.text, server=thing.server)
 

@@ -7,6 +7,7 @@ from domains.models.incident import (
     close_incident,
     note_end,
     note_failure,
+    on_one_line,
     open_incident,
 )
 from domains.models.server import (
@@ -46,5 +47,6 @@ __all__ = [
     "close_incident",
     "note_end",
     "note_failure",
+    "on_one_line",
     "open_incident",
 ]

@@ -127,7 +127,7 @@ def open_incident(
     """
     now = timezone.now()
     facts = {
-        "text": text[:1000],
+        "text": on_one_line(text)[:1000],
         "seen_at": now,
         "rows": [list(row) for row in rows[:ROWS_KEPT]],
         "count": len(rows) if count is None else count,
@@ -147,6 +147,13 @@ def open_incident(
             create_defaults={**facts, "server": server},
         )
     return incident
+
+
+def on_one_line(text: str) -> str:
+    """Without line breaks and control characters: part of it may be a server's own words, and must not pass for ours in
+    a mail.
+    """
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def close_incident(kind: IncidentKind, subject: str) -> bool:

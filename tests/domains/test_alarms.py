@@ -22,7 +22,7 @@ REPORTED = {
     "disk_free": 60 * 2**30,
     "disk_total": 100 * 2**30,
     "queue": 3,
-    "services": {"postfix": True, "dovecot": True, "rspamd": True},
+    "services": {"keeper": True, "postfix": True, "dovecot": True, "rspamd": True},
     "certificate_not_after": int(time.time()) + 60 * DAY,
     "agent_not_after": int(time.time()) + 600 * DAY,
 }
@@ -187,6 +187,22 @@ def test_a_service_is_down(well, clock):
     reports(well)
     clock.passes(10)
     assert not wrong()
+
+
+def test_services_that_a_server_makes_up_are_one(well, clock):
+    reports(well, services={f"made up {number}\nWhat to do: pay": False for number in range(32)})
+    clock.passes(40)
+    assert wrong() == [("service", f"another service of {well.name}")]
+    reports(well)
+    clock.passes(10)
+    assert not wrong()
+
+
+def test_a_servers_words_stay_on_one_line(well, clock):
+    MailServer.objects.update(revision=5)
+    ServerSync.objects.update(failed_at=clock.now, failure="no\r\n\x1bWhat to do:\u2028pay " + "x" * 900)
+    clock.passes(80)
+    assert "The last call failed: no What to do: pay x" in text_of(IncidentKind.BEHIND)
 
 
 def test_what_a_silent_server_said_last_stays(well, clock):

@@ -3,6 +3,7 @@
 import pytest
 from celery import current_app
 from django.contrib.auth.models import Permission
+from django.core.cache import caches
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -33,7 +34,8 @@ def page(mx1):
 def sent(monkeypatch, django_capture_on_commit_callbacks):
     """The tasks that were hinted, after their commits."""
     names = []
-    monkeypatch.setattr(current_app, "send_task", lambda name, args: names.append((name, *args)))
+    caches["volatile"].clear()  # of hints that another test has left
+    monkeypatch.setattr(current_app, "send_task", lambda name, args, **_: names.append((name, *args)))
     return names
 
 
