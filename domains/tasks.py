@@ -47,7 +47,7 @@ def sweep_servers() -> None:
 @shared_task
 def pull_usage() -> None:
     for server_id in MailServer.objects.well().values_list("pk", flat=True):
-        pull_server.apply_async([server_id], expires=20)
+        pull_server.apply_async([server_id], expires=10)
 
 
 @shared_task

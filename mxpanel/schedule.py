@@ -25,7 +25,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
-    "usage and last sign-ins": every(20, "domains.tasks.pull_usage"),
+    "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
     "rows of servers gone for 90 days": every(3600, "domains.tasks.sweep_tombstones"),

@@ -20,7 +20,7 @@ from domains.driver.points import note
 from domains.models import Mailbox, MailServer, ServerSync
 from mailnode import wire
 
-# With the deadline of one more answer it stays below the 20 seconds between pulls; the next goes on from the cursor.
+# With the deadline of one more answer it ends before long, and keeps no worker; the next goes on from the cursor.
 PULL_SECONDS = 8
 MOST_BYTES = 2**63 - 1  # what the database can hold; only a lying server reports more
 CLOCK_MAY_BE_OFF = timedelta(hours=2)
