@@ -241,16 +241,17 @@ class Hosting(RuleBasedStateMachine):
         return self.world.nodes[pick % len(self.world.nodes)]
 
     def on_mailbox(self, pick: int, verb: str, *args: Any, **kwargs: Any) -> None:
-        if Mailbox.objects.exists():
-            with refusals():
-                getattr(pick_of(Mailbox, pick), verb)(*args, by=None, **kwargs)
+        with refusals():
+            getattr(pick_of(Mailbox, pick), verb)(*args, by=None, **kwargs)
 
 
 def pick_of(model: type[Model], pick: int) -> Any:
-    """One of those that there are, in the order in which they were made."""
+    """One of those that there are, in the order in which they were made; ValidationError where there is none."""
     order = {Mailbox: "created_at", Domain: "created_at", Customer: "created_at"}.get(model, "pk")
-    found = model._default_manager.order_by(order)
-    return found[pick % found.count()]
+    found = list(model._default_manager.order_by(order))
+    if not found:
+        raise ValidationError(f"There is no {model.__name__} any more.")
+    return found[pick % len(found)]
 
 
 def refusals() -> contextlib.suppress:
