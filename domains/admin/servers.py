@@ -1,9 +1,10 @@
 """Mail servers: enrolled by `manage.py server_enrol`; here one sees how each is, and asks for what it should do."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -77,20 +78,18 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
         """Ask whether it is meant, then rebuild."""
         found = self._server(request, server, "change")
         if request.method == "POST":
-            asked = found.ask_rebuild(by=request.user)
-            messages.success(
-                request, REBUILD_ASKED % found if asked else f"{found} is being rebuilt already."
-            )
-            return redirect("admin:domains_mailserver_change", found.pk)
+            already = f"{found} is being rebuilt already."
+            return self._ask(request, found, found.ask_rebuild, REBUILD_ASKED % found, already)
         context = {**self.admin_site.each_context(request), "title": f"Rebuild {found}", "opts": self.opts}
         return render(request, "admin/domains/mailserver/rebuild.html", {**context, "server": found})
 
     def digest(self, request: Any, server: int) -> HttpResponse:
         found = self._server(request, server, "change")
-        asked = found.ask_digest(by=request.user)
-        done = f"The digest of {found} is under way."
-        messages.success(request, done if asked else f"A digest of {found} is under way already.")
-        return redirect("admin:domains_mailserver_change", found.pk)
+        done, already = (
+            f"The digest of {found} is under way.",
+            f"A digest of {found} is under way already.",
+        )
+        return self._ask(request, found, found.ask_digest, done, already)
 
     def sync(self, request: HttpRequest, server: int) -> HttpResponse:
         found = self._server(request, server, "change")
@@ -131,6 +130,16 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
         context["may_decide"] = self.has_change_permission(request)
         status = 409 if conflict else 422 if form.is_bound else 200
         return render(request, "admin/domains/mailserver/lost_history.html", context, status=status)
+
+    def _ask(
+        self, request: Any, server: MailServer, ask: Callable[..., bool], done: str, already: str
+    ) -> HttpResponse:
+        """Ask for it, and say on the server's page what became of that."""
+        try:
+            messages.success(request, done if ask(by=request.user) else already)
+        except ValidationError as error:
+            messages.error(request, error.message)
+        return redirect("admin:domains_mailserver_change", server.pk)
 
     def _server(self, request: HttpRequest, key: int, right: str) -> MailServer:
         """The server of a page; PermissionDenied for staff without the right to it."""

@@ -4,6 +4,7 @@ from functools import partial
 
 from celery import current_app
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator, URLValidator
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -124,19 +125,28 @@ class MailServer(models.Model):
         return bool(resumed)
 
     def ask_rebuild(self, *, by: User | None) -> bool:
-        """Fill the server anew from nothing; false when that is owed already."""
+        """Fill the server anew from nothing; false when that is owed already. ValidationError where mailnode there is
+        too old for it: changes would wait for a rebuild that cannot be.
+        """
         asked = ServerSync.objects.filter(server=self, rebuild_wanted_at=None)
         facts = {"rebuild_wanted_at": timezone.now(), "rebuild_reason": "Asked for by staff."}
         return self._ask("rebuild", asked, facts, by)
 
     def ask_digest(self, *, by: User | None) -> bool:
-        """Compare what the server holds with what it should hold; false when that is owed already."""
+        """Compare what the server holds with what it should hold; false when that is owed already. ValidationError
+        where mailnode there is too old for it.
+        """
         asked = ServerSync.objects.filter(server=self, digest_wanted_at=None)
         return self._ask("digest", asked, {"digest_wanted_at": timezone.now()}, by)
 
     def _ask(
         self, what: str, asked: "models.QuerySet[ServerSync]", facts: dict[str, object], by: User | None
     ) -> bool:
+        if self.sync.reported_at and self.sync.wire < 2:
+            raise ValidationError(
+                f"mailnode on {self} speaks wire {self.sync.wire}, and a {what} needs wire 2. "
+                "Nothing was changed. Update mailnode there, then ask again."
+            )
         with unit_of_work():
             is_new = bool(asked.update(**facts))
             if is_new:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.utils import timezone
 
 from accounts.models import Customer
@@ -36,6 +37,7 @@ def quiet_broker(settings: Any) -> None:
         **settings.CACHES,
         "volatile": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     }
+    caches["volatile"].clear()  # of another test's server with the same number
 
 
 @pytest.fixture(scope="session")

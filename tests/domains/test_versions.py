@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from domains.driver import agent as client
 from domains.driver.digests import digest
@@ -64,6 +65,18 @@ def test_what_it_cannot_do_waits_for_its_upgrade(older, server, hosted):
     rebuild(server.pk)
     assert fresh(server).sync.rebuild_wanted_at is None
     assert fresh(server).sync.wire == 2
+    assert settled(older, server)
+
+
+@pytest.mark.parametrize("verb", ["rebuild", "digest"])
+def test_what_it_cannot_do_is_not_taken_on(older, server, hosted, as_, sam, verb):
+    """Staff are told, and changes do not wait for what cannot be."""
+    with pytest.raises(ValidationError, match="Update mailnode there"):
+        getattr(fresh(server), f"ask_{verb}")(by=sam)
+    page = as_(sam).post(f"/admin/domains/mailserver/{server.pk}/{verb}/", follow=True).content.decode()
+    assert "Update mailnode there" in page
+    hosted.add_mailbox("anna", password_hash=HASH, by=None)
+    sync(server.pk)
     assert settled(older, server)
 
 
