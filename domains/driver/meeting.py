@@ -47,8 +47,9 @@ def _meet(server: MailServer) -> None:
 
 
 def _is_elsewhere(server: MailServer) -> bool:
-    """Whether the server just reported a point that is neither the confirmed one nor the one being sent."""
+    """Whether the server last reported a point that is neither the confirmed one nor the one being sent."""
     state = ServerSync.objects.get(server=server)
-    point = (state.reported["revision"], state.reported["mark"])
-    known = [confirmed(state), pending(state) or confirmed(state)]
-    return not state.halted_at and point not in [(one.revision, one.mark) for one in known]
+    if state.halted_at or "mark" not in state.reported:
+        return False
+    point = wire.Point(revision=state.reported["revision"], mark=state.reported["mark"])
+    return point not in (confirmed(state), pending(state))

@@ -1,14 +1,17 @@
 """A server whose last call failed: asked from the slow queue, ever less often, and in nobody's way."""
 
 import json
+import threading
 from datetime import timedelta
 from unittest import mock
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from domains.driver import hints, outcomes
 from domains.driver.agent import Agent, AgentError, Refused
+from domains.driver.alone import PULL, alone
 from domains.driver.outcomes import failed
 from domains.driver.sync import sync
 from domains.models import Incident, IncidentKind, MailServer, ServerSync
@@ -152,6 +155,20 @@ def test_reports_are_asked_of_servers_that_are_well(mx1, answers, monkeypatch):
     fail(mx1)
     pull_usage()
     assert asked.call_count == 1
+
+
+def test_beside_another_pull_nothing_is_asked(mx1, answers):
+    asked = threading.Event()
+
+    def pull_beside() -> None:
+        pull_server(mx1.pk)
+        connection.close()
+        asked.set()
+
+    with alone(PULL, mx1.pk):
+        threading.Thread(target=pull_beside).start()
+        assert asked.wait(10)
+    assert not answers.called
 
 
 def test_a_failed_report_is_a_failed_call(mx1, monkeypatch):
