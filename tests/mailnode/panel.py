@@ -5,7 +5,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +54,7 @@ class Panel:
 
     def leave(self) -> None:
         """Take away what came since `adopt`."""
-        self.send(
-            [
-                wire.row(kind, key, None)
-                for kind, key in self.wish(len(self.sent)).keys() - self.wish(1).keys()
-            ]
-        )
+        self._send(Sent(self._next_point(), list(self.wish(1).values()), is_rebuild=True))
 
     def rows(self) -> list[wire.Row]:
         """A few random changes, sometimes many."""
@@ -88,7 +83,7 @@ class Panel:
 
     def send_next(self) -> None:
         """Send something random until it is acknowledged and effective."""
-        self._send(self._next())
+        self._send(self.next())
 
     def send(self, rows: list[wire.Row]) -> None:
         """Send a page until it is acknowledged and effective."""
@@ -154,13 +149,14 @@ class Panel:
                 seq += 1
 
     @contextlib.contextmanager
-    def streaming(self) -> Iterator[None]:
-        """Change one thing after the other beside the block; what goes wrong there is raised at its end."""
+    def streaming(self, following: Callable[[], Sent] | None = None) -> Iterator[None]:
+        """Send one thing after the other (`next`, or what `following` says) beside the block; what goes wrong there
+        is raised at its end."""
         over = threading.Event()
 
         def stream() -> None:
             while not over.is_set():
-                self.sent.append(self._next())
+                self.sent.append((following or self.next)())
                 while not over.is_set() and not self.deliver():
                     time.sleep(0.02)
 
@@ -172,13 +168,16 @@ class Panel:
                 over.set()
                 streaming.result()
 
-    def _next(self) -> Sent:
+    def next(self) -> Sent:
         """Mostly a page of changes; sometimes all rows anew."""
-        rows = self.rows()
-        if self.chance.random() < 0.1:
-            wish = self.wish(len(self.sent)) | {(row.kind, row.key): row for row in rows}
-            return Sent(self._next_point(), [row for row in wish.values() if row.data is not None], True)
-        return Sent(self._next_point(), rows)
+        return self.next_rebuild() if self.chance.random() < 0.1 else Sent(self._next_point(), self.rows())
+
+    def next_rebuild(self) -> Sent:
+        """All rows anew, and a few of them changed."""
+        wish = self.wish(len(self.sent)) | {(row.kind, row.key): row for row in self.rows()}
+        return Sent(
+            self._next_point(), [row for row in wish.values() if row.data is not None], is_rebuild=True
+        )
 
     def go_on(self) -> None:
         """Ask the node where it is, and send in one page what it lacks."""

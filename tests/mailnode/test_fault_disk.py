@@ -20,6 +20,7 @@ from tests.mailnode.server import Server, customer, domain, mailbox, running_on
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 120)]
 
 MEGABYTES = 16
+HEALS_WITHIN = 10  # seconds after there is room again
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_disk_full(small_disk: Path, rng: Dice, private_keys: list[str]) -> None
                 with full(small_disk):
                     _refuses_and_serves(server, panel, rng)
                 before = panel.acknowledged
-                until(lambda before=before: panel.acknowledged > before)
+                until(lambda before=before: panel.acknowledged > before, HEALS_WITHIN)
             panel.go_on()
             panel.assert_in_step()
     report("disk full", rng, times=times, refused=len(panel.refusals), pages=len(panel.sent))
