@@ -13,8 +13,12 @@ import django
 
 from tests.bench.stack import Stack
 
-BENCHMARKS = ("change_live", "pages", "changes_rate", "accept", "lookup")
-INSIDE_ANOTHER = ("page_times",)  # started by `pages` with settings of its own
+BENCHMARKS = ("change_live", "pages", "changes_rate", "accept", "lookup", "rebuild", "hung_server")
+INSIDE_ANOTHER = (
+    "page_times",
+    "large_server",
+    "million",
+)  # started by `pages` and `rebuild` on a database of their own
 
 
 def main(names: list[str]) -> int:

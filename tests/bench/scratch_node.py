@@ -1,5 +1,6 @@
 """A mail server of a benchmark's own: what `mailnode init` and `render` make, without a panel."""
 
+import json
 import shutil
 import signal
 import socket
@@ -32,13 +33,15 @@ class ScratchNode:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._running: list[tuple[subprocess.Popen[bytes], int]] = []
+        self._running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
         names = [field.name for field in msgspec.structs.fields(Ports)]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        (directory / "node.toml").write_text(node_toml(f"{directory.name}.bench.test", self.ports))
-        self._mailnode("init")
+        agent = free_ports(1)[0]
+        (directory / "node.toml").write_text(node_toml(f"{directory.name}.bench.test", self.ports, agent))
+        self.agent_url = f"https://127.0.0.1:{agent}"
+        self.facts: dict[str, str] = json.loads(self._mailnode("init"))
         self._mailnode("render")
         self.settings = node_settings.load(directory)
         self.postfix = directory / "postfix" / "etc"
@@ -49,7 +52,7 @@ class ScratchNode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process, stop in reversed(self._running):
+        for process, stop in reversed(self._running.values()):
             process.send_signal(stop)
             process.wait(timeout=30)
         shutil.rmtree(self.directory)
@@ -70,12 +73,21 @@ class ScratchNode:
         for process in processes(self.settings):
             if process.name in names:
                 child = subprocess.Popen(process.argv, start_new_session=True, stdout=subprocess.DEVNULL)
-                self._running.append((child, signal.Signals[f"SIG{process.stop}"]))
-                wait_for(Path(process.ready))
+                self._running[process.name] = child, signal.Signals[f"SIG{process.stop}"]
+                wait_for(process.ready)
 
-    def _mailnode(self, *arguments: str) -> None:
+    def pid(self, name: str) -> int:
+        """Of a daemon that was started."""
+        return self._running[name][0].pid
+
+    def peak_kb(self, name: str) -> int:
+        """The most memory that a daemon ever held, in KiB (VmHWM of proc(5))."""
+        status = Path(f"/proc/{self.pid(name)}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
+    def _mailnode(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "mailnode", "--dir", str(self.directory), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 @contextmanager
@@ -84,9 +96,10 @@ def scratch_node(directory: Path) -> Iterator[ScratchNode]:
         yield node
 
 
-def node_toml(name: str, ports: dict[str, int]) -> str:
+def node_toml(name: str, ports: dict[str, int], agent: int) -> str:
     lines = [
         f'name = "{name}"', 'listen = ["127.0.0.1"]', "internet = false", "delay_failed_sign_ins = false",
+        "[agent]", 'address = "127.0.0.1"', f"port = {agent}",
         "[ports]", *(f"{service} = {port}" for service, port in ports.items()),
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
@@ -121,15 +134,20 @@ def pages(all_rows: list[wire.Row], base: wire.Point) -> Iterator[wire.Changes]:
         base = after
 
 
-def wait_for(path: Path) -> None:
+def wait_for(endpoint: str) -> None:
+    """Until somebody listens at a unix socket's path or at address:port."""
     deadline = time.monotonic() + READY_WITHIN
     while True:
         try:
-            connect(path).close()
+            if endpoint.startswith("/"):
+                connect(Path(endpoint)).close()
+            else:
+                host, _, port = endpoint.rpartition(":")
+                socket.create_connection((host, int(port))).close()
             return
         except OSError:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing answers at {path}") from None
+                raise TimeoutError(f"nothing answers at {endpoint}") from None
         time.sleep(0.05)
 
 
