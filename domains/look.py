@@ -30,10 +30,18 @@ class Look:
     servers: dict[int, MailServer]
     pulses: dict[str, Pulse]
     behind: dict[int, datetime]  # id of a server -> since when it owes something
+    working: dict[
+        str, datetime
+    ]  # queue -> since when it has answered without a break; without those that do not
 
-    def silence(self, heard_at: datetime | None) -> timedelta:
-        """How long nothing was heard, as far as somebody listened."""
-        return self.now - max(heard_at or self.since, self.since)
+    def silence(self, heard_at: datetime | None, *queues: str) -> timedelta:
+        """How long nothing was heard, as far as somebody listened, and these queues worked for it to be said."""
+        starts = [
+            heard_at or self.since,
+            self.since,
+            *(self.working.get(queue, self.now) for queue in queues),
+        ]
+        return self.now - max(starts)
 
     def is_fresh(self, heard_at: datetime | None, limit: timedelta) -> bool:
         """Whether it was heard within `limit`, whoever listened."""
@@ -45,20 +53,31 @@ class Look:
 
     def works(self, queue: str) -> bool:
         """Whether a worker of this queue has answered of late."""
-        return self.is_fresh(self.heard(f"queue {queue}"), canary_limit(queue))
+        return queue in self.working
 
 
-class Lags:
-    """Since when each server owes a revision. The newest one that was wished when it last owed nothing older is the
-    one that counts, so a server that keeps up with a stream of changes is never behind for long.
+class Memory:
+    """What is remembered between looks: since when each queue has worked, and since when each server owes a revision.
+    The newest one that was wished when it last owed nothing older is the one that counts, so a server that keeps up
+    with a stream of changes is never behind for long.
     """
 
     def __init__(self) -> None:
         self._targets: dict[int, tuple[int, datetime]] = {}
+        self._working: dict[str, datetime] = {}
 
-    def note(self, servers: dict[int, MailServer], since: datetime, now: datetime) -> dict[int, datetime]:
-        """Take in a look at the servers; id -> since when, of those that owe something. One that is seen for the first
-        time owes it since somebody looks.
+    def working(self, pulses: dict[str, Pulse], now: datetime) -> dict[str, datetime]:
+        """Queue -> since when, of those that have answered of late."""
+        heard = {
+            queue: pulses[f"queue {queue}"].at for queue in settings.CANARIES if f"queue {queue}" in pulses
+        }
+        fresh = {queue for queue, at in heard.items() if at and now - at < canary_limit(queue)}
+        self._working = {queue: self._working.get(queue, now) for queue in fresh}
+        return self._working
+
+    def behind(self, servers: dict[int, MailServer], since: datetime, now: datetime) -> dict[int, datetime]:
+        """Id -> since when, of the servers that owe something. One that is seen for the first time owes it since
+        somebody looks.
         """
         for key, server in servers.items():
             if key not in self._targets:
@@ -73,7 +92,7 @@ class Lags:
         }
 
 
-def look(since: datetime, lags: Lags) -> Look:
+def look(since: datetime, memory: Memory) -> Look:
     """Look at everything. Incidents first: one that is among them was opened before the facts beside it were read."""
     open_ = list(Incident.objects.filter(closed_at=None))
     servers = {
@@ -81,7 +100,8 @@ def look(since: datetime, lags: Lags) -> Look:
     }
     pulses = {pulse.name: pulse for pulse in Pulse.objects.all()}
     now = timezone.now()
-    return Look(now, since, open_, servers, pulses, lags.note(servers, since, now))
+    behind, working = memory.behind(servers, since, now), memory.working(pulses, now)
+    return Look(now, since, open_, servers, pulses, behind, working)
 
 
 def canary_period(queue: str) -> timedelta:

@@ -58,11 +58,9 @@ def was_long_ago(look: Look, incident: Incident) -> bool:
 
 def see_silent(look: Look) -> Iterator[Wrong]:
     """Servers that were asked and said nothing. While nobody asks, which is an alarm of its own, nothing is known."""
-    if not (look.works("panel") and look.works("slow")):
-        return
     for server in look.servers.values():
         heard_at = server.sync.contact_at
-        if look.silence(max(heard_at or server.enrolled_at, server.enrolled_at)) >= silent_after():
+        if look.silence(heard_at or server.enrolled_at, "panel", "slow") >= silent_after():
             last = f"since {said(heard_at)}" if heard_at else "yet"
             yield Wrong(server.name, f"{server} has not answered {last}.", server)
 
@@ -142,7 +140,7 @@ def see_sweeps(look: Look) -> Iterator[Wrong]:
         pulse = look.pulses.get(f"task {task}")
         if pulse and pulse.is_failing:
             yield Wrong(name, f"The periodic task {task} failed at its last run: {pulse.failure}.")
-        elif look.works(queue) and look.silence(pulse.at if pulse else None) >= sweep_limit(period):
+        elif look.silence(pulse.at if pulse else None, queue) >= sweep_limit(period):
             last = f"since {said(pulse.at)}" if pulse and pulse.at else "yet"
             yield Wrong(name, f"The periodic task {task} has not ended well {last}.")
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from domains import incident_mail
 from domains.alarms import ALARMS, Alarm
-from domains.look import Lags, Look, Wrong, look
+from domains.look import Look, Memory, Wrong, look
 from domains.models import Incident, IncidentKind, Pulse, note_end, note_failure, on_one_line, open_incident
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Watch:
     """What is remembered between looks; nothing of it must survive the process."""
 
     def __init__(self) -> None:
-        self._lags = Lags()
+        self._memory = Memory()
         self._looked_at: datetime | None = None
         self._since = timezone.now()
         self._wrong_since: dict[tuple[IncidentKind, str], datetime] = {}
@@ -37,7 +37,7 @@ class Watch:
         now = timezone.now()
         if self._looked_at is None or now - self._looked_at > GAP:
             self._since = now
-        found = look(self._since, self._lags)
+        found = look(self._since, self._memory)
         failure: Exception | None = None
         for alarm in ALARMS.values():
             try:

@@ -305,9 +305,12 @@ def test_beat_or_the_broker_is_silent(well, clock):
     assert wrong() == [("worker", "beat")]
     clock.passes(600)
     assert wrong() == [("worker", "beat")]  # whatever follows from it is not told beside it
+    clock.silent = {pulse for pulse in EVERYTHING if pulse.startswith("task")} | {well.name}
+    clock.passes(50)  # nor when the queues work again, and the rest follows
+    assert not wrong()
     clock.silent.clear()
     clock.passes(10)
-    assert not wrong()
+    assert Incident.objects.count() == 1
 
 
 def test_after_an_absence_of_the_watch_nobody_is_called_silent_for_it(well, clock):
