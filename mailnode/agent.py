@@ -34,9 +34,7 @@ from mailnode.usage import usage_page
 log = logging.getLogger("mailnode.agent")
 
 EFFECTS_DEADLINE = 10.0  # seconds that a page waits for its effects; after that they go on without it
-RETRY_AT_LAST = (
-    4.0  # seconds between tries of what is pending: soon after all is well it shall have come about
-)
+RETRY_AT_LAST = 4.0  # seconds between tries of what is pending: well again means done within 10
 SWEEP_EVERY = 3_600.0  # seconds between looks for homes whose days are over
 PANEL_DAYS = 7  # more days for the panel, which may have restored a mailbox and not told yet
 AFTER_KICK = 2.0  # a sign-in that was under way during the kick is caught by a second one

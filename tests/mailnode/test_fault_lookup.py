@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 120)]
 
 @pytest.mark.parametrize("name", ["agent", "lookup"])
 def test_kills(mail_server: Server, name: str, rng: Dice, private_keys: list[str]) -> None:
-    times = kills(4, 200)
+    times = kills(3, 200)
     panel = Panel(mail_server, random.Random(rng.randrange(2**32)), private_keys)
     panel.adopt()
     postman = Postman(mail_server, "friend@stranger.example", ["anna@acme.test", "bob@acme.test"])

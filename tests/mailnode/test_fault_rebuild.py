@@ -24,7 +24,7 @@ ANNA = "anna@acme.test"
 
 
 def test_kills(mail_server: Server, rng: Dice, private_keys: list[str]) -> None:
-    times = kills(4, 200)
+    times = kills(3, 200)
     panel = Panel(mail_server, random.Random(rng.randrange(2**32)), private_keys)
     panel.adopt()
     bulk = [mailbox(f"u{number}@bulk.test") for number in range(MANY)]
