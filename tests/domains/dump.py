@@ -17,7 +17,7 @@ def dump_of_the_panel() -> Iterator[None]:
     try:
         yield
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL session_replication_role = replica")  # in any order
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # in any order
             for table in tables:
                 cursor.execute(f"DELETE FROM {table}")  # noqa: S608
                 cursor.execute(f"INSERT INTO {table} SELECT * FROM dump_{table}")  # noqa: S608
