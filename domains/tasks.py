@@ -104,6 +104,7 @@ def sweep_placements() -> None:
 def sweep_purges() -> None:
     purging.purge()
     forget_old_marks()
+    history.forget()
 
 
 @shared_task

@@ -74,6 +74,12 @@ def compare_again(server: MailServer, *, by: User) -> bool:
     return is_new
 
 
+def forget() -> None:
+    """Forget what differed on servers about which nothing is to be decided any more, but for what was not taken."""
+    open_ones = Q(server__sync__in=halted()) | Q(server__sync__taking_since__isnull=False)
+    Difference.objects.filter(refused="").exclude(open_ones).delete()
+
+
 class Comparison:
     """One walk through all rows of both sides, in the order of kind and key."""
 

@@ -6,6 +6,7 @@ to the server at the end as it stands here, so that both are equal afterwards.
 """
 
 import logging
+from collections.abc import Collection
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -92,10 +93,7 @@ class Takeover:
     def _go(self, kind: Kind) -> None:
         """Drop what the server does not have."""
         while chunk := list(self._pending().filter(kind=kind, node="").order_by("key")[:CHUNK]):
-            with unit_of_work():
-                present = Present(self, chunk)
-                for difference in chunk:
-                    self._settle(difference, None, present)
+            self._settle_all(dict.fromkeys(chunk), may_wait=False)
 
     def _come(self, kind: Kind, may_wait: bool) -> None:
         """Take what the server has of a kind, page by page."""
@@ -103,14 +101,10 @@ class Takeover:
         after: UUID | None = None
         while chunk := list((left.filter(key__gt=after) if after else left)[:CHUNK]):
             held = self._held(kind, chunk[0].key)
-            with unit_of_work():
-                present = Present(self, chunk)
-                for difference in chunk:
-                    key = (difference.kind, difference.key.hex)
-                    if key not in held and difference is not chunk[0]:
-                        break  # on a later page
-                    after = difference.key
-                    self._settle(difference, held.get(key), present, may_wait)
+            shown = [held.get((each.kind, each.key.hex)) for each in chunk]
+            on_this_page = max((number for number, row in enumerate(shown, 1) if row is not None), default=1)
+            self._settle_all(dict(zip(chunk[:on_this_page], shown, strict=False)), may_wait)
+            after = chunk[on_this_page - 1].key
 
     def _held(self, kind: Kind, first: UUID) -> Held:
         """What the server has from this row on."""
@@ -118,22 +112,37 @@ class Takeover:
         expect_at(self.server, self.point, page)
         return rows_of(page)
 
-    def _settle(self, difference: Difference, held: Side, present: "Present", may_wait: bool = False) -> None:
-        """Take or drop one row, and note that, or why it cannot be; one that waits for its domain stays pending."""
-        key = (difference.kind, difference.key.hex)
-        is_done, why = present.rows.get(key) == held, ""
-        if not is_done and (difference.key in present.changed or (difference.node and held is None)):
-            why = CHANGED_SINCE if difference.key in present.changed else NOT_SHOWN
-        elif not is_done:
-            try:
-                with transaction.atomic():
-                    is_done = self._make_so(difference, held)
-            except (ValidationError, IntegrityError) as error:
-                why = CLASHES if isinstance(error, IntegrityError) else " ".join(error.messages)
-        if is_done or why or not may_wait:
-            refused = "" if is_done else (why or NO_DOMAIN)[:300]
-            taken_at = timezone.now() if is_done else None
-            Difference.objects.filter(pk=difference.pk).update(taken_at=taken_at, refused=refused)
+    def _settle_all(self, chunk: dict[Difference, Side], may_wait: bool) -> None:
+        """Settle these rows in one transaction. One that waits for its domain stays pending."""
+        with unit_of_work():
+            present = Present(self, chunk)
+            self.taker.look_up({each.key: held for each, held in chunk.items()})
+            done = []
+            for difference, held in chunk.items():
+                why = self._settle(difference, held, present)
+                if why:
+                    Difference.objects.filter(pk=difference.pk).update(refused=why[:300])
+                elif why is not None:
+                    done.append(difference.pk)
+                elif not may_wait:
+                    Difference.objects.filter(pk=difference.pk).update(refused=NO_DOMAIN)
+            Difference.objects.filter(pk__in=done).update(taken_at=timezone.now())
+
+    def _settle(self, difference: Difference, held: Side, present: "Present") -> str | None:
+        """Take or drop one row; returns why it cannot be, "" when it is done, None when it waits for its domain."""
+        if present.rows.get((difference.kind, difference.key.hex)) == held:
+            return ""
+        if difference.key in present.changed:
+            return CHANGED_SINCE
+        if difference.node and held is None:
+            return NOT_SHOWN
+        try:
+            with transaction.atomic():
+                return "" if self._make_so(difference, held) else None
+        except ValidationError as error:
+            return " ".join(error.messages)
+        except IntegrityError:
+            return CLASHES
 
     def _make_so(self, difference: Difference, held: Side) -> bool:
         if difference.node:
@@ -143,6 +152,7 @@ class Takeover:
 
     def _finish(self) -> None:
         """Send what was refused as it stands here, and let the sync go on from where the server is."""
+        self._pending().update(refused=NOT_SHOWN)  # none, unless the server shows other rows than it did
         differences = Difference.objects.filter(server=self.server)
         refused = list(differences.exclude(refused="").order_by("pk").values_list("kind", "key"))
         index = ServerRow.objects.filter(server=self.server, gone=False)
@@ -162,7 +172,7 @@ class Takeover:
 class Present:
     """What the server should hold now of the rows of a chunk, and which of them changed here after the comparison."""
 
-    def __init__(self, takeover: Takeover, chunk: list[Difference]) -> None:
+    def __init__(self, takeover: Takeover, chunk: Collection[Difference]) -> None:
         index = ServerRow.objects.filter(server=takeover.server, key__in=[each.key for each in chunk])
         self.rows: Rows = contents_of(list(index.filter(gone=False).values_list("kind", "key")))
         later = index.filter(revision__gt=takeover.compared)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Customer, CustomerSuspension, User
-from billing.entitlements import Feature, limit
+from billing.entitlements import Feature, limits
 from domains import dkim
 from domains.driver.prospects import (
     HELD,
@@ -55,6 +55,18 @@ class Taker:
         self.server = server
         self.by = by
         self.keys: dict[str, tuple[UUID, wire.Dkim]] = {}
+        self.domains: dict[UUID, Domain] = {}
+        self.mailboxes: dict[UUID, Mailbox] = {}
+        self.limits: dict[UUID, tuple[int | None, ...]] = {}
+
+    def look_up(self, rows: Mapping[UUID, Side]) -> None:
+        """Read at once what is here of the mailboxes among these rows, which are taken in the same transaction."""
+        boxes = {key: row for key, row in rows.items() if isinstance(row, wire.Mailbox)}
+        parents = {UUID(row.domain) for row in boxes.values()}
+        self.domains = self._domains().in_bulk(parents) if parents else {}
+        known = Mailbox.objects.select_related("domain__customer")
+        self.mailboxes = known.in_bulk(list(boxes)) if boxes else {}
+        self.limits = {}
 
     def take(self, key: UUID, held: Side) -> bool:
         """Make the panel's row what the server has; false when it has to wait for the domain that it belongs to."""
@@ -156,13 +168,15 @@ class Taker:
         return True
 
     def _mailbox(self, key: UUID, held: wire.Mailbox) -> None:
-        domain = self._domains().filter(pk=UUID(held.domain)).first()
+        domain = self.domains.get(UUID(held.domain))
         quota_mb, rest = divmod(held.quota_bytes, MB)
         if domain is None:
             raise ValidationError(NO_DOMAIN)
         if rest or normalise_local_part(held.local_part) != held.local_part:
             raise ValidationError(INVALID)
-        known = Mailbox.objects.select_related("domain__customer").filter(pk=key).first()
+        check_quota(quota_mb, self._limits(domain.customer)[0])
+        accept_hash(held.password_hash)
+        known = self.mailboxes.get(key)
         if known is None:
             self._add_mailbox(domain, key, held, quota_mb)
         elif (known.domain_id, known.local_part) != (domain.pk, held.local_part):
@@ -175,14 +189,18 @@ class Taker:
 
     def _add_mailbox(self, domain: Domain, key: UUID, held: wire.Mailbox, quota_mb: int) -> None:
         """Also into a deleted domain: it comes back with that one."""
-        check_quota(quota_mb, limit(domain.customer, Feature.STORAGE_MB))
-        accept_hash(held.password_hash)
         if not domain.deleted_at:
-            check_room_for_mailboxes(domain.customer, 1, limit(domain.customer, Feature.MAILBOXES))
-        mailbox = domain.mailboxes.create(
-            pk=key, local_part=held.local_part, quota_mb=quota_mb, password_hash=held.password_hash
-        )
+            check_room_for_mailboxes(domain.customer, 1, self._limits(domain.customer)[1])
+        mailbox = Mailbox(domain=domain, pk=key, local_part=held.local_part, quota_mb=quota_mb)
+        mailbox.password_hash = held.password_hash
+        mailbox.save(force_insert=True)
         mailbox._record("mailbox.add", self.by, after=mailbox._settings())
+
+    def _limits(self, customer: Customer) -> tuple[int | None, ...]:
+        """The plan's storage in MB and its mailboxes."""
+        if customer.pk not in self.limits:
+            self.limits[customer.pk] = limits(customer, Feature.STORAGE_MB, Feature.MAILBOXES)
+        return self.limits[customer.pk]
 
     def _state(self, key: UUID, held: wire.State) -> None:
         one_line(held.reason)

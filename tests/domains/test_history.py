@@ -187,11 +187,11 @@ def test_killed_anywhere_and_repeated(agent, halted_server, sam, monkeypatch):
     monkeypatch.setattr(takeover, "CHUNK", 2)
     real, calls = takeover.Takeover._settle, []
 
-    def die(*arguments: Any) -> None:
+    def die(*arguments: Any) -> str | None:
         calls.append(arguments)
         if len(calls) % 4 == 0:
             raise KeyboardInterrupt
-        real(*arguments)
+        return real(*arguments)
 
     monkeypatch.setattr(takeover.Takeover, "_settle", die)
     for _ in range(20):

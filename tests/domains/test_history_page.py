@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, User
 from domains.admin import lost_history
+from domains.driver import history
 from domains.models import Difference, MailServer, ServerSync
 
 Sign = Callable[[User], Client]
@@ -61,10 +62,10 @@ def test_rows_come_in_pages_and_by_kind(
     monkeypatch.setattr(lost_history, "PAGE", 2)
     client, seen, after = as_(sam), [], ""
     while after is not None:
-        history = client.get(page, {"after": after}).context["history"]
-        assert len(history.rows) <= 2
-        seen += [each.label for _, each in history.rows]
-        after = history.more
+        shown = client.get(page, {"after": after}).context["history"]
+        assert len(shown.rows) <= 2
+        seen += [each.label for _, each in shown.rows]
+        after = shown.more
     assert seen == ["acme.test", "m0@acme.test", "m1@acme.test", "m2@acme.test"]
     assert [each.label for _, each in client.get(page, {"kind": "domain"}).context["history"].rows] == [
         "acme.test"
@@ -157,6 +158,18 @@ def test_a_known_history_needs_no_decision(page: str, as_: Sign, sam: User) -> N
     assert 'data-status="known"' in client.get(page).content.decode()
     assert client.post(page, {"decision": "panel", "comparison": COMPARISON}).status_code == 409
     assert client.get("/admin/domains/mailserver/999999/lost_history/").status_code == 404
+
+
+def test_what_is_decided_is_forgotten_but_for_what_was_not_taken(page: str, as_: Sign, sam: User) -> None:
+    history.forget()
+    assert Difference.objects.count() == 4
+    ServerSync.objects.update(halted_at=None, halted_revision=None)
+    Difference.objects.filter(kind="domain").update(refused="the plan is used up")
+    history.forget()
+    assert [each.label for each in Difference.objects.all()] == ["acme.test"]
+    text = as_(sam).get(page).content.decode()
+    assert "1 could not be" in text
+    assert "the plan is used up" in text
 
 
 def test_others_do_not_get_in(
