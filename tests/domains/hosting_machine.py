@@ -22,13 +22,16 @@ from billing.signals import service_ended, service_started
 from domains import purging
 from domains.driver.agent import AgentError
 from domains.driver.digests import digest
+from domains.driver.history import compare
 from domains.driver.meeting import pull, try_again
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
+from domains.driver.takeover import take_over
 from domains.driver.tombstones import TOMBSTONES_KEPT, forget_tombstones
 from domains.models import Domain, Mailbox, MailServer, ServerRow, add_domain
 from domains.models.deletable import DELETED_KEPT
 from foundation.unit_of_work import unit_of_work
+from tests.domains import lost
 from tests.domains.conftest import HASH
 from tests.domains.tampering import TAMPERINGS
 from tests.domains.world import Node, World, answers_lost, dies_at, unknown_key
@@ -36,9 +39,12 @@ from tests.domains.world import Node, World, answers_lost, dies_at, unknown_key
 OTHER_HASH = HASH[:-1] + "J"
 PICKS = st.integers(0, 7)  # which of those that there are
 STEPS = st.integers(0, 45)  # at which of its steps a process dies
-TASKS = ["sync_server", "sync_slow_server", "rebuild_server", "digest_server", "pull_server", "check_domain"]
+TASKS = [
+    *["sync_server", "sync_slow_server", "pull_server", "rebuild_server", "digest_server", "compare_server"],
+    *["take_over_server", "check_domain"],
+]
 STOPS = st.sets(st.sampled_from(sorted(Stop.values)), min_size=1)
-WORK = st.sampled_from([sync, try_again, rebuild, digest, pull])
+WORK = st.sampled_from([sync, try_again, rebuild, digest, pull, compare, take_over])
 CUSTOMERS_AT_MOST, THINGS_AT_MOST = 3, 12
 
 
@@ -60,9 +66,11 @@ class Hosting(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.settle()
+            self.settle(is_panel_right=True)
         finally:
             self.exits.close()
+            if self.world.has_dump:
+                lost.forget()
 
     # Verbs
 
@@ -230,8 +238,24 @@ class Hosting(RuleBasedStateMachine):
         self.tampered = True
 
     @rule()
-    def settle(self) -> None:
+    def keep_dump(self) -> None:
+        lost.keep()
+        self.world.has_dump = True
+
+    @precondition(lambda self: self.world.has_dump)
+    @rule()
+    def bring_back_dump(self) -> None:
+        """The panel forgets what it did since; its servers do not."""
+        lost.bring_back()
+
+    @rule(pick=PICKS)
+    def strange_point(self, pick: int) -> None:
+        self.node(pick).execute("UPDATE meta SET mark = 'strange' WHERE revision > 0")
+
+    @rule(is_panel_right=st.booleans())
+    def settle(self, is_panel_right: bool) -> None:
         self.world.settle()
+        self.world.decide(is_panel_right=is_panel_right)
         if self.tampered:
             self.world.digest()
             self.world.digest()  # which finds that all of it is equal now, and closes the incidents

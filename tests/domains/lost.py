@@ -1,20 +1,10 @@
 """A panel whose database comes back from an older copy: the tables as they were at an earlier moment."""
 
+from django.apps import apps
 from django.db import connection, transaction
 
-TABLES = (
-    "accounts_customersuspension",
-    "domains_dkimkey",
-    "domains_dnscheck",
-    "domains_domain",
-    "domains_mailbox",
-    "domains_mailboxsuspension",
-    "domains_mailserver",
-    "domains_servermark",
-    "domains_serverrow",
-    "domains_serversync",
-    "domains_servicestop",
-)
+OURS = ("accounts", "billing", "domains")
+TABLES = [model._meta.db_table for name in OURS for model in apps.get_app_config(name).get_models()]
 
 
 def keep() -> None:
@@ -31,6 +21,7 @@ def bring_back() -> None:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # in any order
         for table in TABLES:
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608
+        for table in TABLES:
             cursor.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")  # noqa: S608
 
 

@@ -52,7 +52,7 @@ def short_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_pages")
 def test_every_row_is_as_wished_after_each_settling(world: World) -> None:
     rng: Dice = new_dice()
-    examples, steps = kills(10, 1_500), kills(20, 50)
+    examples, steps = kills(8, 1_500), kills(20, 50)
     report("state machine", rng, examples=examples, steps=steps)
 
     @seed(rng.seed_given)

@@ -24,6 +24,7 @@ from accounts.models import Customer, CustomerSuspension, User
 from billing.models import Order, Plan
 from billing.signals import service_started
 from domains import tasks
+from domains.driver import history, takeover, verdict
 from domains.driver.agent import Agent, AgentError
 from domains.driver.rows import contents
 from domains.models import (
@@ -99,6 +100,7 @@ class World:
             shutil.rmtree(copy.parent)
         self.tasks.clear()
         self.copies.clear()
+        self.has_dump = False
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE accounts_customer, domains_mailserver CASCADE")
         caches["volatile"].clear()
@@ -147,6 +149,14 @@ class World:
         self.pull()
         self.until(lambda: not lagging())
 
+    def decide(self, *, is_panel_right: bool) -> None:
+        """Staff look at what differs on servers of lost history, and decide."""
+        self.until(lambda: not history.uncompared().exists())
+        decision = verdict.panel_is_right if is_panel_right else verdict.server_is_right
+        for state in history.halted().select_related("server"):
+            decision(state.server, history.token(state), by=self.owner)
+        self.until(lambda: not lagging() and not takeover.under_way().exists())
+
     def digest(self) -> None:
         """Have every server compared, and sent again what differs, until all of it has come about."""
         for server in MailServer.objects.all():
@@ -165,6 +175,7 @@ class World:
         ServerSync.objects.exclude(retry_at=None).update(retry_at=timezone.now() - timedelta(seconds=1))
         tasks.sweep_servers()
         tasks.sweep_digests()
+        tasks.sweep_histories()
         self.deliver_all()
 
     def pull(self) -> None:
