@@ -1,32 +1,18 @@
 """What the DNS of a hosted domain should say, and how what it says compares."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
 
+from domains.dns import dkim_record, dmarc, mx, spf
 from domains.dns.resolver import Answer, Resolver, Unchecked
+from domains.dns.verdict import LABELS, State, Verdict, tags
 
 SHOWN_AT_MOST = 5  # records of a name that are kept and shown
+SPF_DEADLINE = 3.0  # seconds for all that an SPF record leads to
 MX_PRIORITY = 10
-
-
-class State(StrEnum):
-    OK = "ok"
-    MISSING = "missing"
-    DIFFERENT = "different"
-    UNCHECKED = "unchecked"
-
-
-_LABELS = {
-    State.OK: "Published",
-    State.MISSING: "Not found",
-    State.DIFFERENT: "Different",
-    State.UNCHECKED: "Not checked",
-}
 
 
 class Key(Protocol):
@@ -40,7 +26,7 @@ class Key(Protocol):
 class Record:
     """A record to publish (`kind`: mx, spf, dkim, dmarc) and what was found at the last check.
 
-    `value` is what it should say, `note` what to do where it does not.
+    `value` is what to publish (for SPF merged with what is there), `note` what to do where it is not there.
     """
 
     kind: str
@@ -57,13 +43,19 @@ class Record:
     @property
     def label(self) -> str:
         """The state in words."""
-        return _LABELS[self.state]
+        return LABELS[self.state]
 
     def as_found(self, found: Mapping[str, Any] | None) -> "Record":
         """With what a stored check says of it."""
         if not found:
             return self
-        return replace(self, state=State(found["state"]), found=tuple(found["found"]), note=found["note"])
+        return replace(
+            self,
+            state=State(found["state"]),
+            found=tuple(found["found"]),
+            note=found["note"],
+            value=found.get("fix") or self.value,
+        )
 
 
 def expected(name: str, server: str | None, key: Key) -> list[Record]:
@@ -105,90 +97,85 @@ def expected(name: str, server: str | None, key: Key) -> list[Record]:
 
 
 def check(name: str, records: list[Record]) -> dict[str, dict[str, Any]]:
-    """Ask for each record, within the resolver's one deadline: kind -> {state, found, note}, ready for
-    JSON.
+    """Ask for each record, within the resolver's deadline and SPF_DEADLINE for what SPF leads to: kind -> {state, found,
+    note, fix, ttl}, ready for JSON.
     """
-    resolver = Resolver(name)
-    return {record.kind: _check_one(resolver, record) for record in records}
+    asked = Asked(Resolver(name), Resolver(name, SPF_DEADLINE), name)
+    return {record.kind: _check_one(asked, record) for record in sorted(records, key=_spf_last)}
 
 
-def _check_one(resolver: Resolver, record: Record) -> dict[str, Any]:
+def _spf_last(record: Record) -> bool:
+    return record.kind == "spf"
+
+
+class Asked(NamedTuple):
+    """Whom one check asks about `zone`. `spf` has a deadline of its own, so that a long chain of includes leaves the
+    other records their time.
+    """
+
+    dns: Resolver
+    spf: Resolver
+    zone: str
+
+    def included(self, name: str) -> tuple[str, ...]:
+        try:
+            return self.spf.ask(name, "TXT").values
+        except Unchecked as unchecked:
+            raise spf.NotAsked from unchecked
+
+
+def _check_one(asked: Asked, record: Record) -> dict[str, Any]:
     try:
-        answer = resolver.ask(record.name, record.rdtype)
+        answer = asked.dns.ask(record.name, record.rdtype)
+        verdict = _COMPARE[record.kind](asked, record, answer)
+        if verdict.state is State.MISSING:
+            verdict = _elsewhere(asked, record, verdict)
     except Unchecked as unchecked:
-        return {"state": State.UNCHECKED, "found": [], "note": str(unchecked)}
-    state, found, note = _COMPARE[record.kind](record, answer)
-    shown = [text[:500].replace("\0", "") for text in found[:SHOWN_AT_MOST]]
-    return {"state": state, "found": shown, "note": note}
+        return {"state": State.UNCHECKED, "found": [], "note": str(unchecked)[:500], "fix": "", "ttl": 0}
+    shown = [printable(text)[:500] for text in verdict.found[:SHOWN_AT_MOST]]
+    return {
+        "state": verdict.state, "found": shown, "note": printable(verdict.note)[:500], "fix": verdict.fix,
+        "ttl": answer.ttl,
+    }  # fmt: skip
 
 
-Verdict = tuple[State, list[str], str]
+def printable(text: str) -> str:
+    """Without control characters, and those that turn the direction of text: what DNS says is a stranger's text."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def _compare_mx(record: Record, answer: Answer) -> Verdict:
-    found = sorted(answer.values)
-    hosts = {value.split()[-1].rstrip(".").lower() for value in found}
-    if not hosts:
-        return State.MISSING, found, "Publish it, then check again."
-    if hosts == {record.value.rstrip(".").lower()}:
-        return State.OK, found, ""
-    return State.DIFFERENT, found, "Mail also goes elsewhere, or only there. Leave our host as the only MX."
+def _elsewhere(asked: Asked, record: Record, missing: Verdict) -> Verdict:
+    """A host that appends the zone to what is entered has the record one zone too deep."""
+    if record.name == asked.zone or len(record.name) + len(asked.zone) > 252:
+        return missing
+    deep = f"{record.name}.{asked.zone}"
+    found = asked.dns.ask(deep, record.rdtype).values
+    if not found or _COMPARE[record.kind](asked, record, Answer(deep, found)).state is State.MISSING:
+        return missing
+    short = record.name.removesuffix(f".{asked.zone}")
+    note = f"It stands at {deep}, because your DNS host appends {asked.zone}: enter only {short} as its name."
+    return missing._replace(note=note)
 
 
-def _compare_spf(record: Record, answer: Answer) -> Verdict:
-    found = [value for value in answer.values if re.match(r"v=spf1(\s|$)", value.strip(), re.IGNORECASE)]
-    terms = [term.lower().lstrip("+") for value in found for term in value.split()[1:]]
-    if not found:
-        return State.MISSING, found, "Publish it, then check again."
-    if len(found) > 1:
-        return (
-            State.DIFFERENT,
-            found,
-            "There are several SPF records, so receivers use none. Merge them into one.",
-        )
-    if "all" in terms:
-        return State.DIFFERENT, found, "It allows everybody to send for this domain (+all). End it with -all."
-    if f"include:{settings.SPF_INCLUDE}".lower() not in terms:
-        return State.DIFFERENT, found, f"Add include:{settings.SPF_INCLUDE} to it, before its last term."
-    return State.OK, found, ""
+def _mx(asked: Asked, record: Record, answer: Answer) -> Verdict:
+    return mx.compare(record.value, asked.zone, answer.values)
 
 
-def _compare_dkim(record: Record, answer: Answer) -> Verdict:
-    found = [value for value in answer.values if "p" in _tags(value)]
-    keys = {_key(value) for value in found}
-    if not found:
-        return State.MISSING, found, "Publish it, then check again."
-    if keys == {_key(record.value)}:
-        return State.OK, found, ""
-    return State.DIFFERENT, found, "It holds another key. Copy the value from here and replace what is there."
+def _spf(asked: Asked, record: Record, answer: Answer) -> Verdict:
+    return spf.compare(settings.SPF_INCLUDE, asked.zone, answer.values, asked.included)
 
 
-def _compare_dmarc(record: Record, answer: Answer) -> Verdict:
-    found = [value for value in answer.values if _tags(value).get("v", "").upper() == "DMARC1"]
-    if not found:
-        return State.MISSING, found, "Publish it, then check again."
-    if len(found) > 1:
-        return State.DIFFERENT, found, "There are several DMARC records, so receivers use none. Leave one."
-    if _tags(found[0]).get("p", "").lower() not in ("none", "quarantine", "reject"):
-        return State.DIFFERENT, found, "It has no policy. Add p=none, p=quarantine or p=reject."
-    return State.OK, found, ""
+def _dkim(asked: Asked, record: Record, answer: Answer) -> Verdict:
+    return dkim_record.compare(tags(record.value)["p"], answer.values)
 
 
-_COMPARE: Mapping[str, Callable[[Record, Answer], Verdict]] = {
-    "mx": _compare_mx,
-    "spf": _compare_spf,
-    "dkim": _compare_dkim,
-    "dmarc": _compare_dmarc,
+def _dmarc(asked: Asked, record: Record, answer: Answer) -> Verdict:
+    return dmarc.compare(answer.values)
+
+
+_COMPARE: Mapping[str, Callable[[Asked, Record, Answer], Verdict]] = {
+    "mx": _mx,
+    "spf": _spf,
+    "dkim": _dkim,
+    "dmarc": _dmarc,
 }
-
-
-def _tags(text: str) -> dict[str, str]:
-    """The tags of a `tag=value; tag=value` record (RFC 6376, 3.2), names in lower case, white space left
-    out.
-    """
-    pairs = (part.partition("=") for part in text.split(";") if "=" in part)
-    return {name.strip().lower(): "".join(value.split()) for name, _, value in pairs}
-
-
-def _key(text: str) -> str:
-    return _tags(text).get("p", "")

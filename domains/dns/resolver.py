@@ -5,6 +5,7 @@ What is not there and what could not be asked are two different answers, and onl
 
 import socket
 import time
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -29,12 +30,14 @@ class Unchecked(Exception):
 
 class Answer(NamedTuple):
     """`values`: texts of the records at `name`; empty when there are none. TXT chunks are joined (RFC 7208,
-    3.3). `alias`: where the name points to, if it is a CNAME.
+    3.3). `alias`: where the name points to, if it is a CNAME. `ttl`: for how many seconds resolvers may keep the
+    answer, also that there is nothing (RFC 2308, 5).
     """
 
     name: str
     values: tuple[str, ...]
     alias: str = ""
+    ttl: int = 0
 
 
 class Resolver:
@@ -51,7 +54,7 @@ class Resolver:
         for _ in range(ALIASES_AT_MOST):
             answer = self._ask_once(alias or name, rdtype)
             if answer.values or not answer.alias or not follow:
-                return Answer(name, answer.values, alias or answer.alias)
+                return answer._replace(name=name, alias=alias or answer.alias)
             alias = answer.alias
         raise Unchecked(f"{name} leads through too many aliases.")
 
@@ -69,7 +72,8 @@ class Resolver:
                 search=False,
             )
         except dns.resolver.NXDOMAIN as error:
-            return Answer(name, (), _alias(name, error.responses().values()))
+            responses = list(error.responses().values())
+            return Answer(name, (), _alias(name, responses), _ttl_of_nothing(responses))
         except dns.exception.DNSException as error:
             raise Unchecked(f"The name servers of {self._zone} could not be asked: {_why(error)}") from error
         answer = _read(name, rdtype, found.response)
@@ -149,15 +153,22 @@ def _read(name: str, rdtype: str, response: dns.message.Message) -> Answer:
     chain = dns.name.from_text(name)
     wanted = dns.rdatatype.from_text(rdtype)
     alias = _alias(name, [response])
-    values: list[str] = []
     for rrset in response.answer:
         if rrset.rdtype == wanted and rrset.name == chain:
-            values = [_text(rdata) for rdata in rrset]
-    return Answer(name, tuple(values), alias)
+            return Answer(name, tuple(_text(rdata) for rdata in rrset), alias, rrset.ttl)
+    return Answer(name, (), alias, _ttl_of_nothing([response]))
 
 
-def _alias(name: str, responses: object) -> str:
-    for response in responses:  # type: ignore[attr-defined]
+def _ttl_of_nothing(responses: Iterable[dns.message.Message]) -> int:
+    for response in responses:
+        for rrset in response.authority:
+            if rrset.rdtype == dns.rdatatype.SOA:
+                return min(rrset.ttl, rrset[0].minimum)
+    return 0
+
+
+def _alias(name: str, responses: Iterable[dns.message.Message]) -> str:
+    for response in responses:
         for rrset in response.answer:
             if rrset.rdtype == dns.rdatatype.CNAME and rrset.name == dns.name.from_text(name):
                 return rrset[0].target.to_text(omit_final_dot=True)

@@ -14,8 +14,12 @@ register = template.Library()
 TONES: Mapping[str, str] = {
     **dict.fromkeys(("ok", "active", "live", "true", "verified", "paid", "approved", "running"), "ok"),
     **dict.fromkeys(("checking", "review", "unchecked", "pending", "saving", "invited", "false"), "wait"),
-    **dict.fromkeys(("question", "unpaid", "held", "missing", "different", "degraded", "full", "due"), "act"),
-    **dict.fromkeys(("rejected", "suspended", "failed", "down", "taken", "invalid"), "stop"),
+    **dict.fromkeys(
+        ("question", "unpaid", "held", "missing", "different", "duplicate", "degraded", "full", "due"), "act"
+    ),
+    **dict.fromkeys(
+        ("rejected", "suspended", "failed", "down", "taken", "invalid", "conflict", "insecure"), "stop"
+    ),
     **dict.fromkeys(("cancelled", "deleted", "closed", "off", "ended", "unlimited"), "off"),
 }
 

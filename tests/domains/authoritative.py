@@ -75,6 +75,15 @@ class Authoritative:
         """For settings.DNS_NAMESERVERS."""
         return [f"127.0.0.1@{self.port}"]
 
+    def publish_all(self, records: dict[tuple[str, str], list[str]]) -> None:
+        """Many at once: (name, type) -> values."""
+        update = dns.update.UpdateMessage("test.")
+        for (name, rdtype), values in records.items():
+            for value in values:
+                update.add(f"{name}.", 1, rdtype, _quoted(value) if rdtype == "TXT" else value)
+        self._send(update)
+        self._published.update(records)
+
     def publish(self, name: str, rdtype: str, *values: str) -> None:
         """Replace the records of this name and type; TXT values are given without quotes, longer ones are cut
         in chunks of 200.
@@ -119,5 +128,5 @@ class Authoritative:
 
 
 def _quoted(text: str) -> str:
-    chunks = [text[at : at + 200] for at in range(0, len(text), 200)] or [""]
+    chunks = [text[at : at + 200].replace('"', '\\"') for at in range(0, len(text), 200)] or [""]
     return " ".join(f'"{chunk}"' for chunk in chunks)
