@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from accounts.models import Notice
-from domains.driver.alone import WATCH, alone
+from domains.driver.alone import WATCH
 from domains.management.commands import watch as command
 from domains.models import Incident, Pulse, ServerSync, note_end
 from domains.watch import what_is_wrong_with_the_watch
@@ -76,36 +76,38 @@ def test_a_killed_watch_tells_each_thing_once(mx1, sam, tmp_path):
 
 def test_it_goes_on_after_the_database_was_away(monkeypatch, caplog):
     """As `repeat` does it with whatever fails."""
-    monkeypatch.setattr(command, "close_old_connections", lambda: None)
     monkeypatch.setattr(command.connection, "close", lambda: None)
     monkeypatch.setattr(command, "EVERY", 0)
     over = command.Event()
-    outcomes = [OperationalError("no"), OperationalError("no"), None]
+    outcomes = [OperationalError("no"), OperationalError("no"), None, None, OperationalError("no"), None]
 
-    def work():
-        if not outcomes:
-            return over.set()
-        if outcome := outcomes.pop(0):
-            raise outcome
+    def rounds():
+        while outcomes:
+            if outcome := outcomes.pop(0):
+                raise outcome
+            yield
+        over.set()
 
-    command.repeat(work, "look", over)
+    command.repeat(rounds, "look", over)
     assert [record.message for record in caplog.records] == [
         "The watch cannot look: OperationalError",
         "The watch can look again.",
-    ]
+    ] * 2
 
 
 @pytest.mark.django_db
 def test_a_second_one_stands_by(monkeypatch):
-    look = command.looking()
-    monkeypatch.setattr(command.Watch, "look", lambda self: looked.append(self))
     looked: list[object] = []
-    monkeypatch.setattr(command, "alone", taken_by_another)
-    look()
-    assert looked == []
-    monkeypatch.setattr(command, "alone", alone)
-    look()
-    assert len(looked) == 1
+    monkeypatch.setattr(command.Watch, "look", lambda self: looked.append(self))
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "alone", taken_by_another)
+        assert list(command.looks()) == []
+    looks = command.looks()
+    next(looks)
+    next(looks)
+    assert len(looked) == 2
+    assert looked[0] is looked[1]
+    looks.close()
 
 
 @contextmanager

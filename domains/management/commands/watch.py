@@ -1,8 +1,8 @@
-"""`manage.py watch`: the process that sees what is wrong and tells staff. Two of them do no harm."""
+"""`manage.py watch`: the process that sees what is wrong and tells staff. A second one stands by."""
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event, Thread
 from typing import Any
 
@@ -27,32 +27,41 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: over.set())
         # An SMTP server that hangs keeps up the mails alone.
-        Thread(target=repeat, args=(deliver_reports, "send mail", over), daemon=True).start()
-        repeat(looking(), "look", over)
+        Thread(target=repeat, args=(mails, "send mail", over), daemon=True).start()
+        repeat(looks, "look", over)
 
 
-def looking() -> Callable[[], None]:
-    """One look, unless another process is at it; it stands by then."""
+def looks() -> Iterator[None]:
+    """One look after the other for as long as the lock of all watches is ours; none while another has it. What is
+    remembered between looks begins anew with the lock.
+    """
     watch = Watch()
-
-    def look() -> None:
-        with alone(WATCH, 0) as mine:
-            if mine:
-                watch.look()
-
-    return look
+    with alone(WATCH, 0) as mine:
+        while mine:
+            watch.look()
+            yield
 
 
-def repeat(work: Callable[[], None], what: str, over: Event) -> None:
-    """Every few seconds, whatever fails: a database that is away comes back."""
+def mails() -> Iterator[None]:
+    while True:
+        close_old_connections()
+        deliver_reports()
+        yield
+
+
+def repeat(rounds: Callable[[], Iterator[None]], what: str, over: Event) -> None:
+    """A round every few seconds; where one fails, or there are none, they begin again: a database that is away comes
+    back.
+    """
     failing = False
     while not over.is_set():
         try:
-            close_old_connections()
-            work()
-            if failing:
-                logger.warning("The watch can %s again.", what)
-            failing = False
+            for _ in rounds():
+                if failing:
+                    logger.warning("The watch can %s again.", what)
+                failing = False
+                if over.wait(EVERY):
+                    return
         except Exception as error:
             connection.close()
             if not failing:
