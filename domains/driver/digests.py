@@ -28,7 +28,7 @@ from domains.driver.outcomes import want_rebuild
 from domains.driver.points import confirmed
 from domains.driver.rows import read
 from domains.driver.stamping import Row, stamp_again
-from domains.driver.sync import catch_up
+from domains.driver.sync import catch_up, sync
 from domains.models import Incident, IncidentKind, Kind, MailServer, ServerRow, ServerSync
 from domains.models.incident import close_incident, open_incident
 from mailnode import wire
@@ -75,6 +75,8 @@ def digest(server_id: int) -> None:
             Walk(state.server, state.digest_wanted_at).run(state.digest_after)
         except NotNow as why:
             logger.info("The digest of mail server %s waits: %s", state.server, why)
+        finally:
+            sync(server_id)  # for whoever came while it was held off, and went away again
 
 
 class Walk:
@@ -167,6 +169,7 @@ class Walk:
 
     def _mend(self, found: list[Found]) -> bool:
         """Record what differs and send it again; false when everything has to be sent anew instead."""
+        sync(self.server.pk)  # nobody waits for what may take a while
         self._record(found)
         self.mended += len(found)
         if self.mended > MOST_MENDED:

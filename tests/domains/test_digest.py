@@ -215,19 +215,15 @@ def test_deleted_domains_keep_their_mailboxes_on_the_node(agent, server, hosted,
     assert [row[0] for row in look(server)] == ["state"]
 
 
-@pytest.mark.parametrize("why", ["halted_at", "failed_at", "rebuild_wanted_at"])
-def test_a_server_that_cannot_be_asked_is_waited_for(why, agent, server, anna):
-    ServerSync.objects.filter(server=server).update(
-        **{why: timezone.now(), "digest_wanted_at": timezone.now()}
-    )
-    digest(server.pk)
-    assert fresh(server).sync.digest_wanted_at
-    assert not owed().exists()
-
-
-def test_a_node_at_another_point_is_waited_for(agent, server, anna):
+def test_a_server_that_cannot_be_asked_is_waited_for(agent, server, anna):
+    state = ServerSync.objects.filter(server=server)
+    for why in ("halted_at", "failed_at", "rebuild_wanted_at"):
+        state.update(**{why: timezone.now()}, digest_wanted_at=timezone.now())
+        digest(server.pk)
+        assert fresh(server).sync.digest_wanted_at, why
+        assert not owed().exists()
+        state.update(**{why: None})
     agent.execute("UPDATE meta SET mark = 'elsewhere'")
-    ServerSync.objects.filter(server=server).update(digest_wanted_at=timezone.now())
     digest(server.pk)
     assert fresh(server).sync.digest_wanted_at
     assert not Incident.objects.filter(kind="different").exists()
@@ -256,6 +252,23 @@ def test_what_changes_meanwhile_is_not_taken_for_a_difference(agent, server, hos
     anna.change(500, "", by=None)
     assert look(server) == []
     assert next(number) > 2
+
+
+def test_a_change_that_came_meanwhile_is_sent_without_a_further_hint(
+    agent, server, hosted, anna, monkeypatch
+):
+    """Whoever wanted to send it found the lock taken and went away again."""
+    real = digests.wishes.counts
+
+    def late(*arguments: Any) -> Any:
+        _beside(lambda: hosted.add_mailbox("late", password_hash=HASH, by=None))
+        _beside(lambda: sync(server.pk))
+        return real(*arguments)
+
+    monkeypatch.setattr(digests.wishes, "counts", late)
+    assert look(server) == []
+    assert in_step(agent, server)
+    assert agent.query("SELECT 1 FROM mailboxes WHERE local_part = 'late'")
 
 
 def _beside(work: Callable[[], Any]) -> None:
