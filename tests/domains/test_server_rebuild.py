@@ -161,7 +161,7 @@ def test_an_agent_that_hangs_for_good_is_given_up_and_rebuilt_later(
     meanwhile(lambda page: os.kill(agent.pid, signal.SIGSTOP) if page.seq == 4 else None)
     began = time.monotonic()
     rebuild(server.pk)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # and not for as long as it hangs
     assert fresh(server).sync.failed_at
     assert not MailServer.objects.rebuild_owed().due().exists()
     os.kill(agent.pid, signal.SIGCONT)
