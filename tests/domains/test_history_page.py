@@ -5,12 +5,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from celery import current_app
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, User
+from domains import tasks
 from domains.admin import lost_history
-from domains.driver import history
+from domains.driver import hints, history
 from domains.models import Difference, MailServer, ServerSync
 
 Sign = Callable[[User], Client]
@@ -158,6 +160,29 @@ def test_a_known_history_needs_no_decision(page: str, as_: Sign, sam: User) -> N
     assert 'data-status="known"' in client.get(page).content.decode()
     assert client.post(page, {"decision": "panel", "comparison": COMPARISON}).status_code == 409
     assert client.get("/admin/domains/mailserver/999999/lost_history/").status_code == 404
+
+
+def test_the_sweep_asks_for_what_is_owed(
+    page: str, mx1: MailServer, sam: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, str]] = []
+    monkeypatch.setattr(hints, "hint", lambda server_id, task: asked.append((server_id, task)))
+    tasks.sweep_histories()
+    assert asked == []
+    ServerSync.objects.update(halted_mark="elsewhere")
+    tasks.sweep_histories()
+    assert asked.pop() == (mx1.pk, "domains.tasks.compare_server")
+    ServerSync.objects.update(taking_since=timezone.now(), taking_by=sam)
+    tasks.sweep_histories()
+    assert asked == [(mx1.pk, "domains.tasks.take_over_server")]
+    assert {task for _, task in asked} <= set(current_app.tasks)
+
+
+def test_the_servers_page_leads_here(page: str, as_: Sign, sam: User) -> None:
+    client, of_server = as_(sam), page.replace("lost_history", "change")
+    assert page in client.get(of_server).content.decode()
+    ServerSync.objects.update(halted_at=None)
+    assert page not in client.get(of_server).content.decode()
 
 
 def test_what_is_decided_is_forgotten_but_for_what_was_not_taken(page: str, as_: Sign, sam: User) -> None:
