@@ -40,7 +40,7 @@ def watching(outbox: Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
             process.wait()
 
 
-def eventually(check, seconds=20.0):
+def eventually(check, seconds=60.0):
     ends_at = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < ends_at, "it does not come about"

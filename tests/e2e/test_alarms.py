@@ -20,7 +20,7 @@ from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 from tests.faults import SOAK
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 120)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 240)]
 
 # What is held down, and what is told: kind and subject of the incident.
 SHORT = [("worker-servers", "worker", "queue servers")]
@@ -32,7 +32,7 @@ FULL = [
     ("mx1-rspamd", "service", "rspamd of mx1.mxpanel.test"),
     ("mx1-agent", "silent", "mx1.mxpanel.test"),
 ]
-SECONDS = 200 if SOAK else 40
+SECONDS = 200 if SOAK else 60
 
 
 @pytest.fixture

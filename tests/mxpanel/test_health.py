@@ -6,6 +6,7 @@ import pytest
 from celery import current_app
 from django.test import Client
 
+from domains.models import note_end
 from mxpanel import health
 
 
@@ -35,3 +36,15 @@ def test_without_a_database_it_is_down(client: Client, monkeypatch: pytest.Monke
     monkeypatch.setattr(health, "_workers", lambda: None)
     answer = client.get("/readyz")  # a test without the database may not reach it
     assert (answer.status_code, answer.json()["status"]) == (503, "down")
+
+
+def test_a_watch_that_is_silent_shows(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for check in ("_workers", "_broker"):
+        monkeypatch.setattr(health, check, lambda: None)
+    assert client.get("/readyz").json() == {
+        "status": "degraded",
+        "checks": {"database": "ok", "broker": "ok", "workers": "ok", "watch": "silent"},
+    }
+    note_end("watch")
+    monkeypatch.setattr(health, "_recent", (float("-inf"), {}))
+    assert client.get("/readyz").json()["status"] == "ok"
