@@ -1,10 +1,8 @@
 """The panel's half of a rebuild: what is sent, in which order, and what the answers of a server change."""
 
 import threading
-import time
 from collections.abc import Callable
 from types import SimpleNamespace
-from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -15,7 +13,6 @@ from domains.driver import rebuilding
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import SYNC, alone
 from domains.driver.outcomes import want_rebuild
-from domains.driver.reading_ahead import AHEAD, read_ahead
 from domains.driver.rebuilding import rebuild
 from domains.driver.stamping import stamp
 from domains.driver.sync import sync
@@ -276,32 +273,6 @@ def test_a_row_that_the_wire_does_not_carry_is_named(node, anna, mx1):
     type(anna).objects.update(password_hash="{PLAIN}clear-text")
     rebuild(mx1.pk)
     assert Incident.objects.get(kind="refused").rows[0][:2] == ["mailbox", anna.pk.hex]
-
-
-def test_reading_ahead_is_bounded_and_ends_when_nobody_takes():
-    made = []
-
-    def items():
-        for number in range(1000):
-            made.append(number)
-            yield number
-
-    reader = read_ahead(items)
-    assert next(reader) == 0
-    time.sleep(0.1)
-    assert len(made) <= AHEAD + 2
-    before = threading.active_count()
-    reader.close()
-    assert threading.active_count() == before - 1
-
-
-def test_reading_ahead_hands_on_what_goes_wrong():
-    def items():
-        yield UUID(int=0)
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        list(read_ahead(items))
 
 
 def _in_thread(work: Callable[[], object]) -> None:
