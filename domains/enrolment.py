@@ -24,6 +24,9 @@ def enrol(
         "agent_key": agent_key,
         "ports": ports,
         "certificate_sha256": certificate_sha256.replace(":", "").lower(),
+        # A renewal that was cut off goes on from what the server says, not from what was noted before.
+        "next_agent_key": "",
+        "next_certificate_sha256": "",
     }
     name = normalise_domain(name)
     with unit_of_work():

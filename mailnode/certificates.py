@@ -31,8 +31,7 @@ def make_agent(settings: Settings, path: Path) -> None:
     """Write a new key and self-signed certificate for the agent."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _issue(settings.name, key, None, _addresses(settings))
-    write(path, _private(key) + certificate.public_bytes(PEM), mode=0o600)
-    Place(path, 0o640, "root", settings.users.agent).settle()
+    write(path, _private(key) + certificate.public_bytes(PEM), mode=0o640, group=settings.users.agent)
 
 
 def ensure_mail(settings: Settings) -> Path:

@@ -37,13 +37,24 @@ class Place:
             os.close(descriptor)
 
 
-def write(path: Path, content: bytes, mode: int, stamp: int | None = None, *, flush: bool = True) -> None:
+def write(
+    path: Path,
+    content: bytes,
+    mode: int,
+    stamp: int | None = None,
+    *,
+    group: str | None = None,
+    flush: bool = True,
+) -> None:
     """Write a file so that it is there whole or not at all, also after a power cut: without `flush` only once
-    `flush_file_system` has been called. `stamp` sets its time (seconds since the epoch)."""
+    `flush_file_system` has been called. `stamp` sets its time (seconds since the epoch); `group` has it from the
+    first moment on."""
     new = path.with_name(f".{path.name[:200]}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with open(descriptor, "wb") as file:
+        if group is not None:
+            os.fchown(file.fileno(), -1, grp.getgrnam(group).gr_gid)
         os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()

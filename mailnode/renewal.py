@@ -36,10 +36,8 @@ def begin(settings: Settings) -> tuple[str, str]:
 
 
 def switch(settings: Settings) -> str:
-    """Put the next certificate in the place of the present one; its pin. Raises NotYet."""
-    if not _next_key(settings).exists():
-        raise NotYet("no renewal has begun")
-    if _next_certificate(settings).exists():
+    """Put the next certificate in the place of the present one, where a renewal has begun; the pin of what is shown."""
+    if _next_key(settings).exists() and _next_certificate(settings).exists():
         os.replace(_next_certificate(settings), settings.agent_certificate)
         flush_directory(settings.agent_directory)
     return certificates.pin(settings.agent_certificate)
@@ -61,7 +59,7 @@ def write_hashes(settings: Settings) -> None:
     keys = [path.read_text().strip() for path in (settings.key_file, _next_key(settings)) if path.exists()]
     text = "".join(f"{hashlib.sha256(key.encode()).hexdigest()}\n" for key in keys)
     if not settings.key_hashes.exists() or settings.key_hashes.read_text() != text:
-        write(settings.key_hashes, text.encode(), mode=0o600)
+        write(settings.key_hashes, text.encode(), mode=0o640, group=settings.users.agent)
     Place(settings.key_hashes, 0o640, "root", settings.users.agent).settle()
 
 

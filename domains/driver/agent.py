@@ -125,7 +125,11 @@ class Agent:
                     data=body,
                 )
             except UntrustedError as error:
-                failure = AgentError(f"{self._name} could not be asked: {error}", retry=True)
+                failure = AgentError(
+                    f"{self._name} could not be asked: {error} If it was set up anew, enrol it again with "
+                    "“manage.py server_enrol” and what “mailnode init” prints there; if not, find out who answers.",
+                    retry=True,
+                )
             except OutboundError as error:
                 raise AgentError(f"{self._name} could not be asked: {error}", retry=error.retry) from error
             else:

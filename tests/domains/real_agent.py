@@ -46,6 +46,7 @@ class RealAgent:
         (self.home / "node.toml").write_text(SETTINGS.format(name=name, port=self.port))
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._command("users")
         self.facts = self._initialise()
         self._pristine = self.copy()
 
@@ -77,7 +78,9 @@ class RealAgent:
             self._process = None
 
     def start_keeper(self) -> None:
-        """Beside the agent, for what only root can do."""
+        """Beside the agent, for what only root can do; where it runs already it goes on."""
+        if self._keeper is not None:
+            return
         self._keeper = subprocess.Popen(
             [sys.executable, "-m", "mailnode", "--dir", self.home, "keeper"], cwd=ROOT
         )
@@ -96,6 +99,12 @@ class RealAgent:
     def initialise_again(self) -> None:
         """As each start of a mail server does."""
         self.facts = self._initialise()
+
+    def forget_renewal(self) -> None:
+        """Leave none half done to the next test, and know the present key and certificate."""
+        for name in ("enrol/agent.key.next", "agent/agent.next.pem"):
+            (self.home / name).unlink(missing_ok=True)
+        self.initialise_again()
 
     @property
     def pid(self) -> int:
@@ -149,16 +158,14 @@ class RealAgent:
             subprocess.run(["cp", "-a", copy / name, self.home / name], check=True)
 
     def _initialise(self) -> dict[str, str]:
-        for command in (["users"], ["--dir", str(self.home), "init"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "mailnode", *command],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
+        return dict(json.loads(self._command("--dir", str(self.home), "init")))
+
+    def _command(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "mailnode", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def _answers(self) -> bool:
         try:

@@ -45,3 +45,11 @@ def test_wrong_values(arguments, wrong):
     with pytest.raises(CommandError):
         call_command("server_enrol", **{**arguments, **wrong})
     assert not MailServer.objects.exists()
+
+
+def test_forgets_a_renewal_that_was_cut_off(arguments):
+    call_command("server_enrol", **arguments)
+    MailServer.objects.update(next_agent_key="n" * 40, next_certificate_sha256="cd" * 32)
+    call_command("server_enrol", **arguments)
+    server = MailServer.objects.get()
+    assert (server.next_agent_key, server.next_certificate_sha256) == ("", "")

@@ -12,6 +12,7 @@ from django.db import connections
 
 from accounts.models import AuditEntry
 from domains.driver.agent import Agent, AgentError, _session
+from domains.driver.alone import RENEW, alone
 from domains.driver.sync import sync
 from domains.models import Domain, MailServer
 from mailnode import wire
@@ -27,10 +28,7 @@ def keeper(agent: RealAgent) -> Iterator[None]:
     """The keeper of the agent runs, too; no renewal is left half done."""
     agent.start_keeper()
     yield
-    agent.kill_keeper()
-    for name in ("enrol/agent.key.next", "agent/agent.next.pem"):
-        (agent.home / name).unlink(missing_ok=True)
-    agent.initialise_again()
+    agent.forget_renewal()
 
 
 def assert_renewed(before: MailServer, agent: RealAgent) -> None:
@@ -64,7 +62,7 @@ def test_both_are_renewed(agent: RealAgent, server: MailServer, capsys: pytest.C
     call_command("server_renew", NAME)
     assert_renewed(before, agent)
     assert fresh(server).certificate_sha256 in capsys.readouterr().out
-    steps = AuditEntry.objects.filter(action="server.renew").order_by("pk")
+    steps = AuditEntry.objects.filter(action="server.renew").order_by("at")
     assert [entry.after for entry in steps] == [{"step": "begun"}, {"step": "switched"}]
     assert before.agent_key not in str(list(AuditEntry.objects.values()))
     Agent(before).status()  # a process that read the server before finds its way
@@ -165,10 +163,62 @@ def test_the_former_key_cannot_end_it(agent: RealAgent, server: MailServer) -> N
         Agent(fresh(server)).renew("end")
 
 
-def test_steps_out_of_order_are_refused(agent: RealAgent, server: MailServer) -> None:
-    with pytest.raises(AgentError, match="no renewal has begun"):
-        Agent(fresh(server)).renew("switch")
-    assert Agent(fresh(server)).renew("end").certificate_sha256 == server.certificate_sha256
+def test_steps_out_of_order_change_nothing(agent: RealAgent, server: MailServer) -> None:
+    client = Agent(fresh(server))
+    for step in ("switch", "end"):
+        assert client.renew(step).certificate_sha256 == server.certificate_sha256
+    early = fresh(server)
+    early.agent_key = client.renew("begin").key
+    with pytest.raises(AgentError, match="has not been switched"):
+        Agent(early).renew("end")
+
+
+def test_a_panel_from_an_older_copy_completes_it(agent: RealAgent, server: MailServer) -> None:
+    """The copy was made in the middle of a renewal that then came to its end."""
+    before, begun = fresh(server), Agent(fresh(server)).renew("begin")
+    noted = {"next_agent_key": begun.key, "next_certificate_sha256": begun.certificate_sha256}
+    MailServer.objects.update(**noted)
+    call_command("server_renew", NAME)
+    MailServer.objects.update(
+        agent_key=before.agent_key, certificate_sha256=before.certificate_sha256, **noted
+    )
+    call_command("server_renew", NAME)
+    assert_renewed(before, agent)
+    assert fresh(server).agent_key == begun.key
+
+
+def test_enrolled_anew_in_the_middle_it_begins_again(agent: RealAgent, server: MailServer) -> None:
+    MailServer.objects.update(next_agent_key="x" * 40, next_certificate_sha256="0" * 64)
+    with pytest.raises(CommandError, match="enrol the server again"):
+        call_command("server_renew", NAME)
+    before = agent.enrol()
+    call_command("server_renew", NAME)
+    assert_renewed(before, agent)
+
+
+def test_two_at_once_are_refused(agent: RealAgent, server: MailServer) -> None:
+    before, refused = fresh(server), []
+
+    def second() -> None:
+        try:
+            call_command("server_renew", NAME)
+        except CommandError as error:
+            refused.append(str(error))
+        finally:
+            connections.close_all()
+
+    with alone(RENEW, server.pk):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert "Another process renews" in refused[0]
+    assert fresh(server).agent_key == before.agent_key
+
+
+def test_another_certificate_says_what_to_do(agent: RealAgent, server: MailServer) -> None:
+    MailServer.objects.update(certificate_sha256="0" * 64)
+    with pytest.raises(AgentError, match="server_enrol"):
+        Agent(fresh(server)).status()
 
 
 def test_without_a_keeper_nothing_changes(agent: RealAgent, server: MailServer) -> None:
