@@ -4,6 +4,7 @@ An incident is told of when it opens and when it closes. One that comes back is 
 between any two mails there is a while, and what happens meanwhile is in the next one.
 """
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from accounts import notices
 from accounts.models import Notice, User
 from domains.models import Incident, IncidentReport
 from foundation.unit_of_work import unit_of_work
+
+logger = logging.getLogger(__name__)
 
 KIND = "incidents.report"
 SETTLES = timedelta(seconds=5)  # from the first opening on: what goes wrong together is told together
@@ -90,4 +93,7 @@ def report(report_id: str) -> tuple[list[str], dict[str, Any]]:
 def _staff() -> list[str]:
     """The addresses of everybody who may see the mail servers."""
     people = User.objects.filter(is_active=True, is_staff=True).order_by("pk")[:RECIPIENTS]
-    return [person.email for person in people if person.has_perm("domains.view_mailserver")]
+    addresses = [person.email for person in people if person.has_perm("domains.view_mailserver")]
+    if not addresses:
+        logger.error("Incidents are told to nobody: no active member of staff may see the mail servers.")
+    return addresses

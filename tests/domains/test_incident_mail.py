@@ -154,3 +154,11 @@ def test_who_is_told(clock, mx1, person, alice):
     disk(mx1)
     clock.passes(minutes=1)
     assert sorted(mail.outbox[0].to) == ["looks@example.test", "sam@example.test"]
+
+
+def test_that_nobody_is_told_stands_in_the_log(clock, mx1, sam, caplog):
+    sam.is_active = False
+    sam.save()
+    disk(mx1)
+    assert clock.passes(minutes=1) == []
+    assert "told to nobody" in caplog.text
