@@ -15,7 +15,7 @@ from secrets import token_hex
 from tests.mailnode.clients import message
 from tests.mailnode.server import Server
 
-TIMEOUT = 15
+TIMEOUT = 30
 HEADER = "X-Message-Number"
 
 
@@ -26,6 +26,7 @@ class Postman:
     server: Server
     sender: str
     recipients: Sequence[str]
+    sent: set[str] = field(default_factory=set)
     accepted: set[str] = field(
         default_factory=set
     )  # answered with 250, so that the server is answerable for them
@@ -64,6 +65,7 @@ class Postman:
         code, said = client.rcpt(recipient)
         self._note(code, said)
         if code == 250:
+            self.sent.add(number)
             code, said = client.data(text)
             self._note(code, said)
             if code == 250:
