@@ -6,4 +6,4 @@ class DomainsConfig(AppConfig):
     verbose_name = "Domains and mail servers"
 
     def ready(self) -> None:
-        from domains import hears, incident_mail, personal_data  # noqa: F401  signals, notices and registry of accounts
+        from domains import dns_mail, hears, incident_mail, personal_data  # noqa: F401  signals, notices and registry of accounts

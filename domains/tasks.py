@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from domains import placement, purging
+from domains import dns_watch, placement, purging
 from domains.driver import digests, hints, history, meeting, takeover
 from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
@@ -122,3 +122,9 @@ def canary(queue: str) -> None:
 def check_domain(domain_id: str) -> None:
     for domain in Domain.objects.live().filter(pk=domain_id):
         domain.check_dns()
+
+
+@shared_task
+def sweep_dns() -> None:
+    for domain_id in dns_watch.due():
+        check_domain.apply_async([str(domain_id)], expires=dns_watch.CLAIM.total_seconds())

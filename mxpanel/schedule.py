@@ -24,6 +24,9 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),
+    "DNS of domains, by the minute while something is wrong, else daily": every(
+        15, "domains.tasks.sweep_dns"
+    ),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
     "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),

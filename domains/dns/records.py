@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from django.conf import settings
+from django.utils import timezone
 
 from domains.dns import dkim_record, dmarc, mx, spf
 from domains.dns.resolver import Answer, Resolver, Unchecked
@@ -39,6 +41,14 @@ class Record:
     state: State = State.UNCHECKED
     found: tuple[str, ...] = ()
     note: str = ""
+    cached_until: datetime | None = None
+
+    @property
+    def cached_for(self) -> int:
+        """For how many seconds from now others may still see what stood there before; 0: no more."""
+        if self.cached_until is None:
+            return 0
+        return max(0, round((self.cached_until - timezone.now()).total_seconds()))
 
     @property
     def label(self) -> str:
@@ -55,7 +65,12 @@ class Record:
             found=tuple(found["found"]),
             note=found["note"],
             value=found.get("fix") or self.value,
+            cached_until=_moment(found.get("cached_until")),
         )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def expected(name: str, server: str | None, key: Key) -> list[Record]:

@@ -1,4 +1,4 @@
-from domains.models.dns import DkimKey, DnsCheck, OwnershipKey
+from domains.models.dns import DkimKey, DnsAlert, DnsCheck, OwnershipKey
 from domains.models.incident import (
     Incident,
     IncidentKind,
@@ -27,6 +27,7 @@ from domains.models.mailbox import Mailbox, MailboxSuspension  # isort: skip  ne
 __all__ = [
     "Difference",
     "DkimKey",
+    "DnsAlert",
     "DnsCheck",
     "Domain",
     "Incident",

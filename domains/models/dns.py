@@ -1,5 +1,6 @@
 """What stands in the DNS of domains: proofs of ownership, DKIM keys, and what was last seen there."""
 
+from datetime import timedelta
 from secrets import token_hex
 from typing import Any
 from uuid import uuid4
@@ -52,13 +53,54 @@ class DkimKey(models.Model):
 
 
 class DnsCheck(models.Model):
-    """What DNS said at the last look: `found` maps a record's kind to its state and what was there."""
+    """What DNS said at the last look: `found` maps a record's kind to what `domains.dns_watch` keeps of it. `told` are
+    "<kind> <state>" that people were alerted to, until all is well again.
+    """
 
     domain = models.OneToOneField(
         "domains.Domain", models.CASCADE, primary_key=True, related_name="dns_check"
     )
     found: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict)
-    checked_at = models.DateTimeField(default=timezone.now)
+    checked_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField(default=timezone.now, db_index=True)
+    pending_since = models.DateTimeField(null=True)
+    told: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list)
+    asked = models.PositiveIntegerField(default=0, help_text="How often people asked since asked_since.")
+    asked_since = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"DNS of {self.domain}"
+
+    @property
+    def age(self) -> str:
+        return in_short(timezone.now() - self.checked_at) if self.checked_at else ""
+
+    @property
+    def next_in(self) -> str:
+        return in_short(self.next_at - timezone.now())
+
+
+class DnsAlert(models.Model):
+    """One change that the people of a domain are told of: `problems` [{title, label, note}], none when all is well
+    again.
+    """
+
+    domain = models.ForeignKey("domains.Domain", models.CASCADE, related_name="dns_alerts")
+    at = models.DateTimeField(default=timezone.now)
+    problems: "models.JSONField[list[dict[str, str]], list[dict[str, str]]]" = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["-at"]
+
+    def __str__(self) -> str:
+        return f"DNS of {self.domain} at {self.at:%Y-%m-%d %H:%M}"
+
+
+def in_short(span: timedelta) -> str:
+    """12 s, 3 min, 5 h or 2 days; never negative."""
+    seconds = max(0, round(span.total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3_600:
+        return f"{round(seconds / 60)} min"
+    return f"{round(seconds / 3_600)} h" if seconds < 48 * 3_600 else f"{round(seconds / 86_400)} days"

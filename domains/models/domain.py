@@ -15,11 +15,11 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Customer, User
 from billing.entitlements import Feature, limit
-from domains import dkim
+from domains import dkim, dns_watch
 from domains.dns import records
 from domains.driver.stamping import stamp
 from domains.models.deletable import Deletable, DeletableQuerySet
-from domains.models.dns import DkimKey, DnsCheck
+from domains.models.dns import DkimKey, OwnershipKey
 from domains.models.server import Kind, MailServer
 from domains.plan_room import check_room_for_domain, check_room_for_mailboxes, lock
 from foundation.names import normalise_domain
@@ -98,16 +98,23 @@ class Domain(Deletable):
     def dns_state(self) -> str:
         """The last check in a word: `ok`, `unchecked`, or the first state that asks for something."""
         check = getattr(self, "dns_check", None)
-        states = [found["state"] for found in check.found.values()] if check else []
+        found = check.found.items() if check else ()
+        states = [facts["state"] for kind, facts in found if kind != dns_watch.OWNERSHIP]
         return next((state for state in states if state != "ok"), "ok") if states else "unchecked"
 
-    def check_dns(self) -> None:
-        """Ask DNS, for at most the resolver's deadline, and keep what it says."""
-        expected = records.expected(self.name, self.mx_host, self.dkim_key)
-        found = records.check(self.name, expected)
-        DnsCheck.objects.update_or_create(
-            domain=self, defaults={"found": found, "checked_at": timezone.now()}
-        )
+    @property
+    def proof_is_gone(self) -> bool:
+        """Whether the proof of ownership, once seen, was not there at two looks in a row."""
+        check = getattr(self, "dns_check", None)
+        return check is not None and f"{dns_watch.OWNERSHIP} missing" in check.told
+
+    @property
+    def proof_name(self) -> str:
+        return f"{OwnershipKey.of(self.customer).label}.{self.name}"
+
+    def check_dns(self, *, by_hand: bool = False) -> None:
+        """Ask DNS, for at most the resolver's deadlines, and keep what it says."""
+        dns_watch.look(self, by_hand=by_hand)
 
     def add_mailbox(
         self,

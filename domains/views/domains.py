@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Permission, customer_page
 from accounts.models import Customer
 from domains.dns.ownership import VALUE
+from domains.dns_watch import AskedTooOften, count_asking
 from domains.forms import DomainAddForm, DomainDeleteForm
 from domains.models import Domain, OwnershipKey, add_domain
 
@@ -64,7 +65,15 @@ def domain_page(request: Any, domain: str) -> HttpResponse:
 @require_POST
 def domain_check(request: Any, domain: str) -> HttpResponse:
     found = get_object_or_404(_with_server(request).live(), name=domain)
-    found.check_dns()
+    try:
+        count_asking(found)
+    except AskedTooOften as often:
+        answer = render(
+            request, "domains/domain_page.html", {"domain": found, "refusal": [often]}, status=429
+        )
+        answer["Retry-After"] = often.wait
+        return answer
+    found.check_dns(by_hand=True)
     return redirect(found)
 
 
