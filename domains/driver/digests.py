@@ -113,7 +113,7 @@ class Walk:
         """What differs in the next domains, and the last one of them."""
         with still(self.server) as point, ThreadPoolExecutor(1) as beside:
             keys, more = wishes.domains_after(self.server.pk, after, DOMAINS, MAILBOXES)
-            asked = beside.submit(self.agent.digests, after, len(keys) if more else DOMAINS)
+            asked = beside.submit(self._digests, after, len(keys) if more else DOMAINS)
             wished = {
                 key: summary(entries) for key, entries in wishes.of_domains(self.server.pk, keys).items()
             }
@@ -135,6 +135,13 @@ class Walk:
             if len(found) > MOST_MENDED:
                 break
         return list(found.values()), last
+
+    def _digests(self, after: str, limit: int) -> wire.Digests:
+        """In a thread of its own; should the server's key have changed, it is read through a connection of its own."""
+        try:
+            return self.agent.digests(after, limit)
+        finally:
+            connection.close()
 
     def _domain(self, domain: str) -> Iterator[Found]:
         """What differs in one domain, row by row."""
