@@ -6,6 +6,7 @@ import os
 import signal
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,9 +110,16 @@ class Stack:
         pid, started = json.loads((self.var / "started.json").read_text())["started"][component]
         return int(pid) if started and start_time(pid) == started else None
 
-    def kill(self, component: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to a component of this stack; waits for its next process where it is between two."""
-        pid = eventually(lambda: self.pid(component), 30, every=LOOK_EVERY)
+    def kill(self, component: str, number: signal.Signals = signal.SIGKILL, *, after: float = 0) -> None:
+        """Send a signal to a component of this stack; waits for its next process where it is between two, and until
+        it has run for `after` seconds, so that it is hit at its work and not each time at its start.
+        """
+
+        def at_work() -> int | None:
+            pid = self.pid(component)
+            return pid if pid and seconds_of(pid) >= after else None
+
+        pid = eventually(at_work, 30, every=LOOK_EVERY)
         assert pid
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
@@ -134,3 +142,9 @@ class Stack:
         finally:
             over.set()
             thread.join()
+
+
+def seconds_of(pid: int) -> float:
+    """For how long a process has run; 0 when it is gone."""
+    ticks = float(start_time(pid) or "inf")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))

@@ -43,14 +43,15 @@ def tell(process: "subprocess.Popen[str]", line: str) -> str:
 
 def test_workers_killed_at_random_points(stack: Stack, under_fire: Fire) -> None:
     def fault(rng: Dice) -> None:
-        stack.kill(rng.choice(["worker-servers", "worker-servers", "worker-panel", "beat"]))
+        workers = ["worker-servers", "worker-servers", "worker-slow", "worker-panel", "beat"]
+        stack.kill(rng.choice(workers), after=rng.uniform(0, 4))
 
     under_fire("workers killed", fault, kills(4, 200), (0.2, 1.5))
 
 
 def test_agents_killed_at_random_points(stack: Stack, under_fire: Fire) -> None:
     def fault(rng: Dice) -> None:
-        stack.kill(f"{rng.choice(stack.servers).short}-agent")
+        stack.kill(f"{rng.choice(stack.servers).short}-agent", after=rng.uniform(0, 1))
 
     under_fire("agents killed", fault, kills(4, 200), (0.1, 1.0))
 

@@ -16,8 +16,8 @@ from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 from tests.faults import SOAK, Dice, kills
 
-# Far below the deadline of a call (AGENT_FAST_DEADLINE): whoever waits for the bad one is later than that.
-LIVE_WITHIN = 2.0  # seconds
+# Later than without: far below the deadline of a call (AGENT_FAST_DEADLINE), which whoever waits for the bad one waits.
+LATER_BY = 1.5  # seconds
 NO_SLOWER = 1.5  # times, in the median; `make bench` measures it without the noise of these tests
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 120)]
@@ -47,7 +47,7 @@ def lags_with(
             "max": round(max(lags), 2),
         }
         under_fire.assert_nothing_lost(name, **measured)
-        assert max(lags) < LIVE_WITHIN, measured
+        assert max(lags) < max(well) + LATER_BY, measured
         assert not SOAK or ratio < NO_SLOWER, measured
 
     return run
