@@ -39,6 +39,7 @@ SWEEP_EVERY = 3_600.0  # seconds between looks for homes whose days are over
 PANEL_DAYS = 7  # more days for the panel, which may have restored a mailbox and not told yet
 AFTER_KICK = 2.0  # a sign-in that was under way during the kick is caught by a second one
 
+RETRY_AT_ONCE = 2_000  # recipients in one question to the keeper, whose lines are bounded
 AFTER_RESUME = 35.0  # Postfix remembers for 30 seconds where a recipient's mail goes (resolve_clnt.c)
 
 T = TypeVar("T")
@@ -261,16 +262,21 @@ class Agent:
         forgotten that they were stopped."""
         for pause in (0.0, AFTER_RESUME):
             await asyncio.sleep(pause)
-            try:
-                await self.keeper.call("retry", recipients=recipients)
-            except KeeperError as error:
-                log.warning("waiting mail is not tried yet: %s", error)
+            for start in range(0, len(recipients), RETRY_AT_ONCE):
+                try:
+                    await self.keeper.call("retry", recipients=recipients[start : start + RETRY_AT_ONCE])
+                except KeeperError as error:
+                    log.warning("waiting mail is not tried yet: %s", error)
 
     async def _sweep_homes(self) -> None:
         """Have the keeper purge homes whose days are over and that the panel has not had purged. Never at once:
-        after a backup is restored, or an absence, the panel first says what it wants back."""
+        after a backup is restored, or an absence, the panel first says what it wants back. Nor because the clock
+        says so: it may be wrong."""
         while True:
+            began = time.monotonic()
             await asyncio.sleep(SWEEP_EVERY)
+            async with self.lock:
+                self.commands.watch(time.monotonic() - began)
             days = self.settings.deleted_home_days + PANEL_DAYS
             for home in self.commands.due_homes(days, int(time.time())):
                 async with self.lock:

@@ -12,8 +12,9 @@ REMEMBER = 30 * 86_400  # seconds that the id of a command is kept
 
 ADDRESS = """SELECT m.local_part || '@' || d.name FROM mailboxes m JOIN domains d ON d.id = m.domain
 WHERE m.id = ?"""
-DUE = """SELECT id FROM gone_homes WHERE gone_at <= ? AND id NOT IN (SELECT id FROM mailboxes)
-ORDER BY gone_at LIMIT 1000"""
+# Both by the clock and by how long the agent has run since: a clock that is set wrong makes nothing old.
+DUE = """SELECT id FROM gone_homes WHERE gone_at <= ? AND watched <= (SELECT watched FROM meta) - ?
+AND id NOT IN (SELECT id FROM mailboxes) ORDER BY gone_at LIMIT 1000"""
 
 
 class Commands:
@@ -50,8 +51,15 @@ class Commands:
             node.execute("DELETE FROM gone_homes WHERE id = ?", (home,))
 
     def due_homes(self, days: int, now: int) -> list[str]:
-        """The homes whose days are over, oldest first."""
-        return [row[0] for row in self.store.node.execute(DUE, (now - days * 86_400,)).fetchall()]
+        """The homes whose days are over, oldest first: days in which the agent ran, so it is later where it was
+        away. `now` in seconds since the epoch."""
+        seconds = days * 86_400
+        return [row[0] for row in self.store.node.execute(DUE, (now - seconds, seconds)).fetchall()]
+
+    def watch(self, seconds: float) -> None:
+        """Count that the agent has run for so long."""
+        with self.store.transaction() as node:
+            node.execute("UPDATE meta SET watched = watched + ?", (int(seconds),))
 
     async def _kick(self, command: wire.Command) -> None:
         if command.mailbox is None:

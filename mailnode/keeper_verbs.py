@@ -26,6 +26,7 @@ QUEUES = ("maildrop", "incoming", "active", "deferred", "hold")
 RECIPIENT = re.compile(r"\A(?:[a-z0-9][a-z0-9._-]{0,63}@)?[a-z0-9][a-z0-9.-]{0,252}\Z")
 HOME = re.compile(r"\A[0-9a-f]{32}\Z")
 MAX_RECIPIENTS = 10_000
+SINGLY = 50  # messages that are tried one by one
 
 # Since when a home's mail could be reached by nobody: since its mailbox went, or before that its domain, which
 # the panel lets go first (a mailbox is only said to be gone when its domain cannot be restored any more).
@@ -78,8 +79,11 @@ def retry(settings: Settings, recipients: list[str]) -> dict[str, Any]:
         domains = {address.rpartition("@")[2] for address in addresses}
         if message["queue_name"] == "deferred" and (addresses | domains) & wanted:
             waiting.append(message["queue_id"])
-    for queue_id in waiting:
-        _run(["postqueue", "-c", _postfix(settings), "-i", queue_id])
+    if len(waiting) > SINGLY:  # one process each would take longer than trying all that waits once
+        _run(["postqueue", "-c", _postfix(settings), "-f"])
+    else:
+        for queue_id in waiting:
+            _run(["postqueue", "-c", _postfix(settings), "-i", queue_id])
     return {"messages": len(waiting)}
 
 

@@ -35,8 +35,8 @@ DIFFERENCE = (
     """INSERT INTO effects (revision, kind, subject, detail)
     SELECT :revision, 'kick', n.local_part || '@' || d.name, '' FROM staged_mailboxes n
     JOIN mailboxes o ON o.id = n.id JOIN staged_domains d ON d.id = n.domain WHERE o.secret <> n.secret""",
-    """INSERT OR IGNORE INTO gone_homes (id, gone_at, domain)
-    SELECT id, :now, domain FROM mailboxes WHERE id NOT IN (SELECT id FROM staged_mailboxes)""",
+    """INSERT OR IGNORE INTO gone_homes (id, gone_at, domain, watched)
+    SELECT id, :now, domain, watched FROM mailboxes, meta WHERE id NOT IN (SELECT id FROM staged_mailboxes)""",
     """INSERT INTO effects (revision, kind, subject, detail)
     SELECT :revision, 'gone', o.id, o.local_part || '@' || coalesce(d.name, '') FROM mailboxes o
     LEFT JOIN domain_names d ON d.id = o.domain WHERE o.id NOT IN (SELECT id FROM staged_mailboxes)""",
@@ -89,8 +89,11 @@ class Rebuilding:
         nothing. Raises Elsewhere, or WireError for a row that is wrong."""
         check_wire(page.wire)
         target = wire.Point(revision=page.revision, mark=page.mark)
-        if page.last and self.store.point() == target:
+        here = self.store.point()
+        if page.last and here == target:
             return
+        if target.revision < here.revision:
+            raise wire.WireError("a rebuild may not lead back: its revision is lower than the node's")
         rows = check_rows(page.rows)
         if page.seq == 0 and self.state().rebuild != page.rebuild:
             self._begin(page.rebuild)
@@ -156,7 +159,7 @@ class Rebuilding:
         node, pages_of_keys = self.store.node, self._pages_of_keys()
         node.execute("ATTACH ? AS counted", (str(self.store.settings.usage),))
         try:
-            with self.store.transaction():
+            with schema.transaction(node, begin="BEGIN"):  # Dovecot goes on counting
                 _swap(node, target, pages_of_keys)
         finally:
             node.execute("DETACH counted")

@@ -38,8 +38,9 @@ STAGED = "staged_"
 
 NODE = f"""
 CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), schema INTEGER NOT NULL,
-    revision INTEGER NOT NULL, mark TEXT NOT NULL, effective INTEGER NOT NULL);
-INSERT INTO meta VALUES (1, 1, 0, '', 0);
+    revision INTEGER NOT NULL, mark TEXT NOT NULL, effective INTEGER NOT NULL,
+    watched INTEGER NOT NULL DEFAULT 0); -- seconds that the agent has run in sum, whatever the clock says
+INSERT INTO meta (one, schema, revision, mark, effective) VALUES (1, 1, 0, '', 0);
 {"".join(f"CREATE TABLE {name} {columns} WITHOUT ROWID;" for name, columns in WISHES.items())}
 CREATE INDEX domains_customer ON domains (customer);
 CREATE INDEX states_subject ON states (subject);
@@ -49,9 +50,11 @@ CREATE TABLE domain_names (id TEXT PRIMARY KEY, name TEXT NOT NULL, gone_at INTE
 -- What still has to follow from committed pages; written in the page's own transaction.
 CREATE TABLE effects (id INTEGER PRIMARY KEY AUTOINCREMENT, revision INTEGER NOT NULL, kind TEXT NOT NULL,
     subject TEXT NOT NULL, detail TEXT NOT NULL);
--- Mailboxes that are gone and whose mail still lies here, with what they held.
+-- Mailboxes that are gone and whose mail still lies here, with what they held, when they went by the clock, and how
+-- long the agent had run by then.
 CREATE TABLE gone_homes (id TEXT PRIMARY KEY, gone_at INTEGER NOT NULL, bytes INTEGER NOT NULL DEFAULT 0,
-    messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER, domain TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
+    messages INTEGER NOT NULL DEFAULT 0, last_sign_in INTEGER, domain TEXT NOT NULL DEFAULT '',
+    watched INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 -- Time stamps given to key files, also of files that are gone: Rspamd notices a new file by a later one.
 CREATE TABLE dkim_files (name TEXT PRIMARY KEY, mtime INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE commands (id TEXT PRIMARY KEY, name TEXT NOT NULL, done_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -68,6 +71,8 @@ CREATE TABLE IF NOT EXISTS rebuild (one INTEGER PRIMARY KEY CHECK (one = 1), id 
 ADDED = (
     ("domain_names", "gone_at", "INTEGER"),
     ("gone_homes", "domain", "TEXT NOT NULL DEFAULT ''"),
+    ("gone_homes", "watched", "INTEGER NOT NULL DEFAULT 0"),
+    ("meta", "watched", "INTEGER NOT NULL DEFAULT 0"),
 )
 
 SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
@@ -196,12 +201,14 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: Writing) -> Iterator[None]:
-    """One writing transaction: written when the block ends, undone when it raises."""
+def transaction(connection: Writing, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """One writing transaction: written when the block ends, undone when it raises. IMMEDIATE locks every attached
+    file, too; where one is attached for reading only, BEGIN alone leaves it to its writers (and what is written
+    has to be written first, before anything is read)."""
     if connection.path in _doubtful:
         _begin_new_log(connection)
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(begin)
         yield
         connection.execute("COMMIT")
     except BaseException as error:

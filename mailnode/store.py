@@ -243,7 +243,8 @@ class Page:
     def _remove_mailbox(self, key: str) -> None:
         gone = self._one("DELETE FROM mailboxes WHERE id = ? RETURNING domain, local_part", key)
         if gone:
-            query = "INSERT OR IGNORE INTO gone_homes (id, gone_at, domain) VALUES (?, ?, ?)"
+            query = """INSERT OR IGNORE INTO gone_homes (id, gone_at, domain, watched)
+                SELECT ?, ?, ?, watched FROM meta"""
             self.node.execute(query, (key, int(time.time()), gone[0]))
             self.effect("gone", key, f"{gone[1]}@{self._domain_name(gone[0])}")
 

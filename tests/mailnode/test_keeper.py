@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import pwd
 import sqlite3
@@ -41,6 +42,13 @@ def age(server: Server, days: int, table: str = "gone_homes") -> None:
     connection.execute(query, (int(time.time()) - days * 86_400,))
     connection.commit()
     connection.close()
+
+
+def watch(server: Server, days: int) -> None:
+    """Let the agent have run for so many days more."""
+    with contextlib.closing(sqlite3.connect(server.settings.database)) as node:
+        node.execute("UPDATE meta SET watched = watched + ?", (days * 86_400,))
+        node.commit()
 
 
 def test_status_says_what_runs(server: Server) -> None:
@@ -159,6 +167,25 @@ def test_a_domain_that_came_back_lends_no_days(agent: Server) -> None:
     assert home.exists()
 
 
+@pytest.mark.parametrize(("messages", "calls"), [(3, 3), (keeper_verbs.SINGLY + 1, 1)])
+def test_much_that_waits_is_tried_by_one_call(
+    server: Server, monkeypatch: pytest.MonkeyPatch, messages: int, calls: int
+) -> None:
+    listed = [
+        {"queue_id": f"{n:X}", "queue_name": "deferred", "recipients": [{"address": "anna@acme.test"}]}
+        for n in range(messages)
+    ]
+    called: list[list[str]] = []
+
+    def run(command: list[str]) -> str:
+        called.append(command)
+        return "\n".join(json.dumps(message) for message in listed)
+
+    monkeypatch.setattr(keeper_verbs, "_run", run)
+    assert keeper_verbs.retry(server.settings, ["acme.test"]) == {"messages": messages}
+    assert len(called) == 1 + calls
+
+
 def test_the_agents_own_look_counts_from_the_mailbox_alone(agent: Server) -> None:
     agent.push(domain("acme.test"), mailbox("anna@acme.test"))
     agent.push(gone("domain", "acme.test"))
@@ -166,13 +193,14 @@ def test_the_agents_own_look_counts_from_the_mailbox_alone(agent: Server) -> Non
     age(agent, 400, "domain_names")
     with contextlib.closing(sqlite3.connect(agent.settings.database)) as node:
         assert node.execute("SELECT domain FROM gone_homes").fetchall() == [(identity("acme.test"),)]
-        assert node.execute(DUE, (int(time.time()) - 86_400,)).fetchall() == []
+        assert node.execute(DUE, (int(time.time()) - 86_400, 0)).fetchall() == []
 
 
 def test_a_node_of_an_earlier_version_gets_what_it_lacks(server: Server) -> None:
     with contextlib.closing(sqlite3.connect(server.settings.database)) as node:
         node.execute("ALTER TABLE domain_names DROP COLUMN gone_at")
-        node.execute("ALTER TABLE gone_homes DROP COLUMN domain")
+        for table, column in (("gone_homes", "domain"), ("gone_homes", "watched"), ("meta", "watched")):
+            node.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         node.execute("INSERT INTO gone_homes (id, gone_at) VALUES (?, 0)", (HOME,))
         node.commit()
     make_home(server)
@@ -230,6 +258,10 @@ def test_the_agent_has_over_homes_purged_when_the_panel_had_its_time(
     asyncio.run(sweep_for(server, 0.5))
     assert home.exists()  # the panel may have restored it, and not told yet
     age(server, 38)
+    watch(server, 36)
+    asyncio.run(sweep_for(server, 0.5))
+    assert home.exists()  # the clock says so; but only 36 days have passed
+    watch(server, 1)
     asyncio.run(sweep_for(server, 0.5))
     assert not home.exists()
 

@@ -1,6 +1,7 @@
 """POST /v1/rebuild: a node is filled anew while the old rows serve, and holds the new ones at once."""
 
 import asyncio
+import contextlib
 import random
 import shutil
 import signal
@@ -149,6 +150,14 @@ def test_another_name_under_an_id_is_refused(agent: Server, rows: list[wire.Row]
     page = pages([customer("acme"), renamed], size=10)[0]
     assert agent.call("POST", "/v1/rebuild", wire.encode(page))[0] == 422
     assert holding(agent.directory) == hashes(rows)
+
+
+def test_it_never_leads_back(agent: Server, rows: list[wire.Row]) -> None:
+    agent.push(*rows)
+    agent.push(mailbox("carl@acme.test"))
+    page = pages([customer("acme")], revision=1)[0]
+    assert agent.call("POST", "/v1/rebuild", wire.encode(page))[0] == 422
+    assert holding(agent.directory) == hashes([*rows, mailbox("carl@acme.test")])
 
 
 def test_it_mends_what_lies_beside_the_rows(agent: Server, rows: list[wire.Row]) -> None:
@@ -331,6 +340,22 @@ def test_killed_anywhere_it_goes_on_or_begins_again(
         assert holding(agent.directory) == hashes(new)
         assert agent.status().effective == 100 + turn
     report("agent killed in a rebuild", rng, times=times, killed=killed)
+
+
+def test_usage_is_counted_meanwhile(nodes: list[Node], rows: list[wire.Row]) -> None:
+    """The swap reads usage.db, and takes no lock that would keep Dovecot from writing it."""
+    node = nodes[0]
+    *first, last = pages(rows)
+    for page in first:
+        node.rebuilding.take(page)
+    with contextlib.closing(sqlite3.connect(node.server.settings.usage, isolation_level=None)) as dovecot:
+        dovecot.execute("BEGIN IMMEDIATE")
+        dovecot.execute("INSERT INTO usage (address, bytes) VALUES ('anna@acme.test', 1)")
+        began = time.monotonic()
+        node.rebuilding.take(last)
+        assert time.monotonic() - began < 5
+        dovecot.execute("COMMIT")
+    assert node.store.point().revision == last.revision
 
 
 def test_files_of_an_earlier_version_get_what_they_lack(server: Server) -> None:
