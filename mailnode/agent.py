@@ -275,15 +275,22 @@ class Agent:
         while True:
             began = time.monotonic()
             await asyncio.sleep(SWEEP_EVERY)
+            try:
+                await self._sweep(time.monotonic() - began)
+            except sqlite3.Error as error:  # a full disk ends no look for good
+                log.warning("this look for homes was not to its end: %s", type(error).__name__)
+
+    async def _sweep(self, seconds: float) -> None:
+        """Look once, after the agent has run for so long since the last time."""
+        async with self.lock:
+            self.commands.watch(seconds)
+        days = self.settings.deleted_home_days + PANEL_DAYS
+        for home in self.commands.due_homes(days, int(time.time())):
             async with self.lock:
-                self.commands.watch(time.monotonic() - began)
-            days = self.settings.deleted_home_days + PANEL_DAYS
-            for home in self.commands.due_homes(days, int(time.time())):
-                async with self.lock:
-                    try:
-                        await self.commands.purge(home)
-                    except KeeperError as error:
-                        log.warning("home %s is not purged: %s", home, error)
+                try:
+                    await self.commands.purge(home)
+                except KeeperError as error:
+                    log.warning("home %s is not purged: %s", home, error)
 
     def _background(self, work: Awaitable[None]) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)

@@ -266,6 +266,19 @@ def test_the_agent_has_over_homes_purged_when_the_panel_had_its_time(
     assert not home.exists()
 
 
+def test_a_disk_that_was_full_ends_no_look_for_good(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[float] = []
+
+    def watch(_: object, seconds: float) -> None:
+        counted.append(seconds)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(mailnode.agent, "SWEEP_EVERY", 0.05)
+    monkeypatch.setattr(mailnode.agent.Commands, "watch", watch)
+    asyncio.run(sweep_for(server, 1.0))
+    assert len(counted) > 1
+
+
 def test_a_mailbox_that_came_back_keeps_its_home(agent: Server) -> None:
     agent.push(domain("acme.test"), mailbox("anna@acme.test"))
     home = make_home(agent)
