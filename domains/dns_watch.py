@@ -50,12 +50,15 @@ def look(domain: "Domain", *, by_hand: bool = False) -> None:
     expected = records.expected(domain.name, domain.mx_host, domain.dkim_key)
     found = records.check(domain.name, expected)
     found[OWNERSHIP] = ownership.look_again(domain.name, label)
+    zone, nameservers = records.zone_of(domain.name)
     with unit_of_work():
         DnsCheck.objects.get_or_create(domain=domain)
         check = DnsCheck.objects.select_for_update().get(domain=domain)
+        if zone:
+            check.zone, check.nameservers = zone, nameservers
         _keep(check, found, by_hand=by_hand)
         _tell(check, {record.kind: record.title for record in expected} | {OWNERSHIP: "Proof of ownership"})
-        check.save(update_fields=["found", "checked_at", "next_at", "pending_since", "told"])
+        check.save()
     domain.dns_check = check
 
 

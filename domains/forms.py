@@ -58,8 +58,8 @@ class DomainAddForm(forms.Form):
         name = self.name = normalise_domain(self.cleaned_data["domain"])
         try:
             refuse_ours(name)
-        except ValidationError:
-            self.result = "taken"
+        except ValidationError as error:
+            self.result = "taken" if error.code == "taken" else ""
             raise
         if self.customer.domains.live().filter(name=name).exists():
             self.result = "taken"

@@ -13,6 +13,7 @@ from domains.dns.resolver import Answer, Resolver, Unchecked
 from domains.dns.verdict import LABELS, State, Verdict, tags
 
 SHOWN_AT_MOST = 5  # records of a name that are kept and shown
+NS_DEADLINE = 1.0
 SPF_DEADLINE = 3.0  # seconds for all that an SPF record leads to
 MX_PRIORITY = 10
 
@@ -152,6 +153,20 @@ def _check_one(asked: Asked, record: Record) -> dict[str, Any]:
         "state": verdict.state, "found": shown, "note": printable(verdict.note)[:500], "fix": verdict.fix,
         "ttl": answer.ttl,
     }  # fmt: skip
+
+
+def zone_of(name: str) -> tuple[str, list[str]]:
+    """The zone that holds `name` and the names of its servers, at most ten; ("", []) where nobody could be asked."""
+    resolver = Resolver(name, NS_DEADLINE)
+    zone = name
+    try:
+        while zone.count("."):
+            if found := resolver.ask(zone, "NS").values:
+                return zone, sorted(printable(text)[:253] for text in found)[:10]
+            zone = zone.partition(".")[2]
+    except Unchecked:
+        pass
+    return "", []
 
 
 def printable(text: str) -> str:

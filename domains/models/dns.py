@@ -61,6 +61,8 @@ class DnsCheck(models.Model):
         "domains.Domain", models.CASCADE, primary_key=True, related_name="dns_check"
     )
     found: "models.JSONField[dict[str, Any], dict[str, Any]]" = models.JSONField(default=dict)
+    zone = models.CharField(max_length=253, blank=True, help_text="The zone that holds the domain.")
+    nameservers: "models.JSONField[list[str], list[str]]" = models.JSONField(default=list)
     checked_at = models.DateTimeField(null=True)
     next_at = models.DateTimeField(default=timezone.now, db_index=True)
     pending_since = models.DateTimeField(null=True)

@@ -16,7 +16,7 @@ from accounts import audit
 from accounts.models import Customer, User
 from billing.entitlements import Feature, limit
 from domains import dkim, dns_watch
-from domains.dns import records
+from domains.dns import hosts, records, suffixes
 from domains.driver.stamping import stamp
 from domains.models.deletable import Deletable, DeletableQuerySet
 from domains.models.dns import DkimKey, OwnershipKey
@@ -93,6 +93,21 @@ class Domain(Deletable):
         check = getattr(self, "dns_check", None)
         expected = records.expected(self.name, self.mx_host, self.dkim_key)
         return [record.as_found(check.found.get(record.kind) if check else None) for record in expected]
+
+    @property
+    def dns_host(self) -> hosts.Host | None:
+        """Where its zone is hosted, as far as its name servers tell."""
+        check = getattr(self, "dns_check", None)
+        return hosts.host_of(check.nameservers) if check else None
+
+    @property
+    def names_at_host(self) -> list[tuple[str, str]]:
+        """What to enter as the name of each record at `dns_host`: (title, text)."""
+        host = self.dns_host
+        if host is None:
+            return []
+        zone = self.dns_check.zone or self.name
+        return [(record.title, hosts.entered(record.name, zone, host)) for record in self.records]
 
     @property
     def dns_state(self) -> str:
@@ -199,7 +214,12 @@ def add_domain(customer: Customer, name: str, *, by: User | None) -> Domain:
 
 
 def refuse_ours(name: str) -> None:
-    """Raise ValidationError (code `taken`) for the name of the service, all below it, and those of mail servers."""
+    """Raise ValidationError (code `taken`) for the name of the service, all below it, and those of mail servers; and
+    (code `suffix`) for one under which strangers register theirs.
+    """
+    if suffixes.is_public(name):
+        text = f"Under {name} other people register names of their own, so nobody can have it. Enter yours below it."
+        raise ValidationError(text, code="suffix")
     ours = f".{name}".endswith(f".{settings.MAIL_DOMAIN.lower()}")
     if ours or MailServer.objects.filter(name__iexact=name).exists():
         text = f"{name} is a name of our own servers, so no customer can have it. Enter a domain of yours."

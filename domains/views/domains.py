@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
 from accounts.models import Customer
+from domains.dns import hosts
 from domains.dns.ownership import VALUE
 from domains.dns_watch import AskedTooOften, count_asking
 from domains.forms import DomainAddForm, DomainDeleteForm
@@ -105,6 +106,38 @@ def domain_restore(request: Any, domain: str) -> HttpResponse:
             request, "domains/domain_page.html", {"domain": found, "refusal": refusal.messages}, status=422
         )
     return redirect(found)
+
+
+@customer_page(Permission.DOMAINS_READ)
+@require_safe
+def domain_zone(request: Any, domain: str) -> HttpResponse:
+    """All records as lines for a BIND zone file."""
+    found = get_object_or_404(_with_server(request).live(), name=domain)
+    return _file(hosts.bind(found.records), "text/plain", f"{found}.zone")
+
+
+@customer_page(Permission.DOMAINS_READ)
+@require_safe
+def domain_csv(request: Any, domain: str) -> HttpResponse:
+    found = get_object_or_404(_with_server(request).live(), name=domain)
+    return _file(hosts.table(found.records), "text/csv", f"{found}.csv")
+
+
+@customer_page(Permission.DOMAINS_READ)
+@require_safe
+def domain_dkim(request: Any, domain: str) -> HttpResponse:
+    found = get_object_or_404(_with_server(request).live(), name=domain)
+    record = next(record for record in found.records if record.kind == "dkim")
+    parts = {"chunks": hosts.chunks(record.value), "quoted": hosts.quoted(record.value)}
+    context = {"domain": found, "key": found.dkim_key, "record": record}
+    return render(request, "domains/domain_dkim.html", context | parts)
+
+
+def _file(text: str, content_type: str, name: str) -> HttpResponse:
+    disposition = f'attachment; filename="{name}"'
+    return HttpResponse(
+        text, content_type=f"{content_type}; charset=utf-8", headers={"Content-Disposition": disposition}
+    )
 
 
 def _page(domains: Any, after: str) -> tuple[list[Domain], str]:

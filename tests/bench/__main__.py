@@ -13,7 +13,16 @@ import django
 
 from tests.bench.stack import Stack
 
-BENCHMARKS = ("change_live", "pages", "changes_rate", "accept", "lookup", "rebuild", "hung_server")
+BENCHMARKS = (
+    "change_live",
+    "pages",
+    "changes_rate",
+    "accept",
+    "lookup",
+    "dns_check",
+    "rebuild",
+    "hung_server",
+)
 INSIDE_ANOTHER = (
     "page_times",
     "large_server",

@@ -1,0 +1,15 @@
+"""Names under which strangers register theirs (publicsuffix.org), from the list that the pinned package carries."""
+
+from functools import cache
+
+from publicsuffixlist import PublicSuffixList
+
+
+@cache
+def _known() -> PublicSuffixList:
+    return PublicSuffixList(accept_unknown=False)
+
+
+def is_public(name: str) -> bool:
+    """Whether `name` (A-labels, lower case) is itself such a suffix, of a registry (co.uk) or a company (github.io)."""
+    return _known().publicsuffix(name) == name

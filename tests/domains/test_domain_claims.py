@@ -1,0 +1,85 @@
+"""Claims of what is not the claimant's: each refused, or harmless."""
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from domains.models import Domain, OwnershipKey, add_domain
+from domains.models.domain import refuse_ours
+from foundation.names import normalise_domain
+
+URL = "/c/other/domains/add/"
+
+
+@pytest.fixture
+def claim(as_, mallory, other, domain, dns, subscribe):
+    """Mallory proves a name, where its DNS takes the proof, and adds it; the page that answers."""
+    subscribe(other)
+    label = OwnershipKey.of(other).label
+
+    def claim(entered: str, proved: str = ""):
+        if proved:
+            dns.publish(f"{label}.{proved}", "TXT", "domain-verified")
+        return as_(mallory).post(URL, {"domain": entered})
+
+    return claim
+
+
+@pytest.mark.parametrize("entered", ["Acme.TEST.", " acme.test ", "ACME.test", "ａｃｍｅ.test"])
+def test_another_spelling_is_the_same_domain(claim, entered):
+    page = claim(entered, "acme.test")
+    assert page.status_code == 422
+    assert 'data-result="taken"' in page.content.decode()
+    assert Domain.objects.get().customer.username == "acme"
+
+
+def test_a_look_alike_is_a_name_of_its_own_and_shows_as_what_it_is(claim):
+    assert normalise_domain("аcme.test") == "xn--cme-5cd.test"  # with a Cyrillic letter
+    answer = claim("аcme.test", "xn--cme-5cd.test")
+    assert answer.status_code == 302
+    assert "xn--cme-5cd.test" in answer["Location"]
+
+
+def test_a_sub_domain_needs_its_own_proof(claim, domain):
+    assert 'data-result="missing"' in claim("sub.acme.test").content.decode()
+    assert claim("sub.acme.test", "sub.acme.test").status_code == 302
+    assert {(found.name, found.customer.username) for found in Domain.objects.all()} == {
+        ("acme.test", "acme"),
+        ("sub.acme.test", "other"),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["co.uk", "com.au", "github.io", "blogspot.com", "xn--55qx5d.cn", "kawasaki.jp"]
+)
+def test_public_suffixes_are_nobodys(claim, name):
+    page = claim(name)
+    assert page.status_code == 422
+    assert "other people register names of their own" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "name", ["example.co.uk", "acme.github.io", "acme.test", "city.kawasaki.jp", "a.b.test"]
+)
+def test_names_below_them_are_somebodys(name, db):
+    refuse_ours(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["mxpanel.test", "mx1.mxpanel.test", "MX1.mxpanel.TEST.", "anything.mxpanel.test"]
+)
+def test_our_own_names_are_not_for_sale(claim, name):
+    assert 'data-result="taken"' in claim(name).content.decode()
+
+
+def test_a_verb_refuses_them_too(other, subscribe, db):
+    subscribe(other)
+    with pytest.raises(ValidationError):
+        add_domain(other, "co.uk", by=None)
+
+
+def test_a_name_of_253_has_no_room_for_its_proof(claim):
+    name = ".".join(["a" * 62] * 3 + ["b" * 59, "test"])
+    assert len(name) == 253
+    page = claim(name)
+    assert page.status_code == 422
+    assert "too long to carry the record" in page.content.decode()
