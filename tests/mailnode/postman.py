@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 import smtplib
 import threading
 import time
@@ -79,12 +80,9 @@ class Postman:
 
 
 def numbers_in(files: Iterable[Path]) -> Counter[str]:
-    """The numbers of the messages in files, with how many files hold each."""
+    """The numbers of the messages in files of mail or of Postfix's queue, with how many files hold each."""
     found: Counter[str] = Counter()
     for path in files:
         with contextlib.suppress(FileNotFoundError):  # it was moved on meanwhile
-            for line in path.read_bytes().split(b"\n"):
-                name, _, value = line.partition(b": ")
-                if name == HEADER.encode():
-                    found[value.strip().decode()] += 1
+            found.update(set(re.findall(rf"{HEADER}: ([0-9a-f]{{24}})", path.read_text(errors="replace"))))
     return found

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import SOAK, Dice, kills, report
+from tests.mailnode.clients import until
 from tests.mailnode.postman import Postman, numbers_in
 from tests.mailnode.server import Server, gone, identity, mailbox
 
@@ -79,7 +80,19 @@ def children_of(pid: int) -> dict[int, str]:
 
 
 def anew(server: Server, name: str, with_signal: int = signal.SIGTERM) -> None:
+    """End all of Postfix or Dovecot and start it again; not before the last of its processes is gone, as Dovecot finds
+    its sockets in use until then."""
+    group = server.running[name].pid
     server.stop(name, with_signal=with_signal)
+
+    def is_gone() -> bool:
+        try:
+            os.killpg(group, with_signal)
+        except ProcessLookupError:
+            return True
+        return False
+
+    until(is_gone)
     server.start(name)
 
 
@@ -89,9 +102,9 @@ def wait_for_the_queue(server: Server) -> Counter[str]:
     etc = str(server.directory / "postfix/etc")
 
     def waiting() -> list[Path]:
-        return [
-            path for name in ("maildrop", "incoming", "active", "deferred") for path in files_in(spool / name)
-        ]
+        """A file that cleanup has not finished is not executable, and no message yet."""
+        files = [path for name in ("incoming", "active", "deferred") for path in files_in(spool / name)]
+        return [path for path in files if os.access(path, os.X_OK)]
 
     deadline = time.monotonic() + SETTLED_WITHIN
     while waiting() and time.monotonic() < deadline:
