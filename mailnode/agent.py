@@ -13,12 +13,11 @@ import sqlite3
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
-import msgspec
 from aiohttp import web
 
 from mailnode import __version__, privileges, schema, wire
+from mailnode.answers import Refused, answer, body_of, limit_of, parameter
 from mailnode.commands import COMMANDS, Commands
 from mailnode.digest import digest, digests, row_page
 from mailnode.effects import Effects
@@ -42,17 +41,7 @@ AFTER_KICK = 2.0  # a sign-in that was under way during the kick is caught by a 
 RETRY_AT_ONCE = 2_000  # recipients in one question to the keeper, whose lines are bounded
 AFTER_RESUME = 35.0  # Postfix remembers for 30 seconds where a recipient's mail goes (resolve_clnt.c)
 
-T = TypeVar("T")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Refused(Exception):
-    """An answer other than success: its HTTP status and what to say."""
-
-    def __init__(self, http_status: int, refusal: wire.Refusal) -> None:
-        super().__init__(refusal.error)
-        self.http_status = http_status
-        self.refusal = refusal
 
 
 class Agent:
@@ -116,91 +105,91 @@ class Agent:
         """Let in whoever has the key, before anything of the body is read; answer every error as a
         Refusal."""
         if not any(self._is_key(request, key_hash) for key_hash in self.key_hashes):
-            return _answer(wire.Refusal(error="the key is not this server's"), 401)
+            return answer(wire.Refusal(error="the key is not this server's"), 401)
         try:
             return await handler(request)
         except Refused as refused:
-            return _answer(refused.refusal, refused.http_status)
+            return answer(refused.refusal, refused.http_status)
         except wire.WireError as error:
-            return _answer(wire.Refusal(error=str(error), kind=error.kind, key=error.key), 422)
+            return answer(wire.Refusal(error=str(error), kind=error.kind, key=error.key), 422)
         except web.HTTPException as error:
-            return _answer(wire.Refusal(error=error.reason), error.status)
+            return answer(wire.Refusal(error=error.reason), error.status)
         except KeeperError as error:
-            return _answer(wire.Refusal(error=str(error)), 503 if error.retry else 422)
+            return answer(wire.Refusal(error=str(error)), 503 if error.retry else 422)
         except SessionsError as error:
-            return _answer(wire.Refusal(error=str(error)), 503)
+            return answer(wire.Refusal(error=str(error)), 503)
         except Exception as error:
             log.error("%s %s failed: %s", request.method, request.path, type(error).__name__, exc_info=error)
             if text := disk_trouble(error):
-                return _answer(wire.Refusal(error=text), 503)
+                return answer(wire.Refusal(error=text), 503)
             # The type alone: messages of SQLite and of Python may quote values.
-            return _answer(wire.Refusal(error=f"the agent failed: {type(error).__name__}"), 500)
+            return answer(wire.Refusal(error=f"the agent failed: {type(error).__name__}"), 500)
 
     async def post_changes(self, request: web.Request) -> web.Response:
         """POST /v1/changes: apply a page, bring its effects about, answer Applied; 409 with the node's own
         point."""
-        changes = _decode(await request.read(), wire.Changes)
+        changes = body_of(await request.read(), wire.Changes)
         async with self.lock:
             try:
                 await asyncio.to_thread(self.store.apply, changes)
             except BaseMismatch as mismatch:
-                return _answer(mismatch.point, 409)
+                return answer(mismatch.point, 409)
         await self._bring_about()
         effective = min(schema.effective(self.reader), changes.revision)
-        return _answer(wire.Applied(revision=changes.revision, effective=effective))
+        return answer(wire.Applied(revision=changes.revision, effective=effective))
 
     async def post_rebuild(self, request: web.Request) -> web.Response:
         """POST /v1/rebuild: stage a page; with the last one put all into force and bring its effects about. 409
         with the page that is waited for."""
-        page = _decode(await request.read(), wire.Rebuild)
+        page = body_of(await request.read(), wire.Rebuild)
         async with self.lock:
             try:
                 await asyncio.to_thread(self.rebuilding.take, page)
             except Elsewhere as elsewhere:
-                return _answer(elsewhere.state, 409)
+                return answer(elsewhere.state, 409)
         if page.last:
             await self._bring_about()
         point = schema.point(self.reader)
-        return _answer(wire.Applied(revision=point.revision, effective=schema.effective(self.reader)))
+        return answer(wire.Applied(revision=point.revision, effective=schema.effective(self.reader)))
 
     async def get_status(self, _: web.Request) -> web.Response:
         """GET /v1/status."""
-        return _answer(await status(self.settings, self.reader, self.keeper, self.lag_error))
+        return answer(await status(self.settings, self.reader, self.keeper, self.lag_error))
 
     async def get_digest(self, request: web.Request) -> web.Response:
         """GET /v1/digest?domain=&after=&limit=: what the node holds of one domain."""
-        domain = _parameter(request, "domain", wire.Id)
-        after = _parameter(request, "after", wire.Cursor)
-        return _answer(await asyncio.to_thread(digest, self.settings, domain, after, _limit(request)))
+        domain = parameter(request, "domain", wire.Id)
+        after = parameter(request, "after", wire.Cursor)
+        return answer(await asyncio.to_thread(digest, self.settings, domain, after, limit_of(request)))
 
     async def get_digests(self, request: web.Request) -> web.Response:
         """GET /v1/digests?after=&limit=: one number for each domain."""
-        after = _parameter(request, "after", wire.Cursor)
-        return _answer(await asyncio.to_thread(digests, self.settings, after, _limit(request)))
+        after = parameter(request, "after", wire.Cursor)
+        return answer(await asyncio.to_thread(digests, self.settings, after, limit_of(request)))
 
     async def get_rows(self, request: web.Request) -> web.Response:
         """GET /v1/rows?after=&limit=: what the node holds, row by row."""
-        after = _parameter(request, "after", wire.Cursor)
-        return _answer(await asyncio.to_thread(row_page, self.settings, after, _limit(request)))
+        after = parameter(request, "after", wire.Cursor)
+        return answer(await asyncio.to_thread(row_page, self.settings, after, limit_of(request)))
 
     async def get_usage(self, request: web.Request) -> web.Response:
         """GET /v1/usage?after=&limit=: what mailboxes hold, changed after the cursor."""
-        after = _parameter(request, "after", wire.Cursor)
-        return _answer(usage_page(self.reader, self.usage_reader, after, _limit(request)))
+        after = parameter(request, "after", wire.Cursor)
+        return answer(usage_page(self.reader, self.usage_reader, after, limit_of(request)))
 
     async def post_command(self, request: web.Request) -> web.Response:
         """POST /v1/commands/<name>: do something once; the same id again is answered as the first time."""
         name = request.match_info["name"]
         if name not in COMMANDS:
             raise Refused(404, wire.Refusal(error=f"no command {name[:64]!r}"))
-        command = _decode(await request.read(), wire.Command)
+        command = body_of(await request.read(), wire.Command)
         async with self.lock:
             repeated = await self.commands.run(name, command)
-        return _answer(wire.Done(id=command.id, repeated=repeated))
+        return answer(wire.Done(id=command.id, repeated=repeated))
 
     async def post_renew(self, request: web.Request) -> web.Response:
         """POST /v1/renew: have the keeper take a step of a renewal, and take over what it made."""
-        renew = _decode(await request.read(), wire.Renew)
+        renew = body_of(await request.read(), wire.Renew)
         if renew.step == "end" and not self._is_key(request, self.key_hashes[-1]):
             raise Refused(
                 422, wire.Refusal(error="the next key ends a renewal, not the one that it replaces")
@@ -209,7 +198,7 @@ class Agent:
             made = await self.keeper.call("renew", step=renew.step)
             self.key_hashes = self.settings.key_hashes.read_text().split()
             self.context.load_cert_chain(self.settings.agent_certificate)
-        return _answer(wire.Renewal(key=made["key"], certificate_sha256=made["certificate_sha256"]))
+        return answer(wire.Renewal(key=made["key"], certificate_sha256=made["certificate_sha256"]))
 
     def _is_key(self, request: web.Request, key_hash: str) -> bool:
         """Whether the request presents the bearer key with this hash."""
@@ -219,7 +208,7 @@ class Agent:
 
     async def not_here(self, request: web.Request) -> web.Response:
         """A route whose shape is agreed and that this version does not serve."""
-        return _answer(wire.Refusal(error=f"mailnode {__version__} does not serve {request.path}"), 501)
+        return answer(wire.Refusal(error=f"mailnode {__version__} does not serve {request.path}"), 501)
 
     async def _bring_about(self) -> None:
         """Bring about what is pending, for a limited time; what fails stays pending and is tried again."""
@@ -243,7 +232,8 @@ class Agent:
         pause = 1.0
         while True:
             await asyncio.sleep(pause)
-            if self.effects.lagging():
+            # Not by the writer's connection, which a swap keeps busy for seconds: everybody would wait for it here.
+            if schema.effective(self.reader) < schema.point(self.reader).revision:
                 await self._bring_about()
                 pause = min(pause * 2, RETRY_AT_LAST)
             else:
@@ -296,33 +286,6 @@ class Agent:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
-
-
-def _decode(body: bytes, shape: type[T]) -> T:
-    """The shape in a body; 400 when it is none."""
-    try:
-        return wire.decode(body, shape)
-    except wire.WireError as error:
-        raise Refused(400, wire.Refusal(error=str(error))) from None
-
-
-def _parameter(request: web.Request, name: str, shape: object) -> str:
-    """One query parameter, checked; 400 when it does not fit."""
-    try:
-        return str(msgspec.convert(request.query.get(name, ""), shape))
-    except msgspec.ValidationError:
-        raise Refused(400, wire.Refusal(error=f"parameter {name} is missing or malformed")) from None
-
-
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit", str(wire.MAX_ENTRIES))
-    if not (text.isdecimal() and text.isascii() and 1 <= int(text[:9]) <= wire.MAX_ENTRIES):
-        raise Refused(400, wire.Refusal(error=f"parameter limit is a number from 1 to {wire.MAX_ENTRIES}"))
-    return int(text)
-
-
-def _answer(value: wire.Wire, http_status: int = 200) -> web.Response:
-    return web.Response(body=wire.encode(value), status=http_status, content_type="application/json")
 
 
 def run(settings: Settings) -> None:
