@@ -1,14 +1,16 @@
-"""The mail to a domain's people when its DNS stops being right, and when it is again."""
+"""Mails about domains: when DNS stops being right and when it is again, when somebody else claims one."""
 
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
 from accounts import notices
 from accounts.access import Permission, may
 from accounts.models import Customer
 from domains.dns_watch import NOTICE
-from domains.models import DnsAlert
+from domains.models import DnsAlert, DomainClaim
+from domains.models.claim import TO_HOLDER, TO_STAFF
 
 
 @notices.notice_kind(NOTICE, template="domains/emails/dns")
@@ -18,6 +20,25 @@ def dns_alert(alert_id: str) -> tuple[list[str], dict[str, Any]]:
         return [], {}
     url = settings.PANEL_URL + alert.domain.get_absolute_url()
     return people(alert.domain.customer), {"alert": alert, "domain": alert.domain, "domain_url": url}
+
+
+@notices.notice_kind(TO_HOLDER, template="domains/emails/claim")
+def claim_to_holder(claim_id: str) -> tuple[list[str], dict[str, Any]]:
+    claim = (
+        DomainClaim.objects.select_related("domain__customer").filter(pk=claim_id, decided_at=None).first()
+    )
+    if claim is None:
+        return [], {}
+    url = settings.PANEL_URL + claim.domain.get_absolute_url()
+    return people(claim.domain.customer), {"domain": claim.domain, "domain_url": url}
+
+
+@notices.notice_kind(TO_STAFF, template="domains/emails/claim_staff")
+def claim_to_staff(claim_id: str) -> tuple[list[str], dict[str, Any]]:
+    found = DomainClaim.objects.select_related("domain__customer", "claimant")
+    claim = found.filter(pk=claim_id, decided_at=None).first()
+    url = settings.PANEL_URL + reverse("admin:domains_domainclaim_changelist")
+    return ([settings.SUPPORT_EMAIL] if claim else []), {"claim": claim, "claims_url": url}
 
 
 def people(customer: Customer) -> list[str]:

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.admin import NothingByHand, VerbAdmin
-from domains.models import Domain, Mailbox, Placement
+from domains.models import Domain, DomainClaim, Mailbox, Placement
 
 
 @admin.register(Placement)
@@ -42,6 +42,31 @@ class DomainAdmin(NothingByHand):
     @admin.action(description="Restore", permissions=["change"])
     def restore(self, request: Any, domains: QuerySet[Domain]) -> None:
         run_on_each(request, domains, "restore")
+
+
+@admin.register(DomainClaim)
+class DomainClaimAdmin(NothingByHand):
+    """Domains that a second customer has proved. Ask both before you decide: whoever controls the DNS now is usually
+    right, and the holder's mailboxes stay with the holder's deleted domain.
+    """
+
+    list_display = ("domain", "holder", "claimant", "status", "opened_at", "decided_at", "decided_by")
+    list_select_related = ("domain__customer", "claimant", "decided_by")
+    search_fields = ("domain__name", "claimant__username")
+    fields = readonly_fields = list_display
+    actions = ("give", "keep")
+
+    @admin.display(description="holder")
+    def holder(self, claim: DomainClaim) -> str:
+        return claim.domain.customer.username
+
+    @admin.action(description="Give to the claimant, without the holder's mailboxes", permissions=["change"])
+    def give(self, request: Any, claims: QuerySet[DomainClaim]) -> None:
+        run_on_each(request, claims, "give")
+
+    @admin.action(description="Leave with the holder", permissions=["change"])
+    def keep(self, request: Any, claims: QuerySet[DomainClaim]) -> None:
+        run_on_each(request, claims, "keep")
 
 
 @admin.register(Mailbox)

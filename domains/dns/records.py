@@ -13,6 +13,7 @@ from domains.dns.resolver import Answer, Resolver, Unchecked
 from domains.dns.verdict import LABELS, State, Verdict, tags
 
 SHOWN_AT_MOST = 5  # records of a name that are kept and shown
+FIX_AT_MOST = 2_000  # characters of a record offered to paste; a longer one is no help
 NS_DEADLINE = 1.0
 SPF_DEADLINE = 3.0  # seconds for all that an SPF record leads to
 MX_PRIORITY = 10
@@ -150,9 +151,12 @@ def _check_one(asked: Asked, record: Record) -> dict[str, Any]:
         return {"state": State.UNCHECKED, "found": [], "note": str(unchecked)[:500], "fix": "", "ttl": 0}
     shown = [printable(text)[:500] for text in verdict.found[:SHOWN_AT_MOST]]
     return {
-        "state": verdict.state, "found": shown, "note": printable(verdict.note)[:500], "fix": verdict.fix,
+        "state": verdict.state,
+        "found": shown,
+        "note": printable(verdict.note)[:500],
+        "fix": printable(verdict.fix) if len(verdict.fix) <= FIX_AT_MOST else "",
         "ttl": answer.ttl,
-    }  # fmt: skip
+    }
 
 
 def zone_of(name: str) -> tuple[str, list[str]]:

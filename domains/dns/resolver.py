@@ -182,9 +182,14 @@ def _text(rdata: object) -> str:
 
 
 def _why(error: dns.exception.DNSException) -> str:
+    """What was wrong, with the servers that were asked in vain."""
+    failed = [
+        (str(server).removeprefix("Do53:"), code) for server, *_, code, _ in error.kwargs.get("errors", [])
+    ]
+    asked = ", ".join(dict.fromkeys(server for server, _ in failed))[:200]
     if isinstance(error, dns.exception.Timeout):
-        return "they did not answer in time."
+        return f"no answer in time{f' from {asked}' if asked else ''}."
     if isinstance(error, dns.resolver.NoNameservers):
-        codes = {str(code) for *_, code, _ in error.kwargs.get("errors", []) if code}
-        return f"they answered {', '.join(sorted(codes))[:200]}." if codes else "none gave an answer."
+        codes = ", ".join(sorted({str(code) for _, code in failed if code}))[:200]
+        return f"{asked} answered {codes}." if codes else "none gave an answer."
     return f"{type(error).__name__}."

@@ -22,6 +22,7 @@ from domains.models.server import (
 )
 
 from domains.models.domain import Domain, add_domain  # isort: skip
+from domains.models.claim import DomainClaim, open_claim  # isort: skip
 from domains.models.mailbox import Mailbox, MailboxSuspension  # isort: skip  needs the two above
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "DnsAlert",
     "DnsCheck",
     "Domain",
+    "DomainClaim",
     "Incident",
     "IncidentKind",
     "IncidentReport",
@@ -49,5 +51,6 @@ __all__ = [
     "note_end",
     "note_failure",
     "on_one_line",
+    "open_claim",
     "open_incident",
 ]

@@ -249,7 +249,8 @@ def taken_if_doubled(name: str) -> Iterator[None]:
 
 def _taken(name: str) -> ValidationError:
     text = (
-        f"{name} is hosted here for another customer. If it is yours, write to us; a person will see to it."
+        f"{name} is hosted here for another customer. As you have proved it, a person looks at it; write to us if you "
+        "hear nothing within a day."
     )
     return ValidationError(text, code="taken")
 

@@ -14,7 +14,7 @@ from domains.dns import hosts
 from domains.dns.ownership import VALUE
 from domains.dns_watch import AskedTooOften, count_asking
 from domains.forms import DomainAddForm, DomainDeleteForm
-from domains.models import Domain, OwnershipKey, add_domain
+from domains.models import Domain, OwnershipKey, add_domain, open_claim
 
 PAGE = 50
 DELETED_SHOWN = 20
@@ -47,6 +47,7 @@ def domain_add(request: Any) -> HttpResponse:
         try:
             return redirect(add_domain(request.customer, form.cleaned_data["domain"], by=request.user))
         except ValidationError as refusal:
+            open_claim(request.customer, form.name)  # it is proved
             form.refuse(refusal)
     label = OwnershipKey.of(request.customer).label
     record_name = f"{label}.{form.name}" if form.name else label

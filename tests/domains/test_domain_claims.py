@@ -1,9 +1,11 @@
 """Claims of what is not the claimant's: each refused, or harmless."""
 
 import pytest
+from django.core import mail
 from django.core.exceptions import ValidationError
 
-from domains.models import Domain, OwnershipKey, add_domain
+from accounts import notices
+from domains.models import Domain, DomainClaim, OwnershipKey, add_domain
 from domains.models.domain import refuse_ours
 from foundation.names import normalise_domain
 
@@ -83,3 +85,47 @@ def test_a_name_of_253_has_no_room_for_its_proof(claim):
     page = claim(name)
     assert page.status_code == 422
     assert "too long to carry the record" in page.content.decode()
+
+
+def test_a_second_proof_is_a_case_for_staff_and_told_once(claim, domain, settings):
+    for _ in range(2):
+        assert 'data-result="taken"' in claim("acme.test", "acme.test").content.decode()
+    case = DomainClaim.objects.get()
+    assert (case.domain, case.claimant.username, case.status) == (domain, "other", "open")
+    mail.outbox.clear()
+    for notice_id in notices.unsent():
+        notices.deliver(notice_id)
+    told = {message.subject: message.to for message in mail.outbox}
+    assert "alice@example.test" in told["Somebody else says that acme.test is theirs"]
+    assert told["Decide whose acme.test is"] == [settings.SUPPORT_EMAIL]
+    assert len(mail.outbox) == 2
+
+
+def test_without_a_proof_there_is_no_case(claim):
+    claim("acme.test")
+    assert not DomainClaim.objects.exists()
+
+
+def test_given_without_the_former_holders_mailboxes(claim, domain, anna, sam):
+    claim("acme.test", "acme.test")
+    case = DomainClaim.objects.get()
+    assert case.give(by=sam)
+    assert not case.give(by=sam), "decided once"
+    assert not case.keep(by=sam)
+    now = Domain.objects.live().get(name="acme.test")
+    assert now.customer.username == "other"
+    assert not now.mailboxes.exists()
+    anna.refresh_from_db()
+    assert anna.domain == domain
+    domain.refresh_from_db()
+    assert domain.deleted_at
+    with pytest.raises(ValidationError):
+        domain.restore(by=None)
+
+
+def test_kept(claim, domain, sam):
+    claim("acme.test", "acme.test")
+    assert DomainClaim.objects.get().keep(by=sam)
+    domain.refresh_from_db()
+    assert domain.deleted_at is None
+    assert DomainClaim.objects.get().status == "kept"
