@@ -80,7 +80,7 @@ class WeakDisk:
 
     def remove(self) -> None:
         for path in (self.directory, self.image):
-            subprocess.run(["umount", "--quiet", path], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["umount", "--lazy", "--quiet", path], check=False, stderr=subprocess.DEVNULL)
         self.process.communicate()
         shutil.rmtree(self.top, ignore_errors=True)
 
