@@ -54,10 +54,9 @@ def run(stack: Stack) -> None:
 
 def compare(server: MailServer) -> None:
     """Digest everything while changes go on; how long the slowest of these waited for its server."""
-    done, waits = threading.Event(), []
+    done, waits, domain = threading.Event(), [], many.a_domain(server)
 
     def change() -> None:
-        domain = many.a_domain(server)
         number = 0
         while not done.is_set():
             number += 1
@@ -69,6 +68,7 @@ def compare(server: MailServer) -> None:
             time.sleep(0.1)
         connections.close_all()
 
+    sync(server.pk)
     server.refresh_from_db()
     server.ask_digest(by=None)
     writer = threading.Thread(target=change)

@@ -1,14 +1,15 @@
 """A large mail server's customers, domains and mailboxes, written by the database itself."""
 
-from uuid import UUID
-
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import Customer
+from accounts.models import Customer, User
+from billing.models import Order, Plan
+from billing.signals import service_started
 from domains.dkim import new_pair
-from domains.models import Domain, MailServer
+from domains.models import Domain, MailServer, add_domain
 from foundation.encryption import encrypt
+from foundation.unit_of_work import unit_of_work
 from tests.bench.changes_rate import READY_HASH
 
 MAILBOXES_EACH = 20
@@ -82,16 +83,38 @@ def fill(server: MailServer, domains: int, *, prefix: str = "m") -> int:
 
 def a_domain(server: MailServer) -> Domain:
     """One of the domains of `fill`, to change something in."""
-    return Domain.objects.filter(customer__placement__server=server, name__endswith=".many.test").earliest(
-        "name"
-    )
+    here = Domain.objects.filter(customer__placement__server=server, name__endswith=".many.test")
+    domain = here.earliest("name")
+    subscribe(domain.customer)
+    return domain
 
 
 def empty_customer(server: MailServer, username: str) -> Domain:
     """A customer on the server with one domain and nothing in it."""
     customer = Customer.objects.create(username=username, name="A customer", activated_at=timezone.now())
-    customer_id: UUID = customer.pk
-    server.placements.create(customer_id=customer_id, placed_at=timezone.now())
-    from domains.models import add_domain
-
+    server.placements.create(customer=customer, placed_at=timezone.now())
+    subscribe(customer)
     return add_domain(customer, f"{username}.one.test", by=None)
+
+
+def subscribe(customer: Customer) -> None:
+    """Give the customer a plan without limits."""
+    person = User.objects.create_user(
+        f"{customer.username}@people.test", "a password of this benchmark alone"
+    )
+    sold = {"period": "yearly", "amount_minor": 100, "currency": "USD"}
+    plan = Plan.objects.create(
+        slug=f"plan-{customer.username}".replace("_", "-"),
+        name="A plan",
+        currency="USD",
+        yearly_minor=100,
+        storage_mb=2**30,
+    )
+    order = Order.objects.create(
+        customer=customer, placed_by=person, plan=plan, **sold, name="A person", email=person.email,
+        street="1 Road", city="Leeds", postcode="LS1", country="GB", phone="+44 113 496 0000",
+        terms_accepted_at=timezone.now(),
+    )  # fmt: skip
+    with unit_of_work():
+        customer.subscriptions.create(order=order, plan=plan, **sold)
+        service_started.send(Customer, customer=customer)
