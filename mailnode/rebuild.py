@@ -20,18 +20,10 @@ from mailnode.store import TABLES, Checked, Store, check_rows, check_wire, value
 
 STAGING_CACHE_KB = 48_000  # rows come in the order of their ids, so the index of addresses is hit all over
 
-# What may not be: a row that stands for another thing than the one in force under the same id.
-RENAMED = (
-    ("domain", "SELECT n.id FROM staged_domains n JOIN domains o ON o.id = n.id WHERE o.name <> n.name"),
-    (
-        "mailbox",
-        """SELECT n.id FROM staged_mailboxes n JOIN mailboxes o ON o.id = n.id
-        WHERE (o.domain, o.local_part) <> (n.domain, n.local_part)""",
-    ),
-)
-
 # What follows from the difference, in the order in which it has to follow; :now in seconds since the epoch.
 DIFFERENCE = (
+    # All keys are looked through; one of these may wait for a key that only the rebuild has brought.
+    "DELETE FROM effects WHERE kind = 'dkim'",
     """INSERT INTO effects (revision, kind, subject, detail)
     SELECT :revision, 'kick', n.local_part || '@' || d.name, '' FROM staged_mailboxes n
     JOIN mailboxes o ON o.id = n.id JOIN staged_domains d ON d.id = n.domain WHERE o.secret <> n.secret""",
@@ -48,7 +40,7 @@ DIFFERENCE = (
         OR n.local_part || '@' || d.name IN (SELECT address FROM counted.usage))""",
     """UPDATE domain_names SET gone_at = :now WHERE gone_at IS NULL AND id NOT IN (SELECT id FROM staged_domains)""",
     """INSERT INTO domain_names (id, name) SELECT id, name FROM staged_domains WHERE true
-    ON CONFLICT (id) DO UPDATE SET gone_at = NULL""",
+    ON CONFLICT (id) DO UPDATE SET name = excluded.name, gone_at = NULL""",
     # Every key is looked through, not only those whose rows differ: a rebuild mends files, too.
     """INSERT INTO effects (revision, kind, subject, detail)
     SELECT :revision, 'page of keys', value, '' FROM json_each(:pages_of_keys)""",
@@ -150,10 +142,6 @@ class Rebuilding:
         if self._has_moved() or not self._is_whole():
             self._give_up()
             raise Elsewhere(self.state())
-        for kind, query in RENAMED:
-            found = self.node.execute(f"{query} LIMIT 1").fetchone()
-            if found:
-                raise wire.WireError("it is not the one that is here under this id", kind, found[0])
         with schema.transaction(self.store.secrets):
             self.store.secrets.execute("INSERT OR REPLACE INTO secrets SELECT mailbox, hash FROM staged")
         node, pages_of_keys = self.store.node, self._pages_of_keys()
@@ -188,6 +176,8 @@ class Rebuilding:
         return self.store.keys.pages(f"{self.state().rebuild}.")
 
     def _give_up(self) -> None:
+        for name in self._pages_of_keys():
+            self.store.keys.unstage_page(name)
         with schema.transaction(self.node):
             self.node.execute("DELETE FROM rebuild")
 
@@ -217,4 +207,6 @@ def _swap(node: sqlite3.Connection, target: wire.Point, pages_of_keys: list[str]
         node.execute(f"INSERT INTO {table} SELECT * FROM {STAGED}{table}")  # noqa: S608
         node.execute(f"DELETE FROM {STAGED}{table}")  # noqa: S608
     node.execute("DELETE FROM rebuild")
-    node.execute("UPDATE meta SET revision = ?, mark = ?", (target.revision, target.mark))
+    # Also where the revision stays what it was, nothing of it is effective yet.
+    query = "UPDATE meta SET revision = :revision, mark = :mark, effective = min(effective, :revision - 1)"
+    node.execute(query, {"revision": target.revision, "mark": target.mark})

@@ -13,6 +13,7 @@ from accounts.models import Customer, User
 from domains import tasks
 from domains.driver import digests
 from domains.driver.digests import digest, owed, want_nightly
+from domains.driver.rebuilding import rebuild
 from domains.driver.sync import catch_up, sync
 from domains.models import Domain, Incident, Mailbox, MailServer, Placement, ServerRow, ServerSync
 from foundation.unit_of_work import unit_of_work
@@ -150,6 +151,10 @@ def test_a_row_that_the_node_would_refuse_leads_to_a_rebuild(agent, server, anna
     assert "rebuild" not in fresh(server).sync.failure
     assert fresh(server).sync.rebuild_wanted_at
     assert not owed().exists()
+    rebuild(server.pk)
+    sync(server.pk)
+    assert in_step(agent, server)
+    assert look(server) == []
 
 
 def test_very_much_that_differs_leads_to_a_rebuild(agent, server, anna, monkeypatch):

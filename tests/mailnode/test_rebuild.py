@@ -144,12 +144,16 @@ def test_a_wrong_row_refuses_its_page(agent: Server, rows: list[wire.Row], wrong
     assert holding(agent.directory) == hashes(rows)
 
 
-def test_another_name_under_an_id_is_refused(agent: Server, rows: list[wire.Row]) -> None:
+def test_another_name_under_an_id_is_put_right(agent: Server, rows: list[wire.Row]) -> None:
+    """No page of changes may say so; where somebody has changed the node's files, a rebuild is what is left."""
     agent.push(*rows)
-    renamed = wire.row("domain", identity("acme.test"), wire.Domain(customer=identity("acme"), name="o.test"))
-    page = pages([customer("acme"), renamed], size=10)[0]
-    assert agent.call("POST", "/v1/rebuild", wire.encode(page))[0] == 422
+    _execute(agent.settings.database, "UPDATE domains SET name = 'o.test'")
+    _execute(agent.settings.database, "UPDATE domain_names SET name = 'o.test'")
+    _execute(agent.settings.database, "UPDATE mailboxes SET local_part = 'z' || local_part")
+    for page in pages(rows):
+        send(agent, page)
     assert holding(agent.directory) == hashes(rows)
+    assert (agent.settings.dkim / "selectors.map").read_text() == "acme.test k1\n"
 
 
 def test_it_never_leads_back(agent: Server, rows: list[wire.Row]) -> None:
@@ -191,6 +195,7 @@ def test_what_was_staged_and_is_missing_begins_again(agent: Server, rows: list[w
         lose()
         assert send(agent, last) == wire.RebuildState(rebuild=None, seq=0)
         assert holding(agent.directory) == {}
+        assert not list((agent.settings.dkim / "stage").iterdir())
 
 
 def _execute(path: object, statement: str) -> None:
@@ -370,3 +375,33 @@ def test_files_of_an_earlier_version_get_what_they_lack(server: Server) -> None:
     server.start("agent")
     for page in pages([customer("acme")]):
         assert isinstance(send(server, page), wire.Applied)
+
+
+def test_what_follows_is_brought_about_also_where_the_revision_stays(
+    agent: Server, rows: list[wire.Row], private_key: str
+) -> None:
+    """Staff have a server rebuilt of which nothing has changed: more than one page of its keys is to be looked through."""
+    rows = [*rows, domain("b.test"), dkim_key("b.test", private_key)]
+    agent.push(*rows)
+    for name in ("acme.test", "b.test"):
+        (agent.settings.dkim / name / "k1.key").write_text("not a key")
+    for page in pages(rows, revision=1):
+        answer = send(agent, page)
+    assert answer == wire.Applied(revision=1, effective=1)
+    assert holding(agent.directory) == hashes(rows)
+
+
+def test_a_key_that_is_waited_for_may_come_with_a_rebuild(
+    agent: Server, rows: list[wire.Row], private_keys: list[str]
+) -> None:
+    """What follows from an earlier page is still pending when the rebuild brings a key that no page has staged."""
+    agent.push(*rows)
+    _execute(
+        agent.settings.database,
+        "INSERT INTO effects (revision, kind, subject, detail) VALUES (1, 'dkim', 'acme.test', '')",
+    )
+    rows = [*rows, dkim_key("acme.test", private_keys[1], selector="k2")]
+    for page in pages(rows):
+        answer = send(agent, page)
+    assert answer == wire.Applied(revision=7, effective=7)
+    assert holding(agent.directory) == hashes(rows)
