@@ -31,7 +31,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
-    "rows of servers gone for 90 days": every(3600, "domains.tasks.sweep_tombstones"),
+    "rows gone for 90 days, incidents over for a year": every(3600, "domains.tasks.sweep_tombstones"),
     "deleted mailboxes whose days are over": every(600, "domains.tasks.sweep_purges"),
     **{f"canary of the queue {queue}": canary(queue, seconds) for queue, seconds in CANARIES.items()},
 }

@@ -12,6 +12,7 @@ from django.utils import timezone
 from domains.models.server import MailServer
 
 ROWS_KEPT = 1_000  # of the rows that an incident names
+INCIDENTS_KEPT = timedelta(days=365)
 OPENING = 0x6D78_696E  # "mxin", our class of advisory locks
 REOPENS_WITHIN = timedelta(minutes=15)  # what comes back so soon is the same incident
 
@@ -160,6 +161,13 @@ def close_incident(kind: IncidentKind, subject: str) -> bool:
     """Note that it is well again; false when nothing was open."""
     still_open = Incident.objects.filter(kind=kind, subject=subject[:300], closed_at=None)
     return bool(still_open.update(closed_at=timezone.now()))
+
+
+def forget_old_incidents() -> int:
+    """Forget incidents, and the mails about them, that have been over for INCIDENTS_KEPT; how many incidents."""
+    before = timezone.now() - INCIDENTS_KEPT
+    IncidentReport.objects.filter(at__lt=before).delete()
+    return Incident.objects.filter(closed_at__lt=before).delete()[0]
 
 
 def _one_at_a_time(kind: str, subject: str) -> None:

@@ -4,7 +4,8 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
 
-from domains.models import IncidentKind, Pulse, close_incident, note_end, open_incident
+from domains import tasks
+from domains.models import Incident, IncidentKind, Pulse, close_incident, note_end, open_incident
 
 
 @pytest.fixture
@@ -86,3 +87,12 @@ def test_list_and_page(as_, sam, mx1, halted):
     assert third.count("password hash") == 50
     assert found.way_out[:40] in third
     assert client.post(page, {}).status_code == 403
+
+
+def test_what_is_over_for_a_year_is_forgotten(mx1, halted):
+    old = open_incident(IncidentKind.SILENT, mx1.name, "It says nothing.", server=mx1)
+    year = timezone.now() - timezone.timedelta(days=366)
+    Incident.objects.filter(pk=old.pk).update(opened_at=year, closed_at=year)
+    Incident.objects.filter(pk=halted.pk).update(opened_at=year)
+    tasks.sweep_tombstones()
+    assert list(Incident.objects.all()) == [halted]
