@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -87,6 +88,7 @@ def new_session(*, fingerprint: str | None = None) -> requests.Session:
     """A session whose connections `fetch` can end; `fingerprint` (SHA-256, hex) pins the server's certificate."""
     session = requests.Session()
     session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none is kept: they would heap up
     adapter = _GuardedAdapter(fingerprint)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -21,7 +21,7 @@ from domains.driver.alone import SYNC, alone
 from domains.driver.history import Moved, contents_of, expect_at, rows_of
 from domains.driver.points import note
 from domains.driver.prospects import NO_DOMAIN, Held, Rows, Side
-from domains.driver.stamping import MOST, Row, stamp_again
+from domains.driver.stamping import Row, stamp_again
 from domains.driver.taking import Taker
 from domains.driver.verdict import adopt
 from domains.models import Difference, Kind, MailServer, ServerRow, ServerSync
@@ -158,9 +158,11 @@ class Takeover:
         index = ServerRow.objects.filter(server=self.server, gone=False)
         for start in range(0, len(refused), wire.MAX_ROWS):
             chunk = refused[start : start + wire.MAX_ROWS]
+            # What is stamped after this look is on its way already, and may be gone or back.
+            now = MailServer.objects.values_list("revision", flat=True).get(pk=self.server.pk)
             wished = set(index.filter(key__in=[key for _, key in chunk]).values_list("kind", "key"))
             rows = [(Row(kind, key), (kind, key) not in wished) for kind, key in chunk]
-            stamp_again(self.server.pk, rows, compared=MOST)
+            stamp_again(self.server.pk, rows, compared=now)
         status = self.agent.status()
         expect_at(self.server, self.point, status)
         with unit_of_work():

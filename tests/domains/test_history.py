@@ -223,6 +223,23 @@ def test_what_changed_here_since_the_comparison_stands(agent, halted_server, sam
     nothing_differs(halted_server)
 
 
+def test_what_is_deleted_while_the_rest_is_sent_stays_deleted(agent, halted_server, sam, monkeypatch):
+    ben, real = Mailbox.objects.get(local_part="ben"), takeover.stamp_again
+
+    def deleting(*arguments: Any, **options: Any) -> None:
+        ben.delete(by=None)
+        real(*arguments, **options)
+
+    seen = compared(halted_server)
+    ben.change(3_000, "", by=None)
+    monkeypatch.setattr(takeover, "stamp_again", deleting)
+    server_is_right(halted_server, seen, by=sam)
+    take_over(halted_server.pk)
+    assert ServerRow.objects.get(key=ben.pk).gone
+    sync(halted_server.pk)
+    nothing_differs(halted_server)
+
+
 def test_two_who_decide_at_once(agent, halted_server, sam):
     seen, outcome = compared(halted_server), []
 

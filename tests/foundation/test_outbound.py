@@ -106,6 +106,15 @@ def test_a_redirect_is_not_followed(server):
     assert fetch("GET", url, deadline=5, max_bytes=10).status == 302
 
 
+def test_cookies_are_not_kept(server):
+    """A session lives as long as its process; what a server had it keep would grow with every answer."""
+    url = server(lambda c: c.sendall(HEAD + b"Set-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"))
+    session = new_session()
+    reply = fetch("GET", url, deadline=5, max_bytes=100, session=session)
+    assert "set-cookie" in reply.headers
+    assert not len(session.cookies)
+
+
 def test_nobody_there_is_worth_another_try():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
