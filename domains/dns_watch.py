@@ -29,6 +29,7 @@ WELL = timedelta(days=1)
 CLAIM = timedelta(minutes=5)
 AT_ONCE = 20  # looks that one sweep asks for
 MINUTE = timedelta(minutes=1)
+ALERTS_A_DAY = 4  # name servers that contradict each other would otherwise cause one every few minutes
 BY_DOMAIN, BY_CUSTOMER = 30, 120  # looks by hand in a minute
 
 Found = Mapping[str, dict[str, Any]]
@@ -147,7 +148,12 @@ def _wait(check: DnsCheck, now: datetime) -> timedelta:
 
 
 def _tell(check: DnsCheck, titles: Mapping[str, str]) -> None:
-    """Owe one alert for what is newly wrong, and one when all of it is well again."""
+    """Owe one alert for what is newly wrong, and one when all of it is well again; what is too much for a day is told
+    when there is room.
+    """
+    recent = DnsAlert.objects.filter(domain=check.pk, at__gt=timezone.now() - timedelta(days=1))
+    if recent.count() >= ALERTS_A_DAY:
+        return
     wrong = {
         kind: facts
         for kind, facts in check.found.items()

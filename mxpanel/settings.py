@@ -175,6 +175,8 @@ CELERY_TASK_ROUTES = {
     "domains.tasks.compare_server": {"queue": "slow"},
     "domains.tasks.take_over_server": {"queue": "slow"},
     "domains.tasks.pull_server": {"queue": "slow"},
+    # Each look may wait some ten seconds for strangers' name servers, and sweeps and mails must not wait with it.
+    "domains.tasks.check_domain": {"queue": "dns"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page must not wait for the broker
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

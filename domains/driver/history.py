@@ -24,10 +24,17 @@ from mailnode import wire
 logger = logging.getLogger(__name__)
 
 STEP = wire.MAX_ROWS
+MOST_ROWS = (
+    4_000_000  # of one comparison: more than a server can have, so that a lying one fills no disk here
+)
 
 
 class Conflict(Exception):
     """What was decided about is not so any more; the message says what is to be done now."""
+
+
+class Endless(Exception):
+    """The server shows more rows than any has; the message says what to do."""
 
 
 class Moved(Exception):
@@ -54,11 +61,18 @@ def compare(server_id: int) -> None:
     """Compare all rows of a halted server with what it should hold, unless that is done, or being done."""
     hints.taken(server_id, hints.COMPARE)
     with alone(SYNC, server_id) as mine:
-        state = uncompared().select_related("server__sync").filter(server=server_id).first() if mine else None
+        owed = (
+            uncompared().select_related("server__sync").filter(server=server_id, compared_rows__lte=MOST_ROWS)
+        )
+        state = owed.first() if mine else None
         if state is None:
             return
         try:
             Comparison(state.server).run()
+        except Endless as error:
+            logger.error("Mail server %s is not compared: %s", state.server, error)
+            Difference.objects.filter(server=state.server).delete()
+            note(state.server, compare_failure=str(error)[:1000])
         except (AgentError, Moved) as error:
             logger.warning("Mail server %s is not compared: %s", state.server, error)
             note(state.server, compare_failure=str(error)[:1000])
@@ -121,6 +135,11 @@ class Comparison:
         wished = contents_of([(kind, key) for kind, key in index if _between(after, (kind, key.hex), last)])
         self._keep(held, wished)
         note(self.server, compared_rows=self.server.sync.compared_rows + len(held.keys() | wished.keys()))
+        if self.server.sync.compared_rows > MOST_ROWS:
+            raise Endless(
+                f"{self.server} shows more than {MOST_ROWS:,} rows, which no server has, so it is not compared any "
+                "more. It is broken into or mixed up with another: look at it, then let the sync go on."
+            )
         return last
 
     def _keep(self, held: Held, wished: Rows) -> None:

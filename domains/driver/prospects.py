@@ -34,6 +34,7 @@ OURS, HELD, NO_SUBJECT = (
     "the name is hosted for another customer",
     "what it is about is not here",
 )
+OTHERS = "it is a suspension of another customer or mailbox here"
 PURGED = "its mail is being removed for good"
 
 INVALID, OTHER_KEY = "what the server has is not valid", "the domain has another key here"

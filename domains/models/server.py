@@ -117,7 +117,7 @@ class MailServer(models.Model):
             resumed = (
                 ServerSync.objects.filter(server=self)
                 .exclude(halted_at=None)
-                .update(halted_at=None, halted_reason="")
+                .update(halted_at=None, halted_reason="", compared_rows=0)
             )
             if resumed:
                 self.incidents.filter(kind="halted", closed_at=None).update(closed_at=timezone.now())

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts import notices
 from domains import dns_watch
-from domains.models import DnsCheck, Domain, OwnershipKey
+from domains.models import DnsAlert, DnsCheck, Domain, OwnershipKey
 from domains.tasks import check_domain, sweep_dns
 from tests.domains.conftest import BASE, HASH
 from tests.domains.test_domain_check import publish_all
@@ -50,6 +50,22 @@ def test_told_once_and_once_when_it_is_well_again(looks, domain, dns, as_, alice
     publish_all(dns, domain)
     assert [looks() for _ in range(3)] == [[], ["DNS of acme.test is well again"], []]
     assert check().told == []
+
+
+def test_name_servers_that_contradict_each_other_cause_few_mails(looks, domain, dns):
+    """What is too much for a day is told when there is room."""
+    looks()
+    sent = []
+    for _ in range(dns_watch.ALERTS_A_DAY):
+        dns.publish("acme.test", "TXT", "v=spf1 mx -all")
+        sent += [*looks(), *looks()]
+        publish_all(dns, domain)
+        sent += [*looks(), *looks()]
+    assert len(sent) == dns_watch.ALERTS_A_DAY
+    dns.publish("acme.test", "TXT", "v=spf1 mx -all")
+    assert [looks(), looks()] == [[], []]
+    DnsAlert.objects.update(at=timezone.now() - timedelta(days=1))
+    assert looks() == ["DNS of acme.test needs you"]
 
 
 def test_two_changes_are_two_mails_and_one_end(looks, domain, dns):
@@ -131,6 +147,12 @@ def test_the_sweep_finds_what_is_due_and_claims_it(domain, monkeypatch):
     Domain.objects.update(deleted_at=timezone.now())
     sweep_dns()
     assert len(asked) == 1
+
+
+def test_looks_have_a_queue_of_their_own(settings):
+    """Name servers of strangers that dawdle must not keep sweeps and mails waiting."""
+    assert settings.CELERY_TASK_ROUTES[check_domain.name] == {"queue": "dns"}
+    assert "dns" in settings.CANARIES
 
 
 def test_asked_too_often(domain, dns, as_, alice):

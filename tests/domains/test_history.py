@@ -10,10 +10,12 @@ from django.db import connections
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, User
-from domains.driver import prospects, takeover
+from domains.driver import history, prospects, takeover
+from domains.driver.agent import Agent
 from domains.driver.digests import digest
 from domains.driver.history import Conflict, compare, compare_again, halted, token, uncompared
 from domains.driver.rebuilding import rebuild
+from domains.driver.rows import read
 from domains.driver.sync import sync
 from domains.driver.takeover import take_over, under_way
 from domains.driver.verdict import panel_is_right, server_is_right
@@ -22,6 +24,7 @@ from domains.models import (
     DkimKey,
     Domain,
     Incident,
+    Kind,
     Mailbox,
     MailServer,
     Placement,
@@ -29,6 +32,7 @@ from domains.models import (
     ServerSync,
     add_domain,
 )
+from mailnode import wire
 from tests.domains import lost
 from tests.domains.conftest import HASH, fresh, make_server
 from tests.domains.real_agent import RealAgent, held, in_step
@@ -294,6 +298,31 @@ def test_a_server_that_moves_is_compared_again(agent, halted_server, sam):
     assert "Let the sync go on" in fresh(halted_server).sync.compare_failure
 
 
+def test_a_server_that_shows_rows_without_end_fills_no_disk(halted_server, monkeypatch, sam):
+    """It is not compared any more, staff read why, and letting the sync go on begins anew."""
+    monkeypatch.setattr(history, "MOST_ROWS", 2_500)
+    asked = []
+
+    def rows(self: Agent, after: str, limit: int = 0) -> wire.RowPage:
+        asked.append(after)
+        keys = [f"{len(asked) * 1_000 + number:032x}" for number in range(1_000)]
+        found = [wire.row("customer", key, wire.Customer(username="x", storage_bytes=None)) for key in keys]
+        state = fresh(halted_server).sync
+        return wire.RowPage(
+            revision=state.halted_revision, mark=state.halted_mark, rows=found, next=f"customer:{keys[-1]}"
+        )
+
+    monkeypatch.setattr(Agent, "rows", rows)
+    for _ in range(2):
+        compare(halted_server.pk)
+    assert len(asked) == 3
+    assert not Difference.objects.exists()
+    assert "no server has" in fresh(halted_server).sync.compare_failure
+    assert list(uncompared()), "nothing can be decided about it"
+    halted_server.resume(by=sam)
+    assert fresh(halted_server).sync.compared_rows == 0
+
+
 def test_a_server_that_cannot_be_asked_is_compared_later(agent, halted_server):
     agent.kill()
     compare(halted_server.pk)
@@ -321,6 +350,7 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     theirs = other.domains.create(name="held.test")
     theirs.dkim_keys.create(private_key=KEY, public_key="none")
     victim = theirs.mailboxes.create(local_part="v", password_hash=HASH)
+    stopped = theirs.mailboxes.create(local_part="w", password_hash=HASH).suspend(reason="Spam", by=sam)
     acme, domain = Customer.objects.get(username="acme"), _domains()["acme.test"].pk.hex
     for name, customer in (("ours.mxpanel.test", acme), ("held.test", acme), ("foreign.test", other)):
         agent.execute("INSERT INTO domains VALUES (?, ?, ?, 1)", uuid4().hex, customer.pk.hex, name)
@@ -341,10 +371,13 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     agent.execute(
         "INSERT INTO states VALUES (?, 'mailbox', ?, 1, 1, 1, 'a lie', NULL)", uuid4().hex, victim.pk.hex
     )
+    agent.execute(
+        "INSERT INTO states VALUES (?, 'customer', ?, 1, 1, 1, 'a lie', NULL)", stopped.pk.hex, acme.pk.hex
+    )
     server_is_right(halted_server, compared(halted_server), by=sam)
     take_over(halted_server.pk)
     refused = {f"{each.kind} {each.label}": each.refused for each in Difference.objects.exclude(refused="")}
-    assert len(refused) == 13
+    assert len(refused) == 14
     for label, why in LIES.items():
         assert any(
             key.startswith(label.split("@unknown")[0]) and why in text for key, text in refused.items()
@@ -352,6 +385,8 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     victim.refresh_from_db()
     assert (victim.password_hash, victim.domain_id, victim.status) == (HASH, theirs.pk, "active")
     assert not other.suspensions.exists()
+    still = read({Kind.STATE: [stopped.pk]})[Kind.STATE][stopped.pk]
+    assert still.subject == stopped.mailbox_id.hex, "no suspension of the liar's stands in its place"
     assert not ServerRow.objects.filter(
         server=halted_server, gone=False, key__in=[other.pk, victim.pk, theirs.pk]
     ).exists()
