@@ -218,13 +218,9 @@ class Taker:
 
     def _suspend(self, key: UUID, held: wire.State, facts: Mapping[str, object]) -> Suspension:
         """Who suspended a mailbox is not known any more; what may have been staff is for staff to lift."""
-        if any(
-            model.objects.filter(pk=key).exists()
-            for model in (MailboxSuspension, CustomerSuspension, ServiceStop)
-        ):
-            raise ValidationError(
-                OTHERS
-            )  # the tables share the ids of one kind of rows: it would hide that one
+        tables = (MailboxSuspension, CustomerSuspension, ServiceStop)
+        if any(table.objects.filter(pk=key).exists() for table in tables):
+            raise ValidationError(OTHERS)  # rows name all of them by their ids alone: it would hide that one
         if held.subject_kind == "customer":
             customer = self._customer(held.subject)
             return CustomerSuspension.objects.create(pk=key, customer=customer, by=self.by, **facts)

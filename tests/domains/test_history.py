@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connections
 from django.utils import timezone
 
@@ -18,6 +19,7 @@ from domains.driver.rebuilding import rebuild
 from domains.driver.rows import read
 from domains.driver.sync import sync
 from domains.driver.takeover import take_over, under_way
+from domains.driver.taking import Taker
 from domains.driver.verdict import panel_is_right, server_is_right
 from domains.models import (
     Difference,
@@ -298,6 +300,20 @@ def test_a_server_that_moves_is_compared_again(agent, halted_server, sam):
     assert "Let the sync go on" in fresh(halted_server).sync.compare_failure
 
 
+def test_no_suspension_takes_the_place_of_another_customers(server, hosted, sam):
+    """Suspensions stand in three tables, and rows name them by their ids alone."""
+    other = Customer.objects.create(username="other", name="Other Inc")
+    Placement.objects.create(customer=other, server=make_server("mx2.mxpanel.test"), placed_at=timezone.now())
+    theirs = other.domains.create(name="held.test").mailboxes.create(local_part="v", password_hash=HASH)
+    stopped = theirs.suspend(reason="Spam", by=sam)
+    subject = hosted.customer.pk.hex
+    lie = wire.State(subject_kind="customer", subject=subject, stops=["send"], reason="A lie", until=None)
+    with pytest.raises(ValidationError, match="another customer"):
+        Taker(server, sam).take(stopped.pk, lie)
+    still = read({Kind.STATE: [stopped.pk]})[Kind.STATE][stopped.pk]
+    assert still.subject == theirs.pk.hex
+
+
 def test_a_server_that_shows_rows_without_end_fills_no_disk(halted_server, monkeypatch, sam):
     """It is not compared any more, staff read why, and letting the sync go on begins anew."""
     monkeypatch.setattr(history, "MOST_ROWS", 2_500)
@@ -350,7 +366,6 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     theirs = other.domains.create(name="held.test")
     theirs.dkim_keys.create(private_key=KEY, public_key="none")
     victim = theirs.mailboxes.create(local_part="v", password_hash=HASH)
-    stopped = theirs.mailboxes.create(local_part="w", password_hash=HASH).suspend(reason="Spam", by=sam)
     acme, domain = Customer.objects.get(username="acme"), _domains()["acme.test"].pk.hex
     for name, customer in (("ours.mxpanel.test", acme), ("held.test", acme), ("foreign.test", other)):
         agent.execute("INSERT INTO domains VALUES (?, ?, ?, 1)", uuid4().hex, customer.pk.hex, name)
@@ -371,13 +386,10 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     agent.execute(
         "INSERT INTO states VALUES (?, 'mailbox', ?, 1, 1, 1, 'a lie', NULL)", uuid4().hex, victim.pk.hex
     )
-    agent.execute(
-        "INSERT INTO states VALUES (?, 'customer', ?, 1, 1, 1, 'a lie', NULL)", stopped.pk.hex, acme.pk.hex
-    )
     server_is_right(halted_server, compared(halted_server), by=sam)
     take_over(halted_server.pk)
     refused = {f"{each.kind} {each.label}": each.refused for each in Difference.objects.exclude(refused="")}
-    assert len(refused) == 14
+    assert len(refused) == 13
     for label, why in LIES.items():
         assert any(
             key.startswith(label.split("@unknown")[0]) and why in text for key, text in refused.items()
@@ -385,8 +397,6 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     victim.refresh_from_db()
     assert (victim.password_hash, victim.domain_id, victim.status) == (HASH, theirs.pk, "active")
     assert not other.suspensions.exists()
-    still = read({Kind.STATE: [stopped.pk]})[Kind.STATE][stopped.pk]
-    assert still.subject == stopped.mailbox_id.hex, "no suspension of the liar's stands in its place"
     assert not ServerRow.objects.filter(
         server=halted_server, gone=False, key__in=[other.pk, victim.pk, theirs.pk]
     ).exists()
