@@ -12,7 +12,7 @@ QUEUES = {
     "panel": 2,
     "servers": 2,
     "slow": 4,
-    "dns": 4,
+    "dns": 2,
 }  # threads: this work waits for networks and databases, not for a CPU
 
 # Of the environment of whoever typed `make run` these are theirs, not the panel's.
