@@ -190,12 +190,15 @@ class Agent:
     async def post_renew(self, request: web.Request) -> web.Response:
         """POST /v1/renew: have the keeper take a step of a renewal, and take over what it made."""
         renew = body_of(await request.read(), wire.Renew)
-        if renew.step == "end" and not self._is_key(request, self.key_hashes[-1]):
+        is_last = self._is_key(request, self.key_hashes[-1])
+        if renew.step == "end" and not is_last:
             raise Refused(
                 422, wire.Refusal(error="the next key ends a renewal, not the one that it replaces")
             )
         async with self.lock:
-            made = await self.keeper.call("renew", step=renew.step)
+            # Whoever has stolen the key that is replaced must not be told the next one that the panel uses.
+            anew = renew.step == "begin" and not (is_last and len(self.key_hashes) > 1)
+            made = await self.keeper.call("renew", step=renew.step, anew=anew)
             self.key_hashes = self.settings.key_hashes.read_text().split()
             self.context.load_cert_chain(self.settings.agent_certificate)
         return answer(wire.Renewal(key=made["key"], certificate_sha256=made["certificate_sha256"]))

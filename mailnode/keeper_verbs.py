@@ -152,12 +152,13 @@ def certificate(settings: Settings, chain: str, key: str) -> dict[str, Any]:
     return {"reloaded": [daemon for daemon in ("postfix", "dovecot") if reload(settings, daemon)]}
 
 
-def renew(settings: Settings, step: str) -> dict[str, Any]:
-    """Take a step of a renewal of the agent's key and certificate; the answer to `begin` holds the next key."""
+def renew(settings: Settings, step: str, anew: bool = False) -> dict[str, Any]:
+    """Take a step of a renewal of the agent's key and certificate; the answer to `begin` holds the next key, which is
+    another one than it gave before if `anew`."""
     try:
         match step:
             case "begin":
-                key, pin = renewal.begin(settings)
+                key, pin = renewal.begin(settings, anew=anew is True)
                 return {"key": key, "certificate_sha256": pin}
             case "switch":
                 return {"key": None, "certificate_sha256": renewal.switch(settings)}

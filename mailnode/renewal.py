@@ -24,9 +24,9 @@ class NotYet(Exception):
     """The step before this one is missing; the text says which."""
 
 
-def begin(settings: Settings) -> tuple[str, str]:
-    """Make the next key and certificate, or find them made: (key in clear, pin of the certificate)."""
-    if not _next_key(settings).exists():
+def begin(settings: Settings, *, anew: bool) -> tuple[str, str]:
+    """Make the next key and certificate, or find them made, unless `anew`: (key in clear, pin of the certificate)."""
+    if anew or not _next_key(settings).exists():
         certificates.make_agent(settings, _next_certificate(settings))
         write(_next_key(settings), f"{new_key()}\n".encode(), mode=0o600)
     write_hashes(settings)

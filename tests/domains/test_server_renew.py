@@ -163,6 +163,25 @@ def test_the_former_key_cannot_end_it(agent: RealAgent, server: MailServer) -> N
         Agent(fresh(server)).renew("end")
 
 
+def test_a_stolen_key_is_never_told_the_next_one(agent: RealAgent, server: MailServer) -> None:
+    """Whoever asks first with it gets a key that is good for nothing; who asks in the middle is noticed."""
+    stolen = fresh(server)
+    early = Agent(stolen).renew("begin").key
+    call_command("server_renew", NAME)
+    assert early != fresh(server).agent_key
+    for key in (early, stolen.agent_key):
+        thief = fresh(server)
+        thief.agent_key = key
+        with pytest.raises(AgentError, match="401"):
+            only(thief).status()
+    begun = Agent(fresh(server)).renew("begin")
+    noted = {"next_agent_key": begun.key, "next_certificate_sha256": begun.certificate_sha256}
+    MailServer.objects.update(**noted)
+    assert Agent(fresh(server)).renew("begin").key != begun.key
+    with pytest.raises(CommandError, match="did not announce"):
+        call_command("server_renew", NAME)
+
+
 def test_steps_out_of_order_change_nothing(agent: RealAgent, server: MailServer) -> None:
     client = Agent(fresh(server))
     for step in ("switch", "end"):
