@@ -94,7 +94,7 @@ class Memory:
 
 def look(since: datetime, memory: Memory) -> Look:
     """Look at everything. Incidents first: one that is among them was opened before the facts beside it were read."""
-    open_ = list(Incident.objects.filter(closed_at=None))
+    open_ = list(Incident.objects.filter(closed_at=None).defer("rows"))
     servers = {
         server.pk: server for server in MailServer.objects.filter(sync__isnull=False).select_related("sync")
     }

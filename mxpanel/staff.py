@@ -63,7 +63,7 @@ def what_is_wrong(user: User) -> dict[str, Any]:
     """`incidents`: the open ones, newest first, `more` of them not shown, `watch`: what is wrong with the watch itself."""
     if not user.has_perm("domains.view_incident"):
         return {}
-    still_open = Incident.objects.filter(closed_at=None).select_related("server")
+    still_open = Incident.objects.filter(closed_at=None).select_related("server").defer("rows")
     shown = list(still_open[:INCIDENTS_SHOWN])
     more = still_open.count() - len(shown) if len(shown) == INCIDENTS_SHOWN else 0
     return {"incidents": shown, "more": more, "watch": what_is_wrong_with_the_watch(), "is_watched": True}

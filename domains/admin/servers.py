@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
@@ -64,7 +64,11 @@ class MailServerAdmin(AuditedAdmin, NothingByHand):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).annotate(customers=Count("placements"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(customers=Count("placements", filter=Q(placements__placed_at__isnull=False)))
+        )
 
     def save_model(self, request: HttpRequest, obj: MailServer, form: Any, change: bool) -> None:
         obj.save(update_fields=["takes_new_customers"])  # the counter is raised by others meanwhile

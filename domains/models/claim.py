@@ -1,5 +1,6 @@
 """Two customers prove the same domain: a case that a person decides."""
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -40,6 +41,15 @@ class DomainClaim(models.Model):
         if self.decided_at is None:
             return "open"
         return "given" if self.given else "kept"
+
+    @property
+    def refusal(self) -> ValidationError:
+        """What the claimant is told, who has proved it."""
+        text = (
+            f"{self.domain} is hosted here for another customer. As you have proved it, a person looks at it; write to "
+            "us if you hear nothing within a day."
+        )
+        return ValidationError(text, code="taken")
 
     def give(self, *, by: User) -> bool:
         """Take the domain from its holder, whose mailboxes wait with the deleted domain, and host it, empty, for the

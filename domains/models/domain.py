@@ -249,8 +249,7 @@ def taken_if_doubled(name: str) -> Iterator[None]:
 
 def _taken(name: str) -> ValidationError:
     text = (
-        f"{name} is hosted here for another customer. As you have proved it, a person looks at it; write to us if you "
-        "hear nothing within a day."
+        f"{name} is hosted here for another customer. If it is yours, write to us; a person will see to it."
     )
     return ValidationError(text, code="taken")
 

@@ -47,8 +47,8 @@ def domain_add(request: Any) -> HttpResponse:
         try:
             return redirect(add_domain(request.customer, form.cleaned_data["domain"], by=request.user))
         except ValidationError as refusal:
-            open_claim(request.customer, form.name)  # it is proved
-            form.refuse(refusal)
+            claim = open_claim(request.customer, form.name)  # it is proved
+            form.refuse(claim.refusal if claim else refusal)
     label = OwnershipKey.of(request.customer).label
     record_name = f"{label}.{form.name}" if form.name else label
     context = {"form": form, "record_name": record_name, "record_value": VALUE}

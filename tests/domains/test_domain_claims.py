@@ -31,6 +31,7 @@ def test_another_spelling_is_the_same_domain(claim, entered):
     page = claim(entered, "acme.test")
     assert page.status_code == 422
     assert 'data-result="taken"' in page.content.decode()
+    assert "As you have proved it, a person looks at it" in page.content.decode()
     assert Domain.objects.get().customer.username == "acme"
 
 

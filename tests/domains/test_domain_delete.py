@@ -76,6 +76,7 @@ def test_name_is_free_and_restoring_then_refused(as_, alice, domain, other, subs
     response = as_(alice).post(RESTORE)
     assert response.status_code == 422
     assert "hosted here for another customer" in response.content.decode()
+    assert "As you have proved it" not in response.content.decode(), "nobody looks at it unasked"
 
 
 def test_of_two_with_one_name_the_chosen_one_comes_back(as_, alice, domain, served, mx1):

@@ -2,9 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from domains import tasks
+from domains.look import Memory, look
 from domains.models import Incident, IncidentKind, Pulse, close_incident, note_end, open_incident
 
 
@@ -71,6 +74,11 @@ def test_staff_without_the_right_see_nothing_of_it(as_, sam, halted):
 def test_list_and_page(as_, sam, mx1, halted):
     rows = [["mailbox", f"{number:032x}", "password hash"] for number in range(250)]
     found = open_incident(IncidentKind.DIFFERENT, mx1.name, "Rows differed.", server=mx1, rows=rows)
+    with CaptureQueriesContext(connection) as queries:
+        as_(sam).get("/admin/domains/incident/")
+        as_(sam).get("/admin/")
+        look(timezone.now(), Memory())
+    assert not [query["sql"] for query in queries if '"domains_incident"."rows"' in query["sql"]]
     close_incident(IncidentKind.HALTED, mx1.name)
     client = as_(sam)
     listed = client.get("/admin/domains/incident/?state=open").content.decode()

@@ -52,6 +52,13 @@ def test_the_list_of_servers_costs_the_same_for_any_number(as_, sam, mx1):
     assert len(many) == len(one)
 
 
+def test_the_list_counts_customers_that_are_there_and_no_wishes(as_, sam, mx1, acme, other):
+    Placement.objects.create(customer=acme, server=mx1, placed_at=timezone.now())
+    Placement.objects.create(customer=other, server=mx1)
+    page = as_(sam).get("/admin/domains/mailserver/").content.decode()
+    assert '<td class="field-customers">1</td>' in page
+
+
 def test_a_halted_server_is_seen_and_let_go_on(as_, sam, mx1):
     ServerSync.objects.filter(server=mx1).update(
         halted_at=timezone.now(), halted_reason="A mark was never given."
