@@ -7,6 +7,8 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer, User
+from domains.dns.ownership import Result, prove
+from domains.models.dns import OwnershipKey
 from domains.models.domain import Domain, add_domain
 from foundation.unit_of_work import unit_of_work
 
@@ -53,10 +55,13 @@ class DomainClaim(models.Model):
 
     def give(self, *, by: User) -> bool:
         """Take the domain from its holder, whose mailboxes wait with the deleted domain, and host it, empty, for the
-        claimant. False when the case is decided.
+        claimant. False when the case is decided. Takes up to 5 s.
 
-        Raises ValidationError when the claimant's plan has no room.
+        Raises ValidationError when the claimant's plan has no room, or its proof does not stand now: the case may be
+        old, and the domain not the claimant's any more.
         """
+        if self.decided_at is None:
+            self._prove()
         with unit_of_work():
             if not self._decide(given=True, by=by):
                 return False
@@ -68,6 +73,12 @@ class DomainClaim(models.Model):
         """Leave the domain where it is; false when the case is decided."""
         with unit_of_work():
             return self._decide(given=False, by=by)
+
+    def _prove(self) -> None:
+        proof = prove(self.domain.name, OwnershipKey.of(self.claimant).label)
+        if proof.result is not Result.PROVED:
+            text = f"Nothing was changed, for {self.claimant.username} does not prove {self.domain} now. {proof.why}"
+            raise ValidationError(text)
 
     def _decide(self, *, given: bool, by: User) -> bool:
         facts = {"given": given, "decided_at": timezone.now(), "decided_by": by}

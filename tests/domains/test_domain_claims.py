@@ -130,3 +130,12 @@ def test_kept(claim, domain, sam):
     domain.refresh_from_db()
     assert domain.deleted_at is None
     assert DomainClaim.objects.get().status == "kept"
+
+
+def test_a_claim_whose_proof_is_gone_is_not_given(claim, domain, dns, sam):
+    claim("acme.test", "acme.test")
+    dns.clear()
+    with pytest.raises(ValidationError, match="for other does not prove"):
+        DomainClaim.objects.get().give(by=sam)
+    domain.refresh_from_db()
+    assert (domain.deleted_at, DomainClaim.objects.get().status) == (None, "open")
