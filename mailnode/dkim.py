@@ -60,7 +60,7 @@ class KeyFiles:
         """The keys of a staged page; none where it is not there, or not whole."""
         try:
             return msgspec.json.decode((self.staging / name).read_bytes(), type=dict[str, str])
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
             return {}
 
     def pages(self, prefix: str) -> list[str]:
@@ -79,9 +79,9 @@ class KeyFiles:
         return self.directory / domain / f"{selector}.key"
 
     def read(self, domain: str, selector: str) -> str | None:
-        """The PEM text that is in force, or None."""
+        """The PEM text that is in force, whatever somebody made of it, or None."""
         try:
-            return self.path(domain, selector).read_text()
+            return self.path(domain, selector).read_text(errors="replace")
         except FileNotFoundError:
             return None
 
@@ -122,6 +122,14 @@ class KeyFiles:
         """Say which selector signs for each domain."""
         text = "".join(f"{domain} {selector}\n" for domain, selector in signing)
         write(self.directory / MAP_NAME, text.encode(), mode=0o640)
+
+    def signing(self) -> set[str]:
+        """The domains of the map."""
+        try:
+            lines = (self.directory / MAP_NAME).read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return set()
+        return {line.partition(" ")[0] for line in lines}
 
     def clear_staging(self, waiting: set[tuple[str, str]]) -> None:
         """Remove keys that were staged for a page that never came to be. `waiting`: (key, fingerprint) of the

@@ -66,6 +66,15 @@ def remove_key(agent: RealAgent) -> None:
     (agent.home / "dkim/acme.test/k1.key").unlink()
 
 
+def break_key(agent: RealAgent) -> None:
+    (agent.home / "dkim/acme.test/k1.key").write_bytes(b"\xff\xfe")
+
+
+def lose_map(agent: RealAgent) -> None:
+    """Without it Rspamd signs nothing."""
+    (agent.home / "dkim/selectors.map").unlink()
+
+
 def add_state(agent: RealAgent) -> None:
     agent.execute(
         "INSERT INTO states VALUES (?, 'customer', ?, 1, 1, 1, 'by hand', NULL)", uuid4().hex, uuid4().hex
@@ -84,6 +93,8 @@ TAMPERING = {
     "key's row gone": (tamper("DELETE FROM dkim"), "dkim", "missing"),
     "key's file changed": (change_key, "dkim", "different"),
     "key's file gone": (remove_key, "dkim", "different"),
+    "key's file garbage": (break_key, "dkim", "different"),
+    "map of keys gone": (lose_map, "dkim", "different"),
     "states gone": (tamper("DELETE FROM states"), "state", "missing"),
     "state changed": (tamper("UPDATE states SET receive = 1"), "state", "different"),
     "mailbox more": (

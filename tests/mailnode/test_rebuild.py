@@ -187,6 +187,7 @@ def test_what_was_staged_and_is_missing_begins_again(agent: Server, rows: list[w
     """As after a power cut."""
     for lose in (
         lambda: [path.write_bytes(b"") for path in (agent.settings.dkim / "stage").iterdir()],
+        lambda: [path.write_bytes(b'{"k": "\xff"}') for path in (agent.settings.dkim / "stage").iterdir()],
         lambda: _execute(agent.settings.secrets, "DELETE FROM staged"),
     ):
         *first, last = pages(rows)
