@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -39,6 +39,9 @@ NIGHT = 2  # the hour (UTC) from which each server's nightly digest is due
 DOMAINS, MAILBOXES = 250, 5_000  # of one step, at most; but a domain is never split
 CATCHING_UP = 5.0  # seconds to send what is on its way
 TRIES, PAUSE = 20, 0.25  # times and seconds between them to find a server with nothing on its way
+RUN_SECONDS = (
+    300.0  # of one run; then others of the slow queue have their turn, also where a server leads on for ever
+)
 MOST_MENDED = 1_000  # rows that are sent again one by one; where more differ, everything is sent anew
 
 NEVER_CHANGE = {"mailbox": ("domain", "local_part"), "domain": ("name",)}  # a node refuses other values
@@ -87,6 +90,7 @@ class Walk:
         self.started = started
         self.agent = Agent(server)
         self.mended = 0
+        self.ends_at = time.monotonic() + RUN_SECONDS
         self.parts: dict[str, Callable[[str], tuple[list[Found], str]]] = {
             "domain": self._domains,
             "customer": lambda after: self._rows(Kind.CUSTOMER, wishes.customers_after, after),
@@ -111,7 +115,7 @@ class Walk:
 
     def _domains(self, after: str) -> tuple[list[Found], str]:
         """What differs in the next domains, and the last one of them."""
-        with still(self.server) as point, ThreadPoolExecutor(1) as beside:
+        with self._still() as point, ThreadPoolExecutor(1) as beside:
             keys, more = wishes.domains_after(self.server.pk, after, DOMAINS, MAILBOXES)
             asked = beside.submit(self._digests, after, len(keys) if more else DOMAINS)
             wished = {
@@ -147,7 +151,7 @@ class Walk:
         """What differs in one domain, row by row."""
         after: str | None = ""
         while after is not None:
-            with still(self.server) as point:
+            with self._still() as point:
                 page = self.agent.digest(UUID(domain), after)
                 expect(point, page.revision, page.mark)
                 entries = wishes.of_domains(self.server.pk, [UUID(domain)])[domain]
@@ -162,7 +166,7 @@ class Walk:
     ) -> tuple[list[Found], str]:
         """What differs in the next rows of a kind, and the last one of them."""
         most, begin = wire.MAX_ROWS, f"{kind}:{after}"
-        with still(self.server) as point:
+        with self._still() as point:
             keys = keys_after(self.server.pk, after, most)
             page = self.agent.rows(begin, min(len(keys) + 1, most))
             expect(point, page.revision, page.mark)
@@ -223,9 +227,15 @@ class Walk:
         entries = [[*key, what] for key, what in rows.items()]
         open_incident(kind, subject, text, server=self.server, rows=entries, count=count)
 
+    def _still(self) -> AbstractContextManager[wire.Point]:
+        """`still` for the next step, unless this run has taken long enough."""
+        if time.monotonic() > self.ends_at:
+            raise NotNow("it takes long, and goes on after others.")
+        return still(self.server)
+
     def _compare_counts(self) -> None:
         """Look once more at how many rows of each kind there are: what no step could see would show here."""
-        with still(self.server) as point:
+        with self._still() as point:
             page = self.agent.digests("f" * 32, 1)
             expect(point, page.revision, page.mark)
             if MailServer.objects.get(pk=self.server.pk).revision != point.revision:

@@ -12,11 +12,13 @@ from django.utils import timezone
 from accounts.models import Customer, User
 from domains import tasks
 from domains.driver import digests
+from domains.driver.agent import Agent
 from domains.driver.digests import digest, owed, want_nightly
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import catch_up, sync
 from domains.models import Domain, Incident, Mailbox, MailServer, Placement, ServerRow, ServerSync
 from foundation.unit_of_work import unit_of_work
+from mailnode import wire
 from tests.domains.conftest import HASH, fresh, make_server
 from tests.domains.real_agent import RealAgent, in_step
 
@@ -356,3 +358,27 @@ def test_twice_at_once_is_once(agent, server, anna, monkeypatch):
             _beside(lambda: digest(server.pk))
 
     other()
+
+
+def test_a_server_that_leads_on_for_ever_keeps_no_worker(agent, server, anna, monkeypatch):
+    """The digest stays owed, and goes on from where it was."""
+    empty = digests.summary([])
+    asked = []
+
+    def lead_on(self: Agent, after: str, limit: int) -> wire.Digests:
+        asked.append(after)
+        domain = f"f{len(asked):031x}"
+        page = [wire.DomainDigest(domain=domain, count=empty[0], sha256=empty[1])]
+        point = fresh(server).sync
+        return wire.Digests(
+            revision=point.confirmed_revision, mark=point.confirmed_mark, domains=page, rows={}, next=domain
+        )
+
+    monkeypatch.setattr(digests, "RUN_SECONDS", 0.5)
+    monkeypatch.setattr(Agent, "digests", lead_on)
+    ServerSync.objects.update(digest_wanted_at=timezone.now())
+    digest(server.pk)
+    assert len(asked) > 1
+    state = fresh(server).sync
+    assert state.digest_wanted_at
+    assert state.digest_after.startswith("domain:f")
