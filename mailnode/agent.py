@@ -225,6 +225,10 @@ class Agent:
                 self.lag_error = f"{type(error).__name__}: {error}"[:1_000]
                 log.warning("effects are pending: %s", self.lag_error)
                 return
+            except Exception as error:  # whatever it is, it must not end the trying
+                self.lag_error = f"{type(error).__name__}: the agent's log has the rest."
+                log.error("effects are pending", exc_info=error)
+                return
         if outcome.kicked:
             self._background(self._kick_again(outcome.kicked))
         if outcome.resumed:

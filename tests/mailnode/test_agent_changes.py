@@ -3,6 +3,7 @@
 import json
 import pwd
 import sqlite3
+import time
 from pathlib import Path
 
 from mailnode import wire
@@ -184,3 +185,19 @@ def test_the_agent_has_no_root(agent: Server) -> None:
     lines = Path(f"/proc/{agent.running['agent'].pid}/status").read_text().splitlines()
     users = next(line.split()[1:] for line in lines if line.startswith("Uid:"))
     assert set(users) == {str(pwd.getpwnam(agent.settings.users.agent).pw_uid)}
+
+
+def test_whatever_fails_is_told_and_tried_again(agent: Server, private_key: str) -> None:
+    agent.push(dkim_key("acme.test", private_key))
+    (staged,) = (agent.settings.dkim / "stage").iterdir()
+    staged.write_bytes(b"\xff")
+    code, body = post(agent, agent.page(domain("acme.test")))
+    assert (code, wire.decode(body, wire.Applied).effective) == (200, 1)
+    assert "UnicodeDecodeError" in (agent.status().lag_error or "")
+    time.sleep(1.5)  # in which it is tried again, in vain
+    staged.write_text(private_key)
+    deadline = time.monotonic() + 10
+    while agent.status().effective < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert (agent.settings.dkim / "acme.test" / "k1.key").read_text() == private_key
