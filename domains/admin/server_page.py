@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
+from domains.look import time_of
 from domains.models import Incident, MailServer, ServerSync
 
 INCIDENTS_SHOWN = 20
@@ -66,11 +67,3 @@ def _certificates(reported: dict[str, Any]) -> Iterator[tuple[str, datetime, int
         ends_at = time_of(reported.get(name, 0))
         if ends_at:
             yield whose, ends_at, (ends_at - timezone.now()).days
-
-
-def time_of(seconds: int) -> datetime | None:
-    """A reported time; None for 0 (unknown) and for what no calendar holds."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC) if seconds else None
-    except (OverflowError, ValueError, OSError):
-        return None

@@ -14,6 +14,8 @@ from domains.models.incident import close_incident
 from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 
+# Beyond it a server is never by itself; a counter above it would soon be none that the wire carries (2**53).
+HIGHEST = 2**52
 REBUILD_REASON = "Staff decided that this panel is right, after history was lost."
 
 
@@ -71,6 +73,11 @@ def _undecided(server: MailServer, comparison: str) -> ServerSync:
         )
     if state.taking_since:
         raise Conflict("Somebody else has decided already that the server is right.")
+    if (state.halted_revision or 0) > HIGHEST:
+        raise Conflict(
+            "No server can have come to this revision: its files are damaged, or somebody wrote to them. Remove them "
+            "on the server, then let the sync go on: it is filled anew from here."
+        )
     if uncompared().filter(server=server).exists() or comparison != token(state):
         raise Conflict("This is not the comparison that you saw. Look at the present one before you decide.")
     return state

@@ -284,6 +284,17 @@ def test_a_decision_is_bound_to_its_comparison(agent, halted_server, sam):
     assert not under_way().exists()
 
 
+def test_no_server_drives_the_counter_beyond_the_wire(agent, halted_server, sam):
+    agent.execute("UPDATE meta SET revision = ?", 2**53)
+    compare(halted_server.pk)  # it has moved
+    seen, before = compared(halted_server), fresh(halted_server).revision
+    for verdict in (panel_is_right, server_is_right):
+        with pytest.raises(Conflict, match="damaged"):
+            verdict(halted_server, seen, by=sam)
+    assert fresh(halted_server).revision == before
+    assert fresh(halted_server).sync.halted_at
+
+
 def test_a_server_that_moves_is_compared_again(agent, halted_server, sam):
     seen = compared(halted_server)
     server_is_right(halted_server, seen, by=sam)
