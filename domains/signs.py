@@ -12,6 +12,7 @@ from domains.models import Incident, MailServer
 
 FOREIGN_FOR = timedelta(hours=1)
 PERIODS_MISSED = 3
+DIGEST_MAY_WAIT = timedelta(hours=6)
 CANARY = "domains.tasks.canary"
 SERVICES = frozenset({"agent", "keeper", "lookup", "postfix", "dovecot", "rspamd", "redis"})
 GIGABYTE = 2**30
@@ -135,7 +136,9 @@ def _reports(look: Look) -> Iterator[tuple[MailServer, dict[str, Any]]]:
 
 
 def see_sweeps(look: Look) -> Iterator[Wrong]:
-    """Subjects are names in the schedule. Silence counts only while there is a worker that could have ended one."""
+    """Subjects are names in the schedule, or "digest of <server>": what is never compared may drift unseen. Silence
+    counts only while there is a worker that could have ended one.
+    """
     for name, (task, period, queue) in periodic_work().items():
         pulse = look.pulses.get(f"task {task}")
         if pulse and pulse.is_failing:
@@ -143,6 +146,14 @@ def see_sweeps(look: Look) -> Iterator[Wrong]:
         elif look.silence(pulse.at if pulse else None, queue) >= sweep_limit(period):
             last = f"since {said(pulse.at)}" if pulse and pulse.at else "yet"
             yield Wrong(name, f"The periodic task {task} has not ended well {last}.")
+    for server in look.servers.values():
+        owed_since = server.sync.digest_wanted_at
+        if owed_since and not server.sync.halted_at and look.now - owed_since >= DIGEST_MAY_WAIT:
+            text = (
+                f"The digest of {server} is owed since {said(owed_since)}, and does not come to its end. Why it waits "
+                "stands in the log of the worker of the queue “slow”, or on the server's page."
+            )
+            yield Wrong(f"digest of {server}", text, server)
 
 
 def is_ending_well(look: Look, incident: Incident) -> bool:

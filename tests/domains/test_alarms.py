@@ -288,6 +288,16 @@ def test_a_sweep_that_does_not_end(well, clock):
     assert wrong() == [("sweep", "mail servers behind their revision")]
 
 
+def test_a_digest_that_does_not_end(well, clock):
+    state = ServerSync.objects.filter(server=well)
+    state.update(digest_wanted_at=clock.now - timedelta(hours=6))
+    clock.passes(30)
+    assert "is owed since" in Incident.objects.get(kind="sweep", closed_at=None).text
+    state.update(digest_wanted_at=None)
+    clock.passes(10)
+    assert not Incident.objects.filter(closed_at=None).exists()
+
+
 def test_a_silent_queue(well, clock):
     clock.silent.add("queue slow")
     clock.passes(80)
