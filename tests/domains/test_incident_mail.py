@@ -10,8 +10,8 @@ from django.utils import timezone
 from accounts import notices
 from accounts.models import Notice
 from domains import incident_mail
-from domains.incident_mail import deliver_reports, owe_report
-from domains.models import Incident, IncidentKind, close_incident, open_incident
+from domains.incident_mail import SETTLES, deliver_reports, owe_report
+from domains.models import Incident, IncidentKind, IncidentReport, close_incident, open_incident
 
 
 class Clock:
@@ -162,3 +162,10 @@ def test_that_nobody_is_told_stands_in_the_log(clock, mx1, sam, caplog):
     disk(mx1)
     assert clock.passes(minutes=1) == []
     assert "told to nobody" in caplog.text
+
+
+def test_a_clock_that_was_set_back_holds_up_no_mail(db):
+    IncidentReport.objects.create(at=timezone.now() + timedelta(hours=1), opened=[], closed=[])
+    open_incident(IncidentKind.WORKER, "queue slow", "No answer.")
+    Incident.objects.update(opened_at=timezone.now() - SETTLES)
+    assert owe_report()
