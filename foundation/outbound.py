@@ -110,6 +110,7 @@ def _read(response: requests.Response, max_bytes: int) -> bytes:
 class _Guard:
     """Ends the sockets of one call when its time is up."""
 
+    ends_at: float
     expired: bool = False
     sockets: list[socket.socket] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -142,7 +143,7 @@ _active = threading.local()
 
 @contextmanager
 def _guard(ends_at: float) -> Iterator[_Guard]:
-    guard = _Guard()
+    guard = _Guard(ends_at)
     timer = threading.Timer(max(0.0, ends_at - time.monotonic()), guard.expire)
     timer.daemon = True
     _active.guard = guard
@@ -161,11 +162,38 @@ def _watch(sock: Any) -> None:
         guard.watch(sock)
 
 
+def _addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host in the order in which to try them; none where they cannot be found."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
 class _GuardedConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        sock = self._reach()
         _watch(sock)
         return sock
+
+    def _reach(self) -> socket.socket:
+        """Try one address of the host after the other, all of them together within what is left of the time."""
+        guard: _Guard | None = getattr(_active, "guard", None)
+        name, addresses = self.host, _addresses(self.host, self.port)
+        try:
+            for number, address in enumerate(addresses, 1):
+                self.host = address
+                if guard is not None:
+                    self.timeout = max(0.05, guard.ends_at - time.monotonic())
+                try:
+                    return super()._new_conn()
+                except HTTPError:
+                    if number == len(addresses) or (guard is not None and guard.expired):
+                        raise
+        finally:
+            self.host = name
+        return super()._new_conn()  # which says why the name has no address
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         _watch(self.sock)  # kept alive from an earlier call

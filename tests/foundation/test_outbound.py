@@ -106,6 +106,31 @@ def test_a_redirect_is_not_followed(server):
     assert fetch("GET", url, deadline=5, max_bytes=10).status == 302
 
 
+def test_all_addresses_of_a_name_share_the_deadline(monkeypatch):
+    """None of them takes a connection: their queues are full."""
+    sockets, port, addresses = [], 0, ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+    for address in addresses:
+        sockets.append(socket.create_server((address, port), backlog=0))
+        port = sockets[-1].getsockname()[1]
+        for _ in range(4):
+            sockets.append(socket.socket())
+            sockets[-1].setblocking(False)
+            sockets[-1].connect_ex((address, port))
+    real = socket.getaddrinfo
+
+    def found(host, *arguments, **options):
+        hosts = addresses if host == "agent.test" else [host]
+        return [each for address in hosts for each in real(address, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    began = time.monotonic()
+    with pytest.raises(OutboundError, match="within 1 s"):
+        fetch("GET", f"http://agent.test:{port}/", deadline=1, max_bytes=100)
+    assert time.monotonic() - began < 1.5
+    for each in sockets:
+        each.close()
+
+
 def test_cookies_are_not_kept(server):
     """A session lives as long as its process; what a server had it keep would grow with every answer."""
     url = server(lambda c: c.sendall(HEAD + b"Set-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"))
