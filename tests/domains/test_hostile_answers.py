@@ -233,15 +233,15 @@ def test_a_server_that_hangs_delays_no_other_nor_a_page(agents, domain, mx1, set
     )
     hung.answer = hung.hang
     lags, pages = [], []
-    ends_at = time.monotonic() + 6
-    while time.monotonic() < ends_at:
+    began_at = time.monotonic()
+    while len(hung.asked) < 2 or time.monotonic() < began_at + 6:
+        assert time.monotonic() < began_at + 60, "the server that hangs is not asked again"
         MailServer.objects.filter(name=hung.name).update(revision=F("revision") + 1)
         hint(MailServer.objects.get(name=hung.name).pk)
         began = time.monotonic()
         mailbox = domain.add_mailbox(f"m{time.monotonic_ns()}", password_hash=HASH, by=None)
         pages.append(time.monotonic() - began)
         lags.append(live_after(mailbox))
-    assert len(hung.asked) >= 2
     assert max(pages) < settings.AGENT_FAST_DEADLINE / 2
     assert max(lags) < settings.AGENT_FAST_DEADLINE * 0.9, (
         lags
