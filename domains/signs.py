@@ -13,6 +13,8 @@ from domains.models import Incident, MailServer
 FOREIGN_FOR = timedelta(hours=1)
 PERIODS_MISSED = 3
 DIGEST_MAY_WAIT = timedelta(hours=6)
+REBUILD_MAY_WAIT = timedelta(minutes=15)
+USAGE_MAY_WAIT = timedelta(minutes=10)
 CANARY = "domains.tasks.canary"
 SERVICES = frozenset({"agent", "keeper", "lookup", "postfix", "dovecot", "rspamd", "redis"})
 GIGABYTE = 2**30
@@ -136,8 +138,8 @@ def _reports(look: Look) -> Iterator[tuple[MailServer, dict[str, Any]]]:
 
 
 def see_sweeps(look: Look) -> Iterator[Wrong]:
-    """Subjects are names in the schedule, or "digest of <server>": what is never compared may drift unseen. Silence
-    counts only while there is a worker that could have ended one.
+    """Subjects are names in the schedule, or "digest of <server>" (what is never compared may drift unseen), "rebuild
+    of <server>", "usage of <server>". Silence counts only while there is a worker that could have ended one.
     """
     for name, (task, period, queue) in periodic_work().items():
         pulse = look.pulses.get(f"task {task}")
@@ -147,13 +149,23 @@ def see_sweeps(look: Look) -> Iterator[Wrong]:
             last = f"since {said(pulse.at)}" if pulse and pulse.at else "yet"
             yield Wrong(name, f"The periodic task {task} has not ended well {last}.")
     for server in look.servers.values():
-        owed_since = server.sync.digest_wanted_at
-        if owed_since and not server.sync.halted_at and look.now - owed_since >= DIGEST_MAY_WAIT:
+        if not server.sync.halted_at:
+            yield from _owed_too_long(look, server)
+
+
+def _owed_too_long(look: Look, server: MailServer) -> Iterator[Wrong]:
+    sync = server.sync
+    for what, since, patience in (
+        ("digest", sync.digest_wanted_at, DIGEST_MAY_WAIT),
+        ("rebuild", sync.rebuild_wanted_at, REBUILD_MAY_WAIT),
+        ("usage", sync.usage_failed_at, USAGE_MAY_WAIT),
+    ):
+        if since and look.now - since >= patience:
             text = (
-                f"The digest of {server} is owed since {said(owed_since)}, and does not come to its end. Why it waits "
+                f"The {what} of {server} is owed since {said(since)}, and does not come to its end. Why it waits "
                 "stands in the log of the worker of the queue “slow”, or on the server's page."
             )
-            yield Wrong(f"digest of {server}", text, server)
+            yield Wrong(f"{what} of {server}", text, server)
 
 
 def is_ending_well(look: Look, incident: Incident) -> bool:

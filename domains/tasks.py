@@ -12,6 +12,7 @@ from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.driver.tombstones import forget_tombstones
 from domains.models import Domain, MailServer, note_end
+from domains.models.dns import forget_old_alerts
 from domains.models.incident import forget_old_incidents
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ def sweep_purges() -> None:
 def sweep_tombstones() -> None:
     forget_tombstones()
     forget_old_incidents()
+    forget_old_alerts()
 
 
 @shared_task

@@ -44,8 +44,11 @@ class KeyFiles:
         write(self._staged(key, fingerprint(private_key)), private_key.encode(), mode=0o600)
 
     def staged(self, key: str, wanted: str) -> str:
-        """The staged key with this fingerprint; FileNotFoundError when it was never staged."""
-        return self._staged(key, wanted).read_text()
+        """The staged key with this fingerprint; FileNotFoundError when it was never staged, or is damaged."""
+        pem = self._staged(key, wanted).read_text(errors="replace")
+        if fingerprint(pem) != wanted:
+            raise FileNotFoundError(f"the staged copy of key {key} is damaged")
+        return pem
 
     def unstage(self, key: str, wanted: str) -> None:
         """Forget the staged copy of a key that is in force."""

@@ -111,8 +111,8 @@ def check(changes: wire.Changes) -> list[Checked]:
     """The rows of a page, each checked, in the order of writing: first what goes away, children before
     parents, then what is there, parents before children. Raises WireError."""
     check_wire(changes.wire)
-    if changes.revision < changes.base.revision:
-        raise wire.WireError("a page may not lead back: revision is lower than the base's")
+    if changes.revision <= changes.base.revision:
+        raise wire.WireError("a page leads on: its revision is higher than the base's")
     rows = check_rows(changes.rows)
     order = list(wire.KINDS)
     gone = sorted((row for row in rows if row.data is None), key=lambda row: -order.index(row.kind))

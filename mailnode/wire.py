@@ -155,7 +155,7 @@ class Point(Wire, frozen=True, kw_only=True):
 
 class Changes(Wire, frozen=True, kw_only=True):
     """Bring a node from `base` to (`revision`, `mark`). Rows are in no particular order; each key stands at
-    most once; `revision` is at least the base's."""
+    most once; `revision` is higher than the base's."""
 
     wire: Count
     base: Point

@@ -3,6 +3,7 @@ Both are compared row by row, and staff choose which of them is right. Nothing h
 """
 
 import logging
+import time
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
@@ -24,6 +25,7 @@ from mailnode import wire
 logger = logging.getLogger(__name__)
 
 STEP = wire.MAX_ROWS
+MOST_SECONDS = 900.0  # of one comparison
 MOST_ROWS = (
     4_000_000  # of one comparison: more than a server can have, so that a lying one fills no disk here
 )
@@ -110,7 +112,12 @@ class Comparison:
         Difference.objects.filter(server=self.server).delete()
         note(self.server, compared_at=None, compared_rows=0, compare_failure="")
         after: str | None = ""
+        ends_at = time.monotonic() + MOST_SECONDS
         while after is not None:
+            if time.monotonic() > ends_at:
+                raise AgentError(
+                    f"{self.server} is too slow: it was not compared within 15 minutes.", retry=True
+                )
             after = self._step(after)
         self._name_keys()
         note(

@@ -2,6 +2,7 @@
 format, and taken only for mailboxes of customers that are placed there.
 """
 
+import logging
 import math
 import time
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ from domains.driver.points import note
 from domains.models import Mailbox, MailServer, ServerSync
 from mailnode import wire
 
+logger = logging.getLogger(__name__)
+
 # With the deadline of one more answer it ends before long, and keeps no worker; the next goes on from the cursor.
 PULL_SECONDS = 8
 MOST_BYTES = 2**63 - 1  # what the database can hold; only a lying server reports more
@@ -27,12 +30,25 @@ CLOCK_MAY_BE_OFF = timedelta(hours=2)
 
 
 def pull(server: MailServer) -> None:
-    """Take status and usage, unless another process is at it. AgentError when the server fails."""
+    """Take status and usage, unless another process is at it. AgentError when the server fails; usage alone that fails
+    is noted, and keeps no change from going there.
+    """
     with alone(PULL, server.pk) as mine:
         if mine:
             ends_at = time.monotonic() + PULL_SECONDS
             pull_status(server)
-            pull_usage(server, ends_at=ends_at)
+            _try_usage(server, ends_at)
+
+
+def _try_usage(server: MailServer, ends_at: float) -> None:
+    try:
+        pull_usage(server, ends_at=ends_at)
+    except AgentError as error:
+        logger.warning("No usage from mail server %s: %s", server, error)
+        note(server, usage_failed_at=server.sync.usage_failed_at or timezone.now())
+    else:
+        if server.sync.usage_failed_at:
+            note(server, usage_failed_at=None)
 
 
 def pull_status(server: MailServer, *, deadline: float | None = None) -> wire.Status:

@@ -11,6 +11,8 @@ from django.utils import timezone
 from accounts.models import Customer
 from foundation.encryption import EncryptedTextField
 
+ALERTS_KEPT = timedelta(days=365)
+
 
 class OwnershipKey(models.Model):
     """The name under which a customer proves domains: TXT `_da-verify-<token>.<domain>`. One for all its
@@ -96,6 +98,11 @@ class DnsAlert(models.Model):
 
     def __str__(self) -> str:
         return f"DNS of {self.domain} at {self.at:%Y-%m-%d %H:%M}"
+
+
+def forget_old_alerts() -> int:
+    """Forget alerts that are older than ALERTS_KEPT; how many."""
+    return DnsAlert.objects.filter(at__lt=timezone.now() - ALERTS_KEPT).delete()[0]
 
 
 def in_short(span: timedelta) -> str:

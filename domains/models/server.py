@@ -199,6 +199,7 @@ class ServerSync(models.Model):
     # Staff decided that the node is right, and what it has is being taken.
     taking_since = models.DateTimeField(null=True)
     taking_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    usage_failed_at = models.DateTimeField(null=True, help_text="Since when no usage can be taken.")
     usage_cursor = models.CharField(max_length=64, blank=True)
     reported = models.JSONField("status as reported", default=dict)
     reported_at = models.DateTimeField(null=True)

@@ -288,12 +288,23 @@ def test_a_sweep_that_does_not_end(well, clock):
     assert wrong() == [("sweep", "mail servers behind their revision")]
 
 
-def test_a_digest_that_does_not_end(well, clock):
+@pytest.mark.parametrize(
+    ("owed", "since"),
+    [
+        ("digest_wanted_at", timedelta(hours=6)),
+        ("rebuild_wanted_at", timedelta(minutes=15)),
+        ("usage_failed_at", timedelta(minutes=10)),
+    ],
+)
+def test_what_is_owed_and_does_not_end(well, clock, owed, since):
     state = ServerSync.objects.filter(server=well)
-    state.update(digest_wanted_at=clock.now - timedelta(hours=6))
+    state.update(**{owed: clock.now - since + timedelta(minutes=1)})
+    clock.passes(30)
+    assert wrong() == []
+    state.update(**{owed: clock.now - since})
     clock.passes(30)
     assert "is owed since" in Incident.objects.get(kind="sweep", closed_at=None).text
-    state.update(digest_wanted_at=None)
+    state.update(**{owed: None})
     clock.passes(10)
     assert not Incident.objects.filter(closed_at=None).exists()
 

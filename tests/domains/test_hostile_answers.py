@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import F
 from kombu.transport.memory import Transport
 
-from domains.driver import watching
+from domains.driver import meeting, watching
 from domains.driver.agent import AgentError
 from domains.driver.hints import hint
 from domains.driver.sync import sync
@@ -246,6 +246,28 @@ def test_a_server_that_hangs_delays_no_other_nor_a_page(agents, domain, mx1, set
     assert max(lags) < settings.AGENT_FAST_DEADLINE * 0.9, (
         lags
     )  # on a quiet machine 0.2 s; who waits for the other, 3 s
+
+
+def test_usage_alone_that_fails_keeps_no_change_away(liar, server):
+    """It says how it is, and breaks off at usage: it stays among the servers that are well, and staff hear of it."""
+    sync(server.pk)
+
+    def answer(method: str, path: str, body: bytes) -> Iterator[bytes]:
+        if path.startswith("/v1/usage"):
+            yield reply({"error": "broken"}, 500)
+        else:
+            yield from liar.honest(method, path, body)
+
+    liar.answer = answer
+    meeting.pull(server.pk)
+    began_at = state(server).usage_failed_at
+    assert began_at
+    assert not state(server).failed_at
+    meeting.pull(server.pk)
+    assert state(server).usage_failed_at == began_at
+    liar.answer = liar.honest
+    meeting.pull(server.pk)
+    assert state(server).usage_failed_at is None
 
 
 @contextmanager
