@@ -28,11 +28,16 @@ BASE = "/c/acme/domains/"
 
 
 @pytest.fixture(autouse=True)
-def quiet_broker(settings: Any) -> None:
+def quiet_broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hints and tasks go nowhere: a lost one must not matter."""
     from mxpanel.celery import app
 
     app.conf.broker_url = "memory://"
+    # Celery itself looks at this variable first: without these the workers of a stack around the tests would take
+    # their hints.
+    monkeypatch.delenv("CELERY_BROKER_URL", raising=False)
+    monkeypatch.setattr(app, "_pool", None)
+    monkeypatch.setattr(app.amqp, "_producer_pool", None)
     settings.CACHES = {
         **settings.CACHES,
         "volatile": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
