@@ -34,10 +34,8 @@ def private_keys(private_key: str) -> list[str]:
     return [private_key, new_private_key(), new_private_key()]
 
 
-@pytest.fixture(scope="package")
-def mail_server() -> Iterator[Server]:
-    """A mail server with every daemon and the mailboxes anna and bob of acme and mallory of another customer; a test
-    leaves them as they were."""
+def peopled() -> Iterator[Server]:
+    """A mail server with every daemon and the mailboxes anna and bob of acme and mallory of another customer."""
     made = Server()
     try:
         made.command("render")
@@ -54,3 +52,7 @@ def mail_server() -> Iterator[Server]:
         yield made
     finally:
         made.remove()
+
+
+# One for all tests, each of which leaves it as it was.
+mail_server = pytest.fixture(scope="package", name="mail_server")(peopled)

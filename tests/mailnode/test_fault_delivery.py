@@ -12,9 +12,11 @@ import pytest
 
 from tests.faults import SOAK, Dice, kills, report
 from tests.mailnode.clients import until
+from tests.mailnode.conftest import peopled
 from tests.mailnode.postman import Postman, numbers_in
 from tests.mailnode.server import Server, gone, identity, mailbox
 
+mail_server = pytest.fixture(scope="module", name="mail_server")(peopled)  # what is killed is nobody else's
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 180)]
 
 SETTLED_WITHIN = 60  # seconds after the last kill until the queue is empty

@@ -9,10 +9,12 @@ import pytest
 
 from tests.faults import SOAK, Dice, kills, report
 from tests.mailnode.clients import until
+from tests.mailnode.conftest import peopled
 from tests.mailnode.panel import Panel
 from tests.mailnode.postman import Postman
 from tests.mailnode.server import Server
 
+mail_server = pytest.fixture(scope="module", name="mail_server")(peopled)  # what is killed is nobody else's
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 120)]
 
 

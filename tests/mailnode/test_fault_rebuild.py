@@ -14,9 +14,11 @@ import pytest
 
 from tests.faults import SOAK, Dice, kills, report
 from tests.mailnode.clients import ask, connect, imap, stranger
+from tests.mailnode.conftest import peopled
 from tests.mailnode.panel import Panel
 from tests.mailnode.server import Server, customer, domain, mailbox, state
 
+mail_server = pytest.fixture(scope="module", name="mail_server")(peopled)  # what is killed is nobody else's
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(0 if SOAK else 120)]
 
 MANY = 2_000
