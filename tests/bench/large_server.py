@@ -64,6 +64,7 @@ def compare(server: MailServer) -> None:
             started = time.monotonic()
             while MailServer.objects.behind().filter(pk=server.pk).exists():
                 sync(server.pk)
+                time.sleep(0.01)  # the digest holds it off just now
             waits.append(time.monotonic() - started)
             time.sleep(0.1)
         connections.close_all()
