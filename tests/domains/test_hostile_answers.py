@@ -204,6 +204,9 @@ def workers(monkeypatch) -> Iterator[None]:
             sweep_servers()
         connection.close()
 
+    with app.connection_for_write() as broker:
+        for queue in ("servers", "slow"):  # what tests before this one left there
+            broker.default_channel.queue_purge(queue)
     beat = threading.Thread(target=sweep)
     options = {"pool": "threads", "concurrency": 2, "perform_ping_check": False, "loglevel": "ERROR"}
     with start_worker(app, queues=["servers", "slow"], **options):
