@@ -5,25 +5,18 @@ and nobody else waits.
 import gzip
 import itertools
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from celery.contrib.testing.worker import start_worker
-from django.db import connection
-from django.db.models import F
-from kombu.transport.memory import Transport
 
 from domains.driver import meeting, watching
 from domains.driver.agent import AgentError
-from domains.driver.hints import hint
 from domains.driver.sync import sync
 from domains.models import MailServer, ServerSync
-from domains.tasks import pull_server, sweep_servers
-from mxpanel.celery import app
-from tests.domains.conftest import HASH, make_server
+from domains.tasks import pull_server
+from tests.domains.conftest import make_server
 from tests.domains.lying_agent import STATUS, LyingAgent, reply, slowly
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -191,64 +184,6 @@ def test_pages_of_usage_that_drip_end(liar, server, settings):
     settings.AGENT_DEADLINE = DEADLINE
     with pytest.raises(AgentError):
         watching.pull_usage(server)
-
-
-@pytest.fixture
-def workers(monkeypatch) -> Iterator[None]:
-    """Two threads for both queues of servers, fewer than the stack starts, and a sweep that comes often."""
-    monkeypatch.setattr(Transport, "polling_interval", 0.01)
-    over = threading.Event()
-
-    def sweep() -> None:
-        while not over.wait(0.2):
-            sweep_servers()
-        connection.close()
-
-    with app.connection_for_write() as broker:
-        for queue in ("servers", "slow"):  # what tests before this one left there
-            broker.default_channel.queue_purge(queue)
-    beat = threading.Thread(target=sweep)
-    options = {"pool": "threads", "concurrency": 2, "perform_ping_check": False, "loglevel": "ERROR"}
-    with start_worker(app, queues=["servers", "slow"], **options):
-        beat.start()
-        yield
-        over.set()
-        beat.join()
-
-
-def live_after(mailbox) -> float:
-    """Seconds until the change is live."""
-    began = time.monotonic()
-    while not mailbox.is_live:
-        assert time.monotonic() - began < 20
-        time.sleep(0.005)
-    return time.monotonic() - began
-
-
-@pytest.mark.usefixtures("workers")
-def test_a_server_that_hangs_delays_no_other_nor_a_page(agents, domain, mx1, settings):
-    """Changes on a server that is well, while another takes calls and says nothing: with the deadlines as they are in
-    production, and changes of its own waiting all the time.
-    """
-    well, hung = agents(mx1.name), enrolled(agents("mx2.mxpanel.test"))
-    MailServer.objects.filter(pk=mx1.pk).update(
-        agent_url=well.url, certificate_sha256=well.certificate_sha256
-    )
-    hung.answer = hung.hang
-    lags, pages = [], []
-    began_at = time.monotonic()
-    while len(hung.asked) < 2 or time.monotonic() < began_at + 6:
-        assert time.monotonic() < began_at + 60, "the server that hangs is not asked again"
-        MailServer.objects.filter(name=hung.name).update(revision=F("revision") + 1)
-        hint(MailServer.objects.get(name=hung.name).pk)
-        began = time.monotonic()
-        mailbox = domain.add_mailbox(f"m{time.monotonic_ns()}", password_hash=HASH, by=None)
-        pages.append(time.monotonic() - began)
-        lags.append(live_after(mailbox))
-    assert max(pages) < settings.AGENT_FAST_DEADLINE / 2
-    assert max(lags) < settings.AGENT_FAST_DEADLINE * 0.9, (
-        lags
-    )  # on a quiet machine 0.2 s; who waits for the other, 3 s
 
 
 def test_usage_alone_that_fails_keeps_no_change_away(liar, server):
