@@ -11,24 +11,33 @@ from deploy.stack import keys, namespace, panel, session
 from deploy.stack.layout import Layout, StackError
 from deploy.stack.supervisor import Supervisor
 
+MILLION = ("tests.bench", "million")  # as `make bench` measures it
 
-def pytest(arguments: Sequence[str], extra: Mapping[str, str] | None = None) -> int:
-    """The suite inside a fresh stack. Nothing is printed after pytest's last line."""
+
+def pytest(
+    arguments: Sequence[str], extra: Mapping[str, str] | None = None, afterwards: Sequence[str] = ()
+) -> int:
+    """The suite inside a fresh stack, and then a module with its arguments, if one is named."""
     layout = Layout.from_environment(part="test", base=18_000, servers=2)
     namespace.check_python(layout)
     session.make_fresh(layout)
 
     async def tests(supervisor: Supervisor, env: dict[str, str]) -> int:
-        return await beside(
-            supervisor, [sys.executable, "-m", "pytest", *arguments], layout, {**env, **(extra or {})}
-        )
+        settings = {**env, **(extra or {})}
+        code = await beside(supervisor, [sys.executable, "-m", "pytest", *arguments], layout, settings)
+        if afterwards:
+            code = await beside(supervisor, [sys.executable, "-m", *afterwards], layout, settings) or code
+        return code
 
     return session.run(layout, tests, own_settings=True)
 
 
 def soak(arguments: Sequence[str]) -> int:
-    """The fault and property tests with their full counts; they print their seed and a JSON line each."""
-    return pytest(["-m", "soak", "-s", "--timeout", "0", *arguments], {"MXPANEL_SOAK": "1"})
+    """The fault and property tests with their full counts, and the rebuild of a million rows unless some tests are
+    chosen; they print their seed and a JSON line each.
+    """
+    everything = ["-m", "soak", "-s", "--timeout", "0", *arguments]
+    return pytest(everything, {"MXPANEL_SOAK": "1"}, afterwards=() if arguments else MILLION)
 
 
 async def beside(

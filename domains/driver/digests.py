@@ -90,6 +90,7 @@ class Walk:
         self.started = started
         self.agent = Agent(server)
         self.mended = 0
+        self.opened = False  # an incident
         self.ends_at = time.monotonic() + RUN_SECONDS
         self.parts: dict[str, Callable[[str], tuple[list[Found], str]]] = {
             "domain": self._domains,
@@ -217,6 +218,7 @@ class Walk:
         kind, subject = IncidentKind.DIFFERENT, self.server.name
         earlier = Incident.objects.filter(kind=kind, subject=subject, closed_at=None).first()
         rows = {(entry[0], entry[1]): entry[2] for entry in (earlier.rows if earlier else [])}
+        self.opened |= earlier is None
         count = earlier.count if earlier else 0
         count += sum((row.kind, row.key) not in rows for row in found)
         names = labels((row.kind, row.key) for row in found)
@@ -249,14 +251,17 @@ class Walk:
             want_rebuild(self.server, "A digest counted other numbers of rows than there should be.")
 
     def _finish(self) -> None:
-        """Note that this digest is complete; an incident that it has not seen again is over."""
-        mine = ServerSync.objects.filter(server=self.server, digest_wanted_at=self.started)
-        mine.update(digest_at=timezone.now(), digest_wanted_at=None, digest_after="")
+        """Note that this digest is complete. One that opened an incident is followed by another, once, which sees
+        whether all is well again; an incident that a digest has not seen again is over.
+        """
         kind, subject = IncidentKind.DIFFERENT, self.server.name
         if not Incident.objects.filter(
             kind=kind, subject=subject, closed_at=None, seen_at__gte=self.started
         ).exists():
             close_incident(kind, subject)
+        now = timezone.now()
+        mine = ServerSync.objects.filter(server=self.server, digest_wanted_at=self.started)
+        mine.update(digest_at=now, digest_wanted_at=now if self.opened else None, digest_after="")
 
 
 @contextmanager

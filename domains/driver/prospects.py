@@ -126,16 +126,19 @@ class Known:
         self.purging = _hex(Mailbox.objects.filter(pk__in=every).exclude(purging_at=None))
         keyed = DkimKey.objects.filter(domain__in=parents, domain__deleted_at=None)
         self.keys = {domain.hex: key.hex for key, domain in keyed.values_list("pk", "domain_id")}
-        self.taken_names = _taken_names(domains)
+        elsewhere = Domain.objects.live().exclude(**of_customer)
+        self.taken_names = _taken_names(domains, elsewhere)
 
 
-def _taken_names(domains: dict[str, wire.Domain]) -> dict[str, str]:
-    """Domain id -> why its name cannot be its customer's."""
-    live = Domain.objects.live().filter(name__in=[domain.name for domain in domains.values()])
-    holders = {name: customer.hex for name, customer in live.values_list("name", "customer_id")}
+def _taken_names(domains: dict[str, wire.Domain], elsewhere: QuerySet[Domain]) -> dict[str, str]:
+    """Domain id -> why its name cannot be its customer's. Who holds it on the same server, which knows a name once,
+    loses it first, because that server does not hold it for him.
+    """
+    names = {domain.name for domain in domains.values()}
+    held = set(elsewhere.filter(name__in=names).values_list("name", flat=True))
     why = {}
     for key, domain in domains.items():
-        if holders.get(domain.name, domain.customer) != domain.customer:
+        if domain.name in held:
             why[key] = HELD
         elif _is_ours(domain.name):
             why[key] = OURS

@@ -421,6 +421,24 @@ def server_as_before_the_loss_except_customer(server: MailServer) -> None:
     assert Mailbox.objects.filter(local_part__in=["carl", "nora"], deleted_at=None).count() == 2
 
 
+def test_a_domain_that_changed_hands_is_shown_and_taken(agent, halted_server, sam, mallory, subscribe):
+    """Here one customer holds it, on the server another one of the same server."""
+    other = Customer.objects.create(username="other", name="Other Inc")
+    Placement.objects.create(customer=other, server=halted_server, placed_at=timezone.now())
+    other.memberships.create(user=mallory, role="owner")
+    subscribe(other)
+    theirs = add_domain(other, "moved.test", by=None)
+    acme, key = Customer.objects.get(username="acme"), uuid4()
+    agent.execute("INSERT INTO domains VALUES (?, ?, 'moved.test', 1)", key.hex, acme.pk.hex)
+    seen = compared(halted_server)
+    moved = Difference.objects.filter(label="moved.test").values_list("key", "node_right")
+    assert dict(moved) == {key: prospects.ADDED, theirs.pk: prospects.DELETED}
+    server_is_right(halted_server, seen, by=sam)
+    take_over(halted_server.pk)
+    holder = Domain.objects.live().get(name="moved.test")
+    assert (holder.pk, holder.customer) == (key, acme)
+
+
 def test_beyond_the_plan_nothing_is_taken(agent, halted_server, sam):
     acme = Customer.objects.get()
     acme.subscriptions.update(ended_at=timezone.now())
