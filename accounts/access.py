@@ -1,4 +1,6 @@
-"""Who may do what. `role_of` is the only code that decides; every page goes through one of the two decorators."""
+"""Who may do what. `role_of` is the only code that decides; every page goes through one of the two decorators, and
+what is grave through `asks_again` as well.
+"""
 
 from collections.abc import Callable
 from enum import Enum
@@ -7,14 +9,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
-from allauth.mfa.models import Authenticator
-from allauth.mfa.utils import is_mfa_enabled
+from allauth.account.decorators import reauthentication_required
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
+from accounts.factors import has_factor
 from accounts.models import Customer, Membership, Role, User
 
 
@@ -90,6 +92,15 @@ def enter(request: Any, customer: Customer, permission: Permission) -> None:
         )
 
 
+def asks_again(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Before what can lock somebody out or let others in: ask for the second factor, or without one for the
+    password, unless it was given within the last ACCOUNT_REAUTHENTICATION_TIMEOUT seconds.
+
+    Stands below @customer_page, so that strangers learn nothing. A POST that was held up goes on by itself.
+    """
+    return reauthentication_required(view)
+
+
 def has_second_factor(request: Any) -> bool:
     """Whether this session was signed in with a second factor."""
     return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
@@ -112,6 +123,6 @@ def refuse_non_staff(request: Any) -> HttpResponse | None:
         raise PermissionDenied("These pages are for staff.")
     if has_second_factor(request):
         return None
-    if is_mfa_enabled(request.user, [Authenticator.Type.TOTP]):
-        return redirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
+    if has_factor(request.user):
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
     return redirect("mfa_activate_totp")

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
+from accounts.factors import has_factor
 from foundation.client_address import client_address
 from foundation.encryption import decrypt, encrypt
 
@@ -30,12 +31,22 @@ class AccountAdapter(DefaultAccountAdapter):
         return client_address(request)
 
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
-        """Not within ACCOUNT_REAUTHENTICATION_TIMEOUT of signing in, which allauth itself does not count."""
+        """Not within ACCOUNT_REAUTHENTICATION_TIMEOUT of signing in, which allauth itself does not count. Whoever has
+        a second factor is asked for that: a stolen password alone must not reach it.
+        """
         records = get_authentication_records(self.request, self.request.user)
         since = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
-        if any(record.get("at", 0) > since for record in records):
+        recent = {record["method"] for record in records if record.get("at", 0) > since}
+        if recent and ("mfa" in recent or not has_factor(self.request.user)):
             return False
         return bool(super().is_reauthentication_required(app=app, **kwargs))
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """The second factor where there is one, and the password only where there is none."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if not has_factor(user):
+            return methods
+        return [method for method in methods if method["id"] != "reauthenticate"]
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         """Built from the configured address, whatever the request's Host header says."""
