@@ -14,7 +14,7 @@ from billing.models import Order, PaymentMethod, Period, Plan
 from billing.money import parse_amount
 from billing.ordering import taken
 from billing.personal_text import find_personal_data
-from billing.submissions import SubmissionField
+from billing.submissions import BeganField, SubmissionField
 from foundation.names import normalise_domain
 
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -104,6 +104,7 @@ class OrderPlaceForm(forms.Form):
         label="I agree to the terms of service",
         error_messages={"required": "Agree to the terms to place the order."},
     )
+    began = BeganField()
     submission = SubmissionField()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts import audit, notices
 from accounts.models import Customer, Role, User
 from billing.models import FraudCheck, Order, Plan
+from billing.own_signals import keep_traits
 from billing.submissions import Submission
 from billing.tasks import check_order
 from foundation.unit_of_work import unit_of_work
@@ -77,11 +78,13 @@ def _write_order(
         domain=details["domain"],
         client_address=client_address,
         terms_accepted_at=timezone.now(),
+        began_at=details.get("began"),
         submission=submission.token,
         fingerprint=submission.fingerprint,
         **{field: details[field] for field in ADDRESS_FIELDS},
     )
     FraudCheck.objects.create(order=order)
+    keep_traits(order)
     return order
 
 

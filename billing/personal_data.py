@@ -47,6 +47,8 @@ def _blank(order: Order) -> None:
     rest = {"region": "", "postcode": "erased", "phone": "erased", "domain": "", "client_address": None}
     Order.objects.filter(pk=order.pk).update(**fields, **rest)
     order.messages.all().update(text="erased")
+    order.signals.all().delete()
+    order.traits.all().delete()
     type(order.fraud_check).objects.filter(order=order).update(code="", next_ask_at=None)
     audit.record("order.erase", by=None, customer=order.customer, subject=order.number)
 
@@ -63,6 +65,7 @@ def _order(order: Order) -> dict[str, Any]:
         "client_address": order.client_address,
         **{field: getattr(order, field) for field in _ADDRESS},
         "fraud_check": {"outcome": order.fraud_check.outcome, "report": order.fraud_check.report_url},
+        "signals": [signal.get_kind_display() for signal in order.signals.all()],
         "payments": [
             {"at": payment.at.isoformat(), "amount_minor": payment.amount_minor, "currency": payment.currency}
             for payment in order.payments.all()

@@ -1,10 +1,9 @@
 """Finds an order's personal data in a text that is about to be published."""
 
-import re
-import unicodedata
 from collections.abc import Iterator
 
 from billing.models import Order
+from billing.plain_words import plain_digits, plain_words
 
 _SHORTEST = 5  # shorter ones ("Test", "York") would be found in sentences that mean nobody
 
@@ -14,13 +13,12 @@ def find_personal_data(text: str, order: Order) -> str:
 
     Case, accents, punctuation and spacing do not hide it; phone numbers are compared by their digits.
     """
-    words = _words(text)
-    digits = re.sub(r"\D", "", unicodedata.normalize("NFKC", text))
-    phone = re.sub(r"\D", "", unicodedata.normalize("NFKC", order.phone)).lstrip("0")
-    if len(phone) >= 6 and phone in digits:
+    words = plain_words(text)
+    phone = plain_digits(order.phone).lstrip("0")
+    if len(phone) >= 6 and phone in plain_digits(text):
         return "phone number"
     for what, value in _parts(order):
-        part = _words(value)
+        part = plain_words(value)
         if len(part) >= _SHORTEST and f" {part} " in f" {words} ":
             return what
     return ""
@@ -35,9 +33,3 @@ def _parts(order: Order) -> Iterator[tuple[str, str]]:
         yield "address", address
     yield "domain", order.domain
     yield "network address", order.client_address or ""
-
-
-def _words(text: str) -> str:
-    """Lower case without accents, everything but letters and digits as single spaces."""
-    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
-    return " ".join(re.findall(r"\w+", plain.casefold().replace("_", " ")))

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.access import staff_page
 from billing import fraudrecord
-from billing.access import find_order
+from billing.access import find_order_for_staff
 from billing.forms import PaymentRecordForm, ReportFileForm, ReviewDecideForm
 from billing.models import Order, OrderConflict
 from billing.review_queue import QUEUES, queue_page
@@ -33,7 +33,7 @@ def review_list(request: Any) -> HttpResponse:
 @staff_page
 @require_http_methods(["GET", "HEAD", "POST"])
 def review_show(request: Any, number: str) -> HttpResponse:
-    order = find_order(number, with_people=True)
+    order = find_order_for_staff(number)
     if request.method != "POST":
         return _review_page(request, order)
     form = ReviewDecideForm(request.POST)
@@ -50,7 +50,7 @@ def review_show(request: Any, number: str) -> HttpResponse:
 @staff_page
 @require_POST
 def payment_record(request: Any, number: str) -> HttpResponse:
-    order = find_order(number, with_people=True)
+    order = find_order_for_staff(number)
     form = PaymentRecordForm(request.POST)
     if not form.is_valid():
         return _review_page(request, order, payment=form)
@@ -67,7 +67,7 @@ def payment_record(request: Any, number: str) -> HttpResponse:
 @staff_page
 @require_POST
 def report_file(request: Any, number: str) -> HttpResponse:
-    order = find_order(number, with_people=True)
+    order = find_order_for_staff(number)
     form = ReportFileForm(request.POST, order=order)
     if not fraudrecord.is_on():
         return _refused(request, number, OrderConflict("FraudRecord is switched off here: it has no key."))
@@ -81,7 +81,7 @@ def report_file(request: Any, number: str) -> HttpResponse:
 
 def _refused(request: Any, number: str, error: Exception, **forms: Any) -> HttpResponse:
     """The page as the order is now: 409 with the conflict, or 422 with the errors at their fields."""
-    order = find_order(number, with_people=True)
+    order = find_order_for_staff(number)
     if isinstance(error, OrderConflict):
         return _review_page(request, order, conflict=str(error))
     for form in forms.values():

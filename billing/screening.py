@@ -1,4 +1,4 @@
-"""The check of an order with FraudRecord: who asks, when again, and what the answer means.
+"""The check of an order: what we notice ourselves, who asks FraudRecord, when again, and what the answer means.
 
 A check is claimed by a conditional update, so of any number of workers one asks. The claim is a lease:
 a worker that dies holding it is followed by the sweep. A report is claimed for good: nobody follows a worker
@@ -7,6 +7,7 @@ that may have sent it. The hashes live in the memory of the call alone.
 
 import logging
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +16,8 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from billing import fraudrecord
-from billing.models import FraudCheck, FraudReport, Order, OrderStatus, Outcome
+from billing.models import FraudCheck, FraudReport, Order, OrderSignal, OrderStatus, Outcome
+from billing.own_signals import find_signals, keep_signals
 from foundation.unit_of_work import unit_of_work
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,10 @@ def check_order(order_id: UUID | str) -> bool:
     if order.status not in (OrderStatus.CHECKING, OrderStatus.REVIEW, OrderStatus.QUESTION):
         FraudCheck.objects.filter(order_id=order_id).update(next_ask_at=None)
         return False
-    _settle(order, *_ask(order))
+    signals = _look(order)
+    # Where we cannot look ourselves, FraudRecord is not asked either: a person would have to look anyhow.
+    answer = _ask(order) if signals is not None else (Outcome.OUTAGE, None)
+    _settle(order, *answer, signals or [])
     return True
 
 
@@ -104,6 +109,15 @@ def outcome_of(verdict: fraudrecord.Verdict) -> Outcome:
     return Outcome.REPORTED if verdict.count >= settings.FRAUDRECORD_REVIEW_COUNT else Outcome.CLEAN
 
 
+def _look(order: Order) -> list[OrderSignal] | None:
+    """What we ourselves notice about it; None when looking breaks."""
+    try:
+        return find_signals(order)
+    except Exception as error:  # as below: the order goes to a person, and its details into no log
+        logger.error("Signals of order %s broke: %s", order.number, type(error).__name__)
+        return None
+
+
 def _ask(order: Order) -> tuple[Outcome, fraudrecord.Verdict | None]:
     if not fraudrecord.is_on():
         return Outcome.OFF, None
@@ -121,8 +135,10 @@ def _ask(order: Order) -> tuple[Outcome, fraudrecord.Verdict | None]:
     return outcome_of(verdict), verdict
 
 
-def _settle(order: Order, outcome: Outcome, verdict: fraudrecord.Verdict | None) -> None:
-    """Keep the outcome; tell the customer where it clears the order. A kept verdict is never overwritten."""
+def _settle(
+    order: Order, outcome: Outcome, verdict: fraudrecord.Verdict | None, signals: list[OrderSignal]
+) -> None:
+    """Keep the outcome and the signals; tell the customer where it clears the order. A kept verdict is never overwritten."""
     with unit_of_work():
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         check, before = locked.fraud_check, locked.status
@@ -135,8 +151,10 @@ def _settle(order: Order, outcome: Outcome, verdict: fraudrecord.Verdict | None)
             check.value, check.count = verdict.value, verdict.count
             check.reliability, check.code = verdict.reliability, verdict.code
         check.save()
+        keep_signals(locked, signals)
         if changed:
-            after = {"outcome": outcome.value}
+            noticed = {"signals": [signal.kind for signal in signals]} if signals else {}
+            after: dict[str, Any] = {"outcome": outcome.value, **noticed}
             audit.record("order.check", by=None, customer=locked.customer, subject=locked.number, after=after)
         if before != OrderStatus.UNPAID and locked.status == OrderStatus.UNPAID:
             notices.send_notice("order.approved", locked.pk)

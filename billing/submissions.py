@@ -10,10 +10,11 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from django import forms
+from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
@@ -54,7 +55,7 @@ def read_submission(fields: Mapping[str, Any], posted: Mapping[str, str]) -> Sub
     """The submission of a valid form: `fields` its cleaned data, `posted` what came over the wire."""
     token = posted.get("submission", "")
     is_given = bool(_TOKEN.fullmatch(token))
-    sent = {name: str(value) for name, value in fields.items() if name != "submission"}
+    sent = {name: str(value) for name, value in fields.items() if name not in ("submission", "began")}
     sent["csrf"] = "" if is_given else posted.get("csrfmiddlewaretoken", "")
     fingerprint = salted_hmac(
         "billing.submission", json.dumps(sent, sort_keys=True), algorithm="sha256"
@@ -83,3 +84,26 @@ class SubmissionField(forms.CharField):
 
     def clean(self, value: Any) -> str:
         return str(value or "")[:64]
+
+
+def _stamp() -> str:
+    return signing.dumps(int(timezone.now().timestamp() * 10), salt="billing.began")
+
+
+class BeganField(forms.CharField):
+    """Carries when the form was first shown, signed; it stays the same when the form comes back with errors.
+
+    Cleaned: a datetime, or None where nothing, or nothing of ours, came back.
+    """
+
+    widget = forms.HiddenInput
+
+    def __init__(self) -> None:
+        super().__init__(required=False, initial=_stamp)
+
+    def clean(self, value: Any) -> datetime | None:
+        try:
+            tenths = signing.loads(str(value or "")[:200], salt="billing.began")
+            return datetime.fromtimestamp(tenths / 10, UTC)
+        except (signing.BadSignature, TypeError, ValueError, OverflowError):
+            return None

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from accounts import audit, notices
 from accounts.models import Customer
@@ -19,6 +20,7 @@ from billing.models.fraud import FraudReport, Outcome
 from billing.models.payment import Payment, Subscription
 from billing.models.plan import Period
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
+from billing.models.signal import DECIDING
 from billing.models.status import OrderQuerySet, OrderStatus
 from billing.money import CurrencyField, format_amount, format_money
 from billing.submissions import Submission, new_token
@@ -67,6 +69,7 @@ class Order(models.Model):
     domain = models.CharField(max_length=253, blank=True)
     client_address = models.GenericIPAddressField(null=True)
     terms_accepted_at = models.DateTimeField()
+    began_at = models.DateTimeField(null=True, help_text="When the form was first shown; empty: not known.")
     submission = models.CharField(max_length=64, default=new_token, editable=False)
     fingerprint = models.CharField(max_length=64, blank=True, editable=False)
 
@@ -103,9 +106,14 @@ class Order(models.Model):
         if last := self.last_message:
             return OrderStatus.QUESTION if last.kind == MessageKind.QUESTION else OrderStatus.REVIEW
         outcome = self.fraud_check.outcome
-        if outcome == Outcome.CLEAN:
+        if outcome == Outcome.CLEAN and not self.is_signalled:
             return OrderStatus.UNPAID
         return OrderStatus.REVIEW if outcome else OrderStatus.CHECKING
+
+    @cached_property
+    def is_signalled(self) -> bool:
+        """Whether a signal of our own sends it to a person."""
+        return self.signals.filter(kind__in=DECIDING).exists()
 
     @property
     def last_message(self) -> "OrderMessage | None":
@@ -125,6 +133,11 @@ class Order(models.Model):
     @property
     def paid_minor(self) -> int:
         return sum(payment.amount_minor for payment in self.payments.all())
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the whole sum is in."""
+        return self.paid_minor == self.amount_minor
 
     @property
     def due_minor(self) -> int:
@@ -209,10 +222,13 @@ class Order(models.Model):
         submission: Submission,
         by: "User",
     ) -> "Payment":
-        """Note money that came in. What completes the sum starts the service, in the same transaction.
+        """Note money that came in. What completes the sum starts the service, in the same transaction, unless its
+        reference is that of a rejected or suspended customer and nobody has approved the order: then staff look first.
 
         The same submission again returns the payment it made. ValidationError by field, or OrderConflict.
         """
+        from billing.own_signals import note_payment
+
         with self._locked() as order:
             if earlier := submission.earlier(order.payments.all(), at="at"):
                 return earlier
@@ -223,7 +239,8 @@ class Order(models.Model):
             )  # fmt: skip
             after = {"amount": format_money(amount_minor, currency), "method": method, "reference": reference}
             audit.record("payment.record", by=by, customer=order.customer, subject=order.number, after=after)
-            if order.paid_minor == order.amount_minor:
+            note_payment(order, reference)
+            if order.is_paid and order.status == OrderStatus.UNPAID:
                 order._activate(by=by)
             return payment
 
@@ -271,7 +288,12 @@ class Order(models.Model):
         audit.record(
             f"order.{decision}", by=by, customer=self.customer, subject=self.number, after={"text": text}
         )
-        notices.send_notice("order.approved" if decision == Decision.APPROVE else "order.rejected", self.pk)
+        if decision == Decision.REJECT:
+            notices.send_notice("order.rejected", self.pk)
+        elif self.is_paid:
+            self._activate(by=by)
+        else:
+            notices.send_notice("order.approved", self.pk)
 
     def _check_payment(self, amount_minor: int, currency: str) -> None:
         if self.status != OrderStatus.UNPAID:

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Case, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
 
 from billing.models.fraud import Outcome
 from billing.models.review import Decision, MessageKind, OrderMessage
+from billing.models.signal import DECIDING, OrderSignal
 
 if TYPE_CHECKING:
     from billing.models.order import Order
@@ -23,6 +24,11 @@ class OrderStatus(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+def deciding_signals() -> "models.QuerySet[OrderSignal]":
+    """Of the order of the query around it: the signals that send it to a person."""
+    return OrderSignal.objects.filter(order=OuterRef("pk"), kind__in=DECIDING)
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def with_facts(self) -> "OrderQuerySet":
         """With everything that a page for the customer reads.
@@ -30,12 +36,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         Five joins and no more: PostgreSQL's planner takes four times as long over each further one.
         """
         joined = ("customer", "plan", "fraud_check", "decision", "cancellation")
-        return self.select_related(*joined).prefetch_related("subscription", "messages", "payments")
-
-    def with_people(self) -> "OrderQuerySet":
-        """With everybody who had to do with it, whom staff see."""
-        people = ("placed_by", "messages__by", "payments__by", "decision__by", "cancellation__by")
-        return self.with_facts().prefetch_related(*people)
+        facts = self.select_related(*joined).prefetch_related("subscription", "messages", "payments")
+        return facts.annotate(is_signalled=Exists(deciding_signals()))
 
     def with_status(self) -> "OrderQuerySet":
         """With `status_now`: in SQL what `Order.status` says (a test compares the two)."""
@@ -48,7 +50,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
                 When(decision__decision=Decision.APPROVE, then=Value(OrderStatus.UNPAID)),
                 When(last_kind=MessageKind.QUESTION, then=Value(OrderStatus.QUESTION)),
                 When(last_kind=MessageKind.ANSWER, then=Value(OrderStatus.REVIEW)),
-                When(fraud_check__outcome=Outcome.CLEAN, then=Value(OrderStatus.UNPAID)),
+                When(
+                    Q(fraud_check__outcome=Outcome.CLEAN) & ~Exists(deciding_signals()),
+                    then=Value(OrderStatus.UNPAID),
+                ),
                 When(fraud_check__outcome="", then=Value(OrderStatus.CHECKING)),
                 default=Value(OrderStatus.REVIEW),
                 output_field=models.CharField(),

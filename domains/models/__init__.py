@@ -21,7 +21,7 @@ from domains.models.server import (
     ServiceStop,
 )
 
-from domains.models.domain import Domain, add_domain  # isort: skip
+from domains.models.domain import Domain, add_domain, holder_of  # isort: skip
 from domains.models.claim import DomainClaim, open_claim  # isort: skip
 from domains.models.mailbox import Mailbox, MailboxSuspension  # isort: skip  needs the two above
 
@@ -48,6 +48,7 @@ __all__ = [
     "ServiceStop",
     "add_domain",
     "close_incident",
+    "holder_of",
     "note_end",
     "note_failure",
     "on_one_line",

@@ -193,6 +193,12 @@ class Domain(Deletable):
             stamp(self.customer, Kind.DKIM, key.pk, gone=gone)
 
 
+def holder_of(name: str) -> str:
+    """The username of the customer that holds the domain `name`; empty where nobody does."""
+    holders = Domain.objects.filter(name=name, deleted_at=None).values_list("customer__username", flat=True)
+    return holders.first() or ""
+
+
 def add_domain(customer: Customer, name: str, *, by: User | None) -> Domain:
     """Host a domain that `customer` has proved (`domains.dns.ownership`); its DKIM key is made here.
 

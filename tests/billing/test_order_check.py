@@ -159,7 +159,7 @@ def test_a_bug_in_the_check_does_not_lose_the_order(
 
 def test_a_verdict_is_not_overwritten_by_a_late_outage(ordered: Make, fraudrecord: Server) -> None:
     order = check(ordered(name="Fraud Reported"))
-    screening._settle(order, screening.Outcome.OUTAGE, None)
+    screening._settle(order, screening.Outcome.OUTAGE, None, [])
     assert fresh(order).fraud_check.outcome == "reported"
 
 
