@@ -10,7 +10,7 @@ PYTHON = $(VENV)/bin/python
 export VAR PORT_BASE MAIL_SERVERS VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check soak bench demo shell stack-stop install install-for-tests
+.PHONY: help run test check soak mutants bench demo shell stack-stop install install-for-tests
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,9 @@ check: install-for-tests ## lint, format, types, import contracts, migrations, d
 
 soak: install-for-tests ## the fault and property tests with their full counts
 	@$(PYTHON) -m deploy.stack soak -- $(ARGS)
+
+mutants: install-for-tests ## whether the tests notice each missing check of tenant, permission or ownership
+	@$(PYTHON) -m deploy.stack mutants -- $(ARGS)
 
 bench: install-for-tests ## the benchmarks, one JSON line each, also in var/bench.json
 	@$(PYTHON) -m deploy.stack bench -- $(ARGS)

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
 from allauth.account.decorators import reauthentication_required
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
@@ -74,17 +73,20 @@ def customer_page(permission: Permission, *, before_activation: bool = False) ->
                 raise PermissionDenied(found.blocked_reason)
             return view(request, **kwargs)
 
-        return login_required(page)
+        return page
 
     return decorate
 
 
 def enter(request: Any, customer: Customer, permission: Permission) -> None:
-    """Set `request.customer` and `request.role`; Http404 for a stranger, PermissionDenied without the right."""
+    """Set `request.customer`, `request.role` and, for templates, `request.may` with the names of the role's rights
+    (`domains_edit`); Http404 for a stranger, PermissionDenied without the right.
+    """
     request.role = role_of(request.user, customer)
     if request.role is None:
         raise Http404
     request.customer = customer
+    request.may = {right.name.lower(): True for right in RIGHTS[request.role]}
     if not may(request.role, permission):
         raise PermissionDenied(
             f"Your role with {customer.name} is {Role(request.role).label.lower()}; this needs more. "
@@ -114,7 +116,7 @@ def staff_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
         answer = refuse_non_staff(request)
         return answer if answer is not None else view(request, *args, **kwargs)
 
-    return login_required(page)
+    return page
 
 
 def refuse_non_staff(request: Any) -> HttpResponse | None:

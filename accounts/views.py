@@ -1,6 +1,5 @@
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
@@ -9,7 +8,6 @@ from accounts.access import Permission, customer_page
 from accounts.models.customer import know_suspensions
 
 
-@login_required
 @require_safe
 def home(request: Any) -> HttpResponse:
     """Where a person lands after signing in: straight at the customer when there is only one."""

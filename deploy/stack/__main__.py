@@ -3,6 +3,7 @@
     run       start everything and keep it running until Ctrl-C or SIGTERM
     test      start a stack of its own (two mail servers), run pytest in it, stop it; pytest's exit code
     soak      the same with the full counts of the fault and property tests
+    mutants   the tests of the boundaries against sources that lack one of them
     bench     the benchmarks on a fresh stack, with its start times and memory
     stop      end the stack of VAR, also what a killed one left; `stop test` and `stop bench` end those
     exec      run a command inside the running stack's namespace with the panel's settings
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
         "stop": stop,
         "test": inside.pytest,
         "soak": inside.soak,
+        "mutants": inside.mutants,
         "bench": bench.main,
         "measure": bench.measure,
         "exec": inside.execute,

@@ -14,30 +14,39 @@ from deploy.stack.supervisor import Supervisor
 MILLION = ("tests.bench", "million")  # as `make bench` measures it
 
 
-def pytest(
-    arguments: Sequence[str], extra: Mapping[str, str] | None = None, afterwards: Sequence[str] = ()
-) -> int:
-    """The suite inside a fresh stack, and then a module with its arguments, if one is named."""
+def modules(*commands: Sequence[str], extra: Mapping[str, str] | None = None) -> int:
+    """Run modules with their arguments, one after the other, inside a fresh stack with two mail servers; 0 if all end
+    well. Nothing is printed after the last one's last line.
+    """
     layout = Layout.from_environment(part="test", base=18_000, servers=2)
     namespace.check_python(layout)
     session.make_fresh(layout)
 
-    async def tests(supervisor: Supervisor, env: dict[str, str]) -> int:
-        settings = {**env, **(extra or {})}
-        code = await beside(supervisor, [sys.executable, "-m", "pytest", *arguments], layout, settings)
-        if afterwards:
-            code = await beside(supervisor, [sys.executable, "-m", *afterwards], layout, settings) or code
+    async def body(supervisor: Supervisor, env: dict[str, str]) -> int:
+        settings, code = {**env, **(extra or {})}, 0
+        for command in commands:
+            code = await beside(supervisor, [sys.executable, "-m", *command], layout, settings) or code
         return code
 
-    return session.run(layout, tests, own_settings=True)
+    return session.run(layout, body, own_settings=True)
+
+
+def pytest(arguments: Sequence[str]) -> int:
+    """The suite."""
+    return modules(["pytest", *arguments])
 
 
 def soak(arguments: Sequence[str]) -> int:
     """The fault and property tests with their full counts, and the rebuild of a million rows unless some tests are
     chosen; they print their seed and a JSON line each.
     """
-    everything = ["-m", "soak", "-s", "--timeout", "0", *arguments]
-    return pytest(everything, {"MXPANEL_SOAK": "1"}, afterwards=() if arguments else MILLION)
+    tests = ["pytest", "-m", "soak", "-s", "--timeout", "0", *arguments]
+    return modules(tests, *([] if arguments else [MILLION]), extra={"MXPANEL_SOAK": "1"})
+
+
+def mutants(arguments: Sequence[str]) -> int:
+    """The sources without each of their boundaries in turn, against the tests that guard these."""
+    return modules(["tests.mutants", *arguments])
 
 
 async def beside(

@@ -148,13 +148,18 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
     def shot(self, width: int, scheme: str) -> bytes:
+        self.show(width, scheme)
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+        return base64.b64decode(taken["data"])
+
+    def show(self, width: int, scheme: str) -> None:
+        """Make the window so wide, and light or dark."""
         command = self.driver.execute_cdp_cmd
         wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
         features = [{"name": name, "value": value} for name, value in wishes.items()]
         command("Emulation.setEmulatedMedia", {"features": features})
         metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         command("Emulation.setDeviceMetricsOverride", metrics)
-        return base64.b64decode(command("Page.captureScreenshot", {"captureBeyondViewport": True})["data"])
 
     def overflow(self) -> int:
         """How many pixels the page is wider than its window."""

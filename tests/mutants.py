@@ -1,0 +1,218 @@
+"""`make mutants`: takes away each tenant filter, permission and ownership check, one at a time, and runs the tests that
+guard the boundaries. Each of these mutants has to be caught; the list of survivors is empty.
+
+The sources are changed in copies, one for each core, by what their syntax trees show (`mutants_of`).
+"""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+GUARDS = ("tests/test_foreign_references.py", "tests/accounts/test_access.py", "tests/test_census.py")
+PLACES = ("accounts", "billing", "domains", "mxpanel")
+FACING = (
+    "access",
+    "adapter",
+    "forms",
+    "views",
+    "staff",
+    "public",
+)  # in the name of a module, or its folder's
+OWNERS = {"customer", "user", "domain", "mailbox", "membership", "order", "placed_by"}
+LOOKUPS = {"filter", "exclude", "get", "get_object_or_404", "get_list_or_404", "first", "named", "to_restore"}
+REFUSALS = {"Http404", "PermissionDenied", "HttpResponseForbidden", "HttpResponseNotFound"}
+CHECKS = {"may": "True", "has_perm": "True", "has_second_factor": "True", "role_of": "Role.OWNER"}
+DOORS = {"staff_page"}
+EVERYWHERE = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "--reuse-db", "-p", "no:cacheprovider"]
+NOT_STOCK = ["-k", "not admin:"]  # Django's own staff pages hang on none of the other places
+CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "DOES NOT RUN"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`path` with the text from `start` to `end` (bytes) replaced by `text`."""
+
+    path: str
+    line: int
+    start: int
+    end: int
+    text: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.what}"
+
+    def applied_to(self, source: bytes) -> bytes:
+        return source[: self.start] + self.text.encode() + source[self.end :]
+
+
+def mutants() -> list[Mutant]:
+    paths = [ROOT / "mxpanel" / "settings.py"]
+    paths += [path for place in PLACES for path in sorted((ROOT / place).rglob("*.py")) if faces_people(path)]
+    return [mutant for path in paths for mutant in mutants_of(path)]
+
+
+def faces_people(path: Path) -> bool:
+    relative = path.relative_to(ROOT)
+    return any(word in part for part in (*relative.parts[1:-1], relative.stem) for word in FACING)
+
+
+def mutants_of(path: Path) -> Iterator[Mutant]:
+    """One mutant for each check that stands in this file."""
+    source = path.read_bytes()
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+
+    related = related_names()
+
+    def mutant(node: ast.expr | ast.stmt | ast.keyword, text: str, what: str) -> Mutant:
+        start, end = (
+            starts[node.lineno - 1] + node.col_offset,
+            starts[node.end_lineno - 1] + node.end_col_offset,
+        )
+        return Mutant(str(path.relative_to(ROOT)), node.lineno, start, end, text, what)
+
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=owner, attr=name, ctx=ast.Load()) if name in related and whose(owner):
+                everybodys = f"type({ast.unparse(owner)}).{name}.rel.related_model._default_manager"
+                yield mutant(node, everybodys, f"{ast.unparse(node)} is everybody's")
+            case ast.Call(keywords=keywords) if called(node) in LOOKUPS:
+                for keyword in keywords:
+                    if keyword.arg and keyword.arg.split("__")[0] in OWNERS:
+                        yield mutant(keyword, "", f"{called(node)}() without {keyword.arg}")
+            case ast.Call() if called(node) in CHECKS:
+                yield mutant(node, CHECKS[called(node)], f"{ast.unparse(node)} is {CHECKS[called(node)]}")
+            case ast.Call(func=ast.Name(door), args=[view]) if door in DOORS:
+                yield mutant(node, ast.unparse(view), f"no {door}")
+            case ast.Constant(value) if value == EVERYWHERE:
+                yield mutant(node, "*()", f"no {value}")
+            case ast.Attribute(value=ast.Name("Permission"), attr=name) if name.endswith("_EDIT"):
+                yield mutant(node, "Permission.CUSTOMER_READ", f"{ast.unparse(node)} not needed")
+            case ast.If(body=[only], orelse=[]) if refuses(only):
+                yield mutant(node, "pass", f"no refusal if {ast.unparse(node.test)}")
+            case ast.FunctionDef(decorator_list=decorators):
+                for decorator in decorators:
+                    if isinstance(decorator, ast.Name) and decorator.id in DOORS:
+                        yield mutant(decorator, "(lambda view: view)", f"{node.name} without {decorator.id}")
+
+
+def related_names() -> set[str]:
+    """What the rows of a customer, a person, a domain or a mailbox are called on it."""
+    from accounts.models import Customer, User
+    from domains.models import Domain, Mailbox
+
+    return {
+        str(relation.get_accessor_name())
+        for model in (Customer, User, Domain, Mailbox)
+        for relation in model._meta.related_objects
+        if relation.one_to_many and not relation.hidden
+    }
+
+
+def whose(owner: ast.expr) -> bool:
+    """Whether this is one object, as `request.customer` or `found`, and not a model or a module."""
+    match owner:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name.islower()
+    return False
+
+
+def called(node: ast.Call) -> str:
+    """The name of what is called: of a function or of a method."""
+    match node.func:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def refuses(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Raise(exc=ast.Name(name) | ast.Call(func=ast.Name(name))):
+            return name in REFUSALS
+        case ast.Return(value=ast.Call(func=ast.Name(name))):
+            return name in REFUSALS
+    return False
+
+
+class Copy:
+    """A copy of the sources with a database and a Redis database of its own, in which one mutant lives at a time."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.folder = folder
+        listed = ["git", "ls-files", "-z"]
+        names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        for name in filter(None, names.split("\0")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+        database, redis = urlsplit(os.environ["DATABASE_URL"]), urlsplit(os.environ["REDIS_URL"])
+        own = {
+            "DATABASE_URL": database._replace(path=f"{database.path}_mutant{number}").geturl(),
+            "REDIS_URL": redis._replace(path=f"/{12 + number}").geturl(),
+        }
+        self.environment = {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def outcome(self, mutant: Mutant | None) -> str:
+        """What the guards say of the sources with this mutant, or as they are."""
+        path = self.folder / mutant.path if mutant else None
+        if mutant and path:
+            original = path.read_bytes()
+            path.write_bytes(mutant.applied_to(original))
+        try:
+            command = [*PYTEST, *([] if mutant is None or "admin" in mutant.path else NOT_STOCK), *GUARDS]
+            done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True)
+        finally:
+            if path:
+                path.write_bytes(original)
+        if mutant is None and done.returncode:
+            raise SystemExit(f"The guards fail without any mutant:\n{done.stdout.decode()[-3000:]}")
+        return {0: SURVIVED, 1: CAUGHT}.get(done.returncode, BROKEN)
+
+
+def main(arguments: list[str]) -> int:
+    """Try the mutants, or those whose line contains one of the arguments."""
+    import django
+
+    django.setup()
+    chosen = [m for m in mutants() if not arguments or any(word in str(m) for word in arguments)]
+    started, counts = time.monotonic(), dict.fromkeys((CAUGHT, SURVIVED, BROKEN), 0)
+    with tempfile.TemporaryDirectory() as folder:
+        copies: SimpleQueue[Copy] = SimpleQueue()
+        cores = os.cpu_count() or 1
+        for number in range(cores):
+            copies.put(Copy(number, Path(folder) / str(number)))
+
+        def attempt(mutant: Mutant | None) -> str:
+            copy = copies.get()
+            try:
+                return copy.outcome(mutant)
+            finally:
+                copies.put(copy)
+
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(attempt, [None] * cores))  # it makes the databases, too
+            for mutant, outcome in zip(chosen, pool.map(attempt, chosen), strict=True):
+                counts[outcome] += 1
+                print(f"{outcome:12} {mutant}", flush=True)
+    seconds = time.monotonic() - started
+    print(
+        f"{len(chosen)} mutants in {seconds:.0f} s: " + ", ".join(f"{n} {name}" for name, n in counts.items())
+    )
+    return 1 if counts[SURVIVED] or counts[BROKEN] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

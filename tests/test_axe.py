@@ -1,0 +1,86 @@
+"""axe-core over every page that the access table names, as somebody who gets in, in light and dark, wide and narrow."""
+
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from tests.access_table import TABLE
+from tests.e2e.browser import SCHEMES, WIDTHS, Browser
+from tests.test_census import SAMPLES, census_things, named_urls
+
+__all__ = ["census_things"]
+
+pytestmark = [pytest.mark.django_db(transaction=True, serialized_rollback=True), pytest.mark.timeout(600)]
+
+AXE = (files("axe_core_python") / "axe.min.js").read_text()
+RUN = """
+const done = arguments[arguments.length - 1];
+document.getAnimations().forEach(animation => animation.finish());
+axe.run(document, {resultTypes: ["violations"]}).then(
+  result => done(result.violations.map(v => [v.id, v.nodes.map(n => [n.html, n.failureSummary])])),
+  error => done([["axe failed", [[String(error), ""]]]]));
+"""
+PEOPLE = {"anonymous": None, "owner": "alice", "staff": "sam"}
+WHO = {
+    name: next(role for role in ("owner", "staff", "anonymous") if rule["GET"][role] == "in")
+    for name, rule in TABLE.items()
+    if "in" in {rule.get("GET", {}).get(role) for role in PEOPLE}
+}
+FRAGMENTS = {"admin:domains_mailserver_progress"}  # a part of a page, which htmx loads again
+OF_NOBODY_SIGNED_IN = {"account_login", "account_signup", "account_reset_password", "mfa_authenticate"}
+
+
+@pytest.fixture
+def browser(live_server: Any, tmp_path: Path) -> Iterator[Browser]:
+    opened = Browser(SimpleNamespace(panel=live_server.url), tmp_path, "axe", javascript=True)  # type: ignore[arg-type]
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("role", PEOPLE)
+def test_no_page_has_a_violation(
+    role: str,
+    browser: Browser,
+    as_: Callable[[User], Client],
+    census_things: dict[str, Any],
+    request: pytest.FixtureRequest,
+) -> None:
+    person = PEOPLE[role]
+    browser.open("/healthz")
+    if person:
+        cookie = as_(request.getfixturevalue(person)).cookies[settings.SESSION_COOKIE_NAME]
+        browser.take_cookies([{"name": cookie.key, "value": cookie.value}])
+    names = [name for name, who in WHO.items() if who == role and name not in OF_NOBODY_SIGNED_IN | FRAGMENTS]
+    names += [name for name in sorted(OF_NOBODY_SIGNED_IN) if role == "anonymous"]
+    wrong = [line for name in names for line in violations(browser, path_of(name, census_things))]
+    assert not wrong, "\n".join(wrong)
+
+
+def path_of(name: str, things: dict[str, Any]) -> str:
+    every = {**SAMPLES, **things}
+    return reverse(name, kwargs={key: every[key] for key in named_urls()[name]})
+
+
+def violations(browser: Browser, path: str) -> Iterator[str]:
+    """What is wrong on this page, once for each part of it, with the first look at which it is so."""
+    browser.open(path)
+    browser.driver.execute_script(AXE)
+    seen = set()
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            browser.show(width, scheme)
+            for rule, nodes in browser.driver.execute_async_script(RUN):
+                for html, summary in nodes:
+                    if (rule, html) not in seen:
+                        seen.add((rule, html))
+                        yield f"{path} at {width} px, {scheme}: {rule}: {html[:200]}: {summary[:300]}"
+            if browser.overflow() > 0:
+                yield f"{path} at {width} px: {browser.overflow()} px too wide"
