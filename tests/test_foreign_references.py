@@ -11,6 +11,8 @@ from django.test import Client
 from django.urls import resolve, reverse
 
 from accounts.models import Customer, Role, User
+from billing.models import Order
+from domains.dns.resolver import Resolver
 from domains.models import Domain
 from tests.access_table import TABLE
 from tests.test_census import SAMPLES, census_things, named_urls, order_of
@@ -40,7 +42,9 @@ def another_customer(owner: User) -> dict[str, Any]:
     domain.mailboxes.create(local_part="olga", password_hash=HASH)
     gone = customer.domains.create(name="gone-foreign.test")
     gone.delete(by=None)
+    domain.mailboxes.create(local_part="gone-olga", password_hash=HASH).delete(by=None)
     order = order_of(customer, owner)
+    Order.objects.filter(pk=order.pk).update(domain="wanted.test")
     return {"customer": customer.username, "domain": domain.name, "username": "olga", "number": order.number}
 
 
@@ -59,6 +63,8 @@ def test_another_customers_things_are_not_there(
         f"Make these of another customer in `another_customer`: {keys - foreign.keys()}"
     )
     swaps = [{key: foreign[key]} for key in keys] + [{key: foreign[key] for key in keys}]
+    if "username" in keys:
+        swaps.append({"username": f"{own['username']}@{foreign['domain']}"})
     for swap in swaps:
         path = reverse(name, kwargs={**{key: own[key] for key in keys}, **swap})
         for answer in (client.get(path), client.post(path, {"confirm": "foreign.test"})):
@@ -84,6 +90,7 @@ def test_nothing_on_a_page_depends_on_other_customers(
         body = b"".join(answer.streaming_content) if answer.streaming else answer.content
         return CHANGING.sub("", body.decode())
 
+    Order.objects.update(domain="foreign.test")  # which acme would like to have, too
     before = page()
     another_customer(mallory)
     assert page() == before
@@ -133,6 +140,23 @@ def offers(client: Client, path: str) -> Iterator[tuple[str, str]]:
 
 def refused(role: str, method: str, target: str) -> bool:
     return TABLE.get(resolve(target).view_name, {}).get(method, {}).get(role) == "403"
+
+
+def test_nobody_learns_that_a_domain_is_here_before_proving_it(
+    as_: Callable[[User], Client],
+    alice: User,
+    acme: Customer,
+    foreign: dict[str, Any],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.DNS_NAMESERVERS = ["127.0.0.1@9"]  # nobody answers
+    monkeypatch.setattr(Resolver.__init__, "__defaults__", (0.2,))  # seconds
+    path = reverse("domains:domain-add", kwargs={"customer": "acme"})
+    pages = [as_(alice).post(path, {"domain": name}) for name in ("foreign.test", "unknown.test")]
+    assert [page.status_code for page in pages] == [422, 422]
+    first, second = (CHANGING.sub("", page.content.decode()) for page in pages)
+    assert first.replace("foreign.test", "unknown.test") == second
 
 
 @pytest.mark.django_db
