@@ -23,7 +23,8 @@ from domains.models.server import (
 
 from domains.models.domain import Domain, add_domain, holder_of  # isort: skip
 from domains.models.claim import DomainClaim, open_claim  # isort: skip
-from domains.models.mailbox import Mailbox, MailboxSuspension  # isort: skip  needs the two above
+from domains.models.mailbox import Mailbox  # isort: skip  needs the two above
+from domains.models.mailbox_suspension import MailboxSuspension  # isort: skip
 
 __all__ = [
     "Difference",

@@ -8,35 +8,23 @@ from uuid import uuid4
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Customer, Stop, SuspensionBase, User
+from accounts.models import Customer, Stop, User
 from billing.entitlements import Feature, limit, limits
 from domains.driver.stamping import stamp
 from domains.mailbox_password import accept_hash, hash_password
-from domains.models.deletable import Deletable, DeletableQuerySet
+from domains.models.deletable import Deletable
 from domains.models.domain import Domain
+from domains.models.mailbox_queries import FULL_MB, INDEXES, MailboxQuerySet
+from domains.models.mailbox_suspension import MailboxSuspension
 from domains.models.server import Kind, ServerRow, ServerSync
 from domains.plan_room import QUOTA_MOST_MB, check_quota, check_room_for_mailboxes
 from foundation.names import normalise_local_part
 from foundation.unit_of_work import unit_of_work
-
-
-class MailboxQuerySet(DeletableQuerySet["Mailbox"]):
-    named_by = "local_part"
-
-    def with_state(self) -> "MailboxQuerySet":
-        """Each with `row_revision` (its newest wish on its server) and `is_suspended`, for lists, in one query."""
-        row = ServerRow.objects.filter(
-            server=OuterRef("domain__customer__placement__server"), kind=Kind.MAILBOX, key=OuterRef("pk")
-        )
-        suspended = MailboxSuspension.objects.in_force().filter(mailbox=OuterRef("pk"))
-        return self.annotate(
-            row_revision=Subquery(row.values("revision")[:1]), is_suspended=Exists(suspended)
-        )
 
 
 class Mailbox(Deletable):
@@ -81,6 +69,7 @@ class Mailbox(Deletable):
         ]
         indexes = [
             models.Index(fields=["deleted_at"], condition=~Q(deleted_at=None), name="mailbox_deleted"),
+            *INDEXES,
         ]
 
     def __str__(self) -> str:
@@ -107,13 +96,18 @@ class Mailbox(Deletable):
         return self.domain.customer
 
     @property
+    def full_from(self) -> int:
+        """How many bytes are nearly all that its quota allows."""
+        return self.quota_mb * FULL_MB
+
+    @property
     def status(self) -> str:
         if self.deleted_at:
             return "deleted"
         return "suspended" if self.suspension else "active"
 
     @property
-    def suspension(self) -> "MailboxSuspension | None":
+    def suspension(self) -> MailboxSuspension | None:
         """The suspension in force, if there is one."""
         return self.suspensions.in_force().first()
 
@@ -164,7 +158,7 @@ class Mailbox(Deletable):
         reason: str = "",
         until: datetime | None = None,
         by_staff: bool = False,
-    ) -> "MailboxSuspension":
+    ) -> MailboxSuspension:
         """Stop signing in, sending, receiving, or those named in `stops`. The same again changes nothing;
         other stops replace the suspension in force. ValidationError when that one is staff's and this is not.
         """
@@ -250,27 +244,6 @@ class Mailbox(Deletable):
         """The end of every change of this mailbox: its row stamped, its audit entry written."""
         stamp(self.customer, Kind.MAILBOX, self.pk, gone=self.deleted_at is not None)
         audit.record(action, by=by, customer=self.customer, subject=self.address, **values)
-
-
-class MailboxSuspension(SuspensionBase):
-    """A mailbox stopped, wholly or in part, by its customer or by staff."""
-
-    mailbox = models.ForeignKey(Mailbox, models.CASCADE, related_name="suspensions")
-    by_staff = models.BooleanField(default=False, help_text="Only staff lift or replace it.")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["mailbox"], condition=Q(lifted_at=None), name="mailbox_suspended_once"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Suspension of {self.mailbox}"
-
-    @property
-    def stops_text(self) -> str:
-        return ", ".join(str(Stop(stop).label) for stop in self.stops)
 
 
 def add_mailbox(

@@ -9,26 +9,23 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
 from domains.forms import MailboxAddForm, MailboxChangeForm, MailboxPasswordForm, MailboxSuspendForm
+from domains.mailbox_search import MOST_COUNTED, MailboxSearch
 from domains.models import Domain, Mailbox
-
-PAGE = 50
 
 
 @customer_page(Permission.MAILBOXES_READ)
 @require_safe
 def mailbox_list(request: Any, domain: str) -> HttpResponse:
     found = _domain(request, domain)
-    after = request.GET.get("after", "")[:64]
-    mailboxes = list(found.mailboxes.live().filter(local_part__gt=after).with_state()[: PAGE + 1])
-    more = mailboxes[PAGE - 1].local_part if len(mailboxes) > PAGE else ""
+    search = MailboxSearch(found, request.GET)
     context = {
         "domain": found,
-        "mailboxes": mailboxes[:PAGE],
-        "after": after,
-        "more": more,
+        "search": search,
+        "page": search.page(),
+        "deleted": search.deleted(),
+        "most_counted": MOST_COUNTED,
         "effective": found.server.sync.effective if found.server else 0,
         "list_url": found.mailboxes_url,
-        "deleted": [] if after else list(found.mailboxes.restorable().order_by("-deleted_at")[:PAGE]),
     }
     return render(request, "domains/mailbox_list.html", context)
 

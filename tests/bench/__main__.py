@@ -25,6 +25,7 @@ BENCHMARKS = (
 )
 INSIDE_ANOTHER = (
     "page_times",
+    "mailbox_lists",
     "large_server",
     "million",
 )  # started by `pages` and `rebuild` on a database of their own

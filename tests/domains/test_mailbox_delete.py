@@ -20,7 +20,7 @@ def test_works(as_, alice, anna):
     assert response.status_code == 302
     assert response["Location"] == anna.domain.get_absolute_url()
     assert RESTORE in client.get(response["Location"]).content.decode()
-    assert RESTORE in client.get(anna.domain.mailboxes_url).content.decode()
+    assert RESTORE in client.get(f"{anna.domain.mailboxes_url}?state=deleted").content.decode()
     assert client.get(URL)["Location"] == anna.get_absolute_url()  # from the second tab, or the back button
     anna.refresh_from_db()
     assert anna.deleted_at
@@ -79,7 +79,7 @@ def test_of_two_with_one_address_the_chosen_one_comes_back(as_, alice, anna, dom
     client.post(URL)
     again = domain.add_mailbox("anna", password_hash=HASH, by=alice)
     client.post(URL)
-    page = client.get(domain.mailboxes_url).content.decode()
+    page = client.get(f"{domain.mailboxes_url}?state=deleted").content.decode()
     assert f'name="which" value="{anna.pk}"' in page
     assert f'name="which" value="{again.pk}"' in page
     assert client.post(RESTORE, {"which": str(anna.pk)}).status_code == 302
