@@ -52,7 +52,7 @@ class MailboxSearch:
     sorts, states = SORTS, {**{name: label for name, (label, _) in STATES.items()}, DELETED: "Deleted"}
 
     def __init__(self, domain: Domain, asked: QueryDict) -> None:
-        self.domain = domain
+        self.domain, self._asked = domain, asked
         self.text = asked.get("q", "").strip()[:100]
         self.state = _choice(asked, "state", self.states)
         self.sort = _choice(asked, "sort", SORTS) or "name"
@@ -74,6 +74,12 @@ class MailboxSearch:
         """The query string without the page, such as `q=anna&state=active`."""
         chosen = {"q": self.text, "state": self.state, "sort": self.sort if self.sort != "name" else ""}
         return urlencode({name: value for name, value in chosen.items() if value})
+
+    @property
+    def here(self) -> str:
+        """The query string of this very page."""
+        place = {name: self._asked.get(name, "")[:100] for name in ("after", "before")}
+        return "&".join(filter(None, (self.query, urlencode({k: v for k, v in place.items() if v}))))
 
     def matching(self) -> MailboxQuerySet:
         """All on all pages."""

@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from domains import dns_watch, placement, purging
+from domains import bulk_work, dns_watch, placement, purging
 from domains.driver import digests, hints, history, meeting, takeover
 from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
@@ -12,6 +12,7 @@ from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.driver.tombstones import forget_tombstones
 from domains.models import Domain, MailServer, note_end
+from domains.models.bulk import forget_old_bulk_changes
 from domains.models.dns import forget_old_alerts
 from domains.models.incident import forget_old_incidents
 
@@ -114,6 +115,7 @@ def sweep_tombstones() -> None:
     forget_tombstones()
     forget_old_incidents()
     forget_old_alerts()
+    forget_old_bulk_changes()
 
 
 @shared_task
@@ -132,3 +134,15 @@ def check_domain(domain_id: str) -> None:
 def sweep_dns() -> None:
     for domain_id in dns_watch.due():
         check_domain.apply_async([str(domain_id)], expires=dns_watch.CLAIM.total_seconds())
+
+
+@shared_task
+def work_on_bulk_change(bulk_id: str) -> None:
+    if bulk_work.work(bulk_id):
+        work_on_bulk_change.delay(bulk_id)
+
+
+@shared_task
+def sweep_bulk_changes() -> None:
+    for bulk_id in bulk_work.owed():
+        work_on_bulk_change.apply_async([str(bulk_id)], expires=bulk_work.SILENCE.total_seconds())

@@ -1,5 +1,6 @@
 from django.urls import include, path, register_converter
 
+from domains.views import bulk
 from domains.views import domains as domain
 from domains.views import mailboxes as mailbox
 
@@ -36,6 +37,13 @@ mailbox_pages = [
     path("delete/", mailbox.mailbox_delete, name="mailbox-delete"),
     path("restore/", mailbox.mailbox_restore, name="mailbox-restore"),
 ]
+bulk_pages = [
+    path("", bulk.bulk_list, name="bulk-list"),
+    path("add/", bulk.bulk_add, name="bulk-add"),
+    path("<uuid:bulk>/", bulk.bulk_page, name="bulk-page"),
+    path("<uuid:bulk>/start/", bulk.bulk_start, name="bulk-start"),
+    path("<uuid:bulk>/undo/", bulk.bulk_undo, name="bulk-undo"),
+]
 domain_pages = [
     path("", domain.domain_page, name="domain-page"),
     path("check/", domain.domain_check, name="domain-check"),
@@ -47,6 +55,7 @@ domain_pages = [
     path("mailboxes/", mailbox.mailbox_list, name="mailbox-list"),
     path("mailboxes/add/", mailbox.mailbox_add, name="mailbox-add"),
     path("mailboxes/<mailbox:username>/", include(mailbox_pages)),
+    path("bulk/", include(bulk_pages)),
 ]
 urlpatterns = [
     path("c/<slug:customer>/domains/", domain.domain_list, name="domain-list"),

@@ -28,6 +28,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         15, "domains.tasks.sweep_dns"
     ),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
+    "changes of many mailboxes that nobody works on": every(10, "domains.tasks.sweep_bulk_changes"),
     "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),

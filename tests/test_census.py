@@ -89,7 +89,8 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
         name="mx1.mxpanel.test", address="127.0.0.1", agent_url="https://127.0.0.1:9", agent_key="k" * 40
     )
     ServerSync.objects.create(server=server)
-    return {"number": order.number, "server": server.pk}
+    bulk = domain.bulk_changes.create(verb="suspend", started_at=timezone.now())
+    return {"bulk": bulk.pk, "number": order.number, "server": server.pk}
 
 
 def order_of(customer: Customer, owner: User) -> Order:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import resolve, reverse
+from django.utils import timezone
 
 from accounts.models import Customer, Role, User
 from billing.models import Order
@@ -40,12 +41,19 @@ def another_customer(owner: User) -> dict[str, Any]:
     domain = customer.domains.create(name="foreign.test")
     domain.dkim_keys.create(private_key="not used", public_key="not used")
     domain.mailboxes.create(local_part="olga", password_hash=HASH)
+    bulk = domain.bulk_changes.create(verb="suspend", started_at=timezone.now())
     gone = customer.domains.create(name="gone-foreign.test")
     gone.delete(by=None)
     domain.mailboxes.create(local_part="gone-olga", password_hash=HASH).delete(by=None)
     order = order_of(customer, owner)
     Order.objects.filter(pk=order.pk).update(domain="wanted.test")
-    return {"customer": customer.username, "domain": domain.name, "username": "olga", "number": order.number}
+    return {
+        "bulk": bulk.pk,
+        "customer": customer.username,
+        "domain": domain.name,
+        "username": "olga",
+        "number": order.number,
+    }
 
 
 @pytest.mark.parametrize("name", OF_MEMBERS)

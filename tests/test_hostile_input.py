@@ -56,6 +56,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
     "/c/acme/domains/add/": {"domain": "new.test"},
     "/c/acme/domains/acme.test/delete/": {"confirm": "other.test"},
+    "/c/acme/domains/acme.test/bulk/add/": {
+        "verb": "suspend", "scope": "matching", "quota_mb": "", "list": "q=a", "mailbox": ""
+    },
     "/c/acme/domains/acme.test/mailboxes/add/": MAILBOX,
     "/c/acme/domains/acme.test/mailboxes/anna/change/": {"quota_mb": "100", "name": "Anna"},
     "/c/acme/domains/acme.test/mailboxes/anna/password/": {"password": "plenty-of-entropy-7391"},

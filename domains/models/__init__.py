@@ -25,8 +25,12 @@ from domains.models.domain import Domain, add_domain, holder_of  # isort: skip
 from domains.models.claim import DomainClaim, open_claim  # isort: skip
 from domains.models.mailbox import Mailbox  # isort: skip  needs the two above
 from domains.models.mailbox_suspension import MailboxSuspension  # isort: skip
+from domains.models.bulk import BulkChange, BulkItem, BulkVerb  # isort: skip
 
 __all__ = [
+    "BulkChange",
+    "BulkItem",
+    "BulkVerb",
     "Difference",
     "DkimKey",
     "DnsAlert",

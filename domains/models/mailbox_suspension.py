@@ -1,7 +1,12 @@
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
-from accounts.models import Stop, SuspensionBase
+from accounts import audit
+from accounts.models import Stop, SuspensionBase, User
+from domains.driver.stamping import stamp
+from domains.models.server import Kind
+from foundation.unit_of_work import unit_of_work
 
 
 class MailboxSuspension(SuspensionBase):
@@ -23,3 +28,20 @@ class MailboxSuspension(SuspensionBase):
     @property
     def stops_text(self) -> str:
         return ", ".join(str(Stop(stop).label) for stop in self.stops)
+
+    def put_back(self, *, by: User | None) -> bool:
+        """Bring it back as it was before it was lifted; false while another is in force, or its time is over."""
+        if self.until and self.until <= timezone.now():
+            return False
+        with unit_of_work():
+            type(self.mailbox).objects.select_for_update().only("pk").get(pk=self.mailbox_id)
+            others = MailboxSuspension.objects.filter(mailbox=self.mailbox_id, lifted_at=None)
+            lifted = MailboxSuspension.objects.filter(pk=self.pk, lifted_at__isnull=False)
+            if others.exists() or not lifted.update(lifted_at=None, lifted_by=None):
+                return False
+            self.lifted_at = self.lifted_by = None
+            stamp(self.mailbox.customer, Kind.STATE, self.pk)
+            after = {"stops": self.stops, "reason": self.reason}
+            customer, subject = self.mailbox.customer, self.mailbox.address
+            audit.record("mailbox.suspend", by=by, customer=customer, subject=subject, after=after)
+        return True

@@ -8,16 +8,21 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
+from domains.bulk_form import BulkAddForm
 from domains.forms import MailboxAddForm, MailboxChangeForm, MailboxPasswordForm, MailboxSuspendForm
 from domains.mailbox_search import MOST_COUNTED, MailboxSearch
-from domains.models import Domain, Mailbox
+from domains.models import BulkVerb, Domain, Mailbox
 
 
 @customer_page(Permission.MAILBOXES_READ)
 @require_safe
 def mailbox_list(request: Any, domain: str) -> HttpResponse:
-    found = _domain(request, domain)
-    search = MailboxSearch(found, request.GET)
+    return list_of(request, MailboxSearch(domain_of(request, domain), request.GET))
+
+
+def list_of(request: Any, search: MailboxSearch, bulk_form: BulkAddForm | None = None) -> HttpResponse:
+    """The list; with a `bulk_form` that was refused, 422 and what was chosen."""
+    found = search.domain
     context = {
         "domain": found,
         "search": search,
@@ -26,13 +31,15 @@ def mailbox_list(request: Any, domain: str) -> HttpResponse:
         "most_counted": MOST_COUNTED,
         "effective": found.server.sync.effective if found.server else 0,
         "list_url": found.mailboxes_url,
+        "bulk_verbs": BulkVerb.choices,
+        "bulk_form": bulk_form,
     }
-    return render(request, "domains/mailbox_list.html", context)
+    return render(request, "domains/mailbox_list.html", context, status=422 if bulk_form else 200)
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
 def mailbox_add(request: Any, domain: str) -> HttpResponse:
-    found = _domain(request, domain)
+    found = domain_of(request, domain)
     form = MailboxAddForm(request.POST if request.method == "POST" else None)
     if form.is_valid() and (mailbox := form.run(found.add_mailbox, by=request.user)):
         return redirect(mailbox)
@@ -130,7 +137,7 @@ def _refused(request: Any, mailbox: Mailbox, refusal: ValidationError) -> HttpRe
     return render(request, "domains/mailbox_page.html", context, status=422)
 
 
-def _domain(request: Any, name: str) -> Domain:
+def domain_of(request: Any, name: str) -> Domain:
     domains = request.customer.domains.live().select_related("customer__placement__server__sync")
     return get_object_or_404(domains, name=name)
 
@@ -141,7 +148,7 @@ def _mailbox(
     """The mailbox with this local part or address: the live one; else, or first for `to_restore`, the one
     that was deleted last and can be restored, or of several the one that the button names. Http404 without.
     """
-    found = _domain(request, domain)
+    found = domain_of(request, domain)
     local_part, _, of_domain = name.partition("@")
     if of_domain not in ("", found.name):
         raise Http404

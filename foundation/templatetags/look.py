@@ -12,15 +12,20 @@ register = template.Library()
 
 # A tone is what a state asks of its reader: nothing, patience, an act, acceptance. CSS knows tones alone.
 TONES: Mapping[str, str] = {
-    **dict.fromkeys(("ok", "active", "live", "true", "verified", "paid", "approved", "running"), "ok"),
-    **dict.fromkeys(("checking", "review", "unchecked", "pending", "saving", "invited", "false"), "wait"),
+    **dict.fromkeys(
+        ("ok", "active", "live", "true", "verified", "paid", "approved", "running", "done"), "ok"
+    ),
+    **dict.fromkeys(
+        ("checking", "review", "unchecked", "pending", "saving", "invited", "false", "working", "undoing"),
+        "wait",
+    ),
     **dict.fromkeys(
         ("question", "unpaid", "held", "missing", "different", "duplicate", "degraded", "full", "due"), "act"
     ),
     **dict.fromkeys(
         ("rejected", "suspended", "failed", "down", "taken", "invalid", "conflict", "insecure"), "stop"
     ),
-    **dict.fromkeys(("cancelled", "deleted", "closed", "off", "ended", "unlimited"), "off"),
+    **dict.fromkeys(("cancelled", "deleted", "closed", "off", "ended", "unlimited", "undone"), "off"),
 }
 
 
