@@ -10,7 +10,7 @@ from accounts.access import Permission, may
 from accounts.models import Customer
 from domains.dns_watch import NOTICE
 from domains.models import DnsAlert, DomainClaim
-from domains.models.claim import TO_HOLDER, TO_STAFF
+from domains.models.claim import DECIDED_TO_CLAIMANT, DECIDED_TO_HOLDER, TO_HOLDER, TO_STAFF
 
 
 @notices.notice_kind(NOTICE, template="domains/emails/dns")
@@ -39,6 +39,29 @@ def claim_to_staff(claim_id: str) -> tuple[list[str], dict[str, Any]]:
     claim = found.filter(pk=claim_id, decided_at=None).first()
     url = settings.PANEL_URL + reverse("admin:domains_domainclaim_changelist")
     return ([settings.SUPPORT_EMAIL] if claim else []), {"claim": claim, "claims_url": url}
+
+
+@notices.notice_kind(DECIDED_TO_HOLDER, template="domains/emails/claim_decided")
+def decision_to_holder(claim_id: str) -> tuple[list[str], dict[str, Any]]:
+    claim = _decided(claim_id)
+    return people(claim.domain.customer), _decision(claim, claim.domain.customer, is_theirs=not claim.given)
+
+
+@notices.notice_kind(DECIDED_TO_CLAIMANT, template="domains/emails/claim_decided")
+def decision_to_claimant(claim_id: str) -> tuple[list[str], dict[str, Any]]:
+    claim = _decided(claim_id)
+    return people(claim.claimant), _decision(claim, claim.claimant, is_theirs=bool(claim.given))
+
+
+def _decided(claim_id: str) -> DomainClaim:
+    return DomainClaim.objects.select_related("domain__customer", "claimant").get(pk=claim_id)
+
+
+def _decision(claim: DomainClaim, customer: Customer, *, is_theirs: bool) -> dict[str, Any]:
+    url = settings.PANEL_URL + reverse("domains:domain-list", args=[customer.username])
+    return {
+        "claim": claim, "domain": claim.domain, "customer": customer, "is_theirs": is_theirs, "domains_url": url,
+    }  # fmt: skip
 
 
 def people(customer: Customer) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from django.conf import settings
 from django.utils import timezone
 
-from domains.dns import dkim_record, dmarc, mx, spf
+from domains.dns import dkim_record, dmarc, mx, spf, suffixes
 from domains.dns.resolver import Answer, Resolver, Unchecked
 from domains.dns.verdict import LABELS, State, Verdict, tags
 
@@ -204,7 +204,14 @@ def _dkim(asked: Asked, record: Record, answer: Answer) -> Verdict:
 
 
 def _dmarc(asked: Asked, record: Record, answer: Answer) -> Verdict:
-    return dmarc.compare(answer.values)
+    """A domain without a record of its own has that of its organisational domain (RFC 7489, 6.6.3)."""
+    own, above = dmarc.compare(answer.values), suffixes.organisational(asked.zone)
+    if own.state is not State.MISSING or above == asked.zone:
+        return own
+    inherited = dmarc.compare(Resolver(above, NS_DEADLINE).ask(f"_dmarc.{above}", "TXT").values)
+    if inherited.state is not State.OK:
+        return own
+    return inherited._replace(note=f"It has none of its own; that of {above} holds for it, too.")
 
 
 _COMPARE: Mapping[str, Callable[[Asked, Record, Answer], Verdict]] = {

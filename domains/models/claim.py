@@ -1,5 +1,7 @@
 """Two customers prove the same domain: a case that a person decides."""
 
+from datetime import timedelta
+
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
@@ -13,6 +15,8 @@ from domains.models.domain import Domain, add_domain
 from foundation.unit_of_work import unit_of_work
 
 TO_HOLDER, TO_STAFF = "domain.claim", "domain.claim_staff"
+DECIDED_TO_HOLDER, DECIDED_TO_CLAIMANT = "domain.claim_decided_holder", "domain.claim_decided_claimant"
+AGAIN_AFTER = timedelta(days=30)  # the same claim is a new case then, so that no holder is pestered
 
 
 class DomainClaim(models.Model):
@@ -47,10 +51,10 @@ class DomainClaim(models.Model):
     @property
     def refusal(self) -> ValidationError:
         """What the claimant is told, who has proved it."""
-        text = (
-            f"{self.domain} is hosted here for another customer. As you have proved it, a person looks at it; write to "
-            "us if you hear nothing within a day."
-        )
+        so_far = "As you have proved it, a person looks at it; write to us if you hear nothing within a day."
+        if self.status == "kept":
+            so_far = "You have proved it, and a person of ours left it there; write to us if that is wrong."
+        text = f"{self.domain} is hosted here for another customer. {so_far}"
         return ValidationError(text, code="taken")
 
     def give(self, *, by: User) -> bool:
@@ -87,18 +91,24 @@ class DomainClaim(models.Model):
         action = "domain.give" if given else "domain.keep"
         for customer in (self.domain.customer, self.claimant):
             audit.record(action, by=by, customer=customer, subject=self.domain.name)
+        notices.send_notice(DECIDED_TO_HOLDER, self.pk)
+        notices.send_notice(DECIDED_TO_CLAIMANT, self.pk)
         return True
 
 
 def open_claim(claimant: Customer, name: str) -> DomainClaim | None:
-    """Note that `claimant` proved `name` while another customer holds it, and tell the holder and staff, once. None
-    where nobody else holds it.
+    """Note that `claimant` proved `name` while another customer holds it, and tell the holder and staff, once; also
+    where that was decided within AGAIN_AFTER. None where nobody else holds it.
     """
     with unit_of_work():
         held = Domain.objects.live().filter(name=name).exclude(customer=claimant).first()
         if held is None:
             return None
-        claim, is_new = DomainClaim.objects.get_or_create(domain=held, claimant=claimant, decided_at=None)
+        same = DomainClaim.objects.filter(domain=held, claimant=claimant)
+        kept = same.filter(given=False, decided_at__gt=timezone.now() - AGAIN_AFTER).first()
+        if kept:
+            return kept
+        claim, is_new = same.get_or_create(domain=held, claimant=claimant, decided_at=None)
         if is_new:
             notices.send_notice(TO_HOLDER, claim.pk)
             notices.send_notice(TO_STAFF, claim.pk)

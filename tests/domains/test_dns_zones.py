@@ -131,3 +131,13 @@ def test_what_a_stranger_published_is_shown_without_control_characters(dns, key)
     found = check("acme.test", key, "dmarc")
     assert found["state"] == "different"
     assert all(text.isprintable() for text in [*found["found"], found["note"]])
+
+
+def test_a_sub_domain_has_the_dmarc_of_its_organisation(asked, key):
+    """Unless it has one of its own; one that is wrong is no help (RFC 7489, 6.6.3)."""
+    asked.publish("_dmarc.above.test", "TXT", "v=DMARC1; p=reject")
+    found = check("deep.below.above.test", key, "dmarc")
+    assert (found["state"], found["found"]) == ("ok", ["v=DMARC1; p=reject"])
+    assert "that of above.test holds for it" in found["note"]
+    asked.publish("_dmarc.wrong.test", "TXT", "v=DMARC1")
+    assert check("below.wrong.test", key, "dmarc")["state"] == "missing"

@@ -3,9 +3,12 @@
 import pytest
 from django.core import mail
 from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
+from django.utils import timezone
 
 from accounts import notices
 from domains.models import Domain, DomainClaim, OwnershipKey, add_domain
+from domains.models.claim import AGAIN_AFTER
 from domains.models.domain import refuse_ours
 from foundation.names import normalise_domain
 
@@ -93,10 +96,7 @@ def test_a_second_proof_is_a_case_for_staff_and_told_once(claim, domain, setting
         assert 'data-result="taken"' in claim("acme.test", "acme.test").content.decode()
     case = DomainClaim.objects.get()
     assert (case.domain, case.claimant.username, case.status) == (domain, "other", "open")
-    mail.outbox.clear()
-    for notice_id in notices.unsent():
-        notices.deliver(notice_id)
-    told = {message.subject: message.to for message in mail.outbox}
+    told = {subject: message.to for subject, message in mails().items()}
     assert "alice@example.test" in told["Somebody else says that acme.test is theirs"]
     assert told["Decide whose acme.test is"] == [settings.SUPPORT_EMAIL]
     assert len(mail.outbox) == 2
@@ -122,14 +122,43 @@ def test_given_without_the_former_holders_mailboxes(claim, domain, anna, sam):
     assert domain.deleted_at
     with pytest.raises(ValidationError):
         domain.restore(by=None)
+    told = mails()
+    assert told["acme.test is yours now"].to == ["mallory@example.test"]
+    lost = told["acme.test has gone to another customer"]
+    assert "alice@example.test" in lost.to
+    assert "were not handed over: they wait with the deleted domain until" in lost.body
+
+
+def mails() -> dict[str, EmailMessage]:
+    """What is owed is sent: by subject."""
+    mail.outbox.clear()
+    for notice_id in notices.unsent():
+        notices.deliver(notice_id)
+    return {message.subject: message for message in mail.outbox}
 
 
 def test_kept(claim, domain, sam):
     claim("acme.test", "acme.test")
+    mails()
     assert DomainClaim.objects.get().keep(by=sam)
     domain.refresh_from_db()
     assert domain.deleted_at is None
     assert DomainClaim.objects.get().status == "kept"
+    told = mails()
+    assert told["acme.test stays where it is"].to == ["mallory@example.test"]
+    assert "alice@example.test" in told["acme.test stays yours"].to
+
+
+def test_the_same_claim_again_pesters_nobody(claim, domain, sam):
+    claim("acme.test", "acme.test")
+    DomainClaim.objects.get().keep(by=sam)
+    mails()
+    assert "a person of ours left it there" in claim("acme.test").content.decode()
+    assert DomainClaim.objects.count() == 1
+    assert not mails()
+    DomainClaim.objects.update(decided_at=timezone.now() - AGAIN_AFTER)
+    claim("acme.test")
+    assert DomainClaim.objects.filter(decided_at=None).count() == 1
 
 
 def test_a_claim_whose_proof_is_gone_is_not_given(claim, domain, dns, sam):
