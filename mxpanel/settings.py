@@ -105,6 +105,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.audit.AuditMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "foundation.limits.LimitMiddleware",
 ]
 ROOT_URLCONF = "mxpanel.urls"
 WSGI_APPLICATION = "mxpanel.wsgi.application"
@@ -242,6 +243,18 @@ ACCOUNT_RATE_LIMITS = {  # none bites below 20 sign-ups and 30 sign-ins a minute
     "confirm_email": "1/3m/key",
     "manage_email": "10/m/user",
     "reauthenticate": "10/m/user",
+}
+ACCOUNT_SIGNUP_FORM_HONEYPOT_FIELD = "website"  # who fills it in is told that all went well, and nothing has
+ACCOUNT_FORMS = {"signup": "accounts.forms.SignUpForm"}
+# Times a minute that a form may be sent; allauth's own above count for each address, account and person.
+FORM_LIMITS = {
+    "account_signup": {"network": 120},
+    "account_login": {"network": 300},
+    "account_reset_password": {"network": 60},
+    "account_email_verification_sent": {"network": 60},
+    "billing:order-place": {"address": 40, "network": 120, "person": 40},
+    "domains:domain-add": {"address": 60, "network": 180, "person": 60},
+    "domains:domain-check": {"address": 60, "network": 180, "person": 60},
 }
 MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"
 MFA_TOTP_ISSUER = PRODUCT_NAME

@@ -17,4 +17,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler429 = "foundation.limits.too_many"
 handler500 = "mxpanel.failures.failed"

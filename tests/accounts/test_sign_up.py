@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 
 from accounts.models import User
@@ -55,6 +56,49 @@ def test_weak_passwords_are_refused(client, db, password):
 @pytest.mark.parametrize("password", ["all lower case words", "пароль-подлиннее", "x9" * 64])
 def test_composition_does_not_matter(client, db, password):
     assert sign_up(client, password=password).status_code == 302
+
+
+class Counting(MD5PasswordHasher):
+    """Counts how often a password is hashed, which is what takes the time."""
+
+    count = 0
+
+    def encode(self, password, salt):
+        Counting.count += 1
+        return super().encode(password, salt)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "extra"),
+    [
+        ("/accounts/signup/", "email", {"password1": STRONG, "password2": STRONG}),
+        ("/accounts/login/", "login", {"password": "wrong-7391-wrong"}),
+        ("/accounts/password/reset/", "email", {}),
+    ],
+)
+def test_the_time_tells_nothing(client, settings, person, path, field, extra):
+    settings.PASSWORD_HASHERS = [f"{__name__}.Counting"]
+    person("known@example.test")
+    costs = []
+    for address in ("known@example.test", "unknown@example.test"):
+        Counting.count = 0
+        client.post(path, {field: address, **extra})
+        costs.append((Counting.count, len(mail.outbox)))
+        mail.outbox.clear()
+    assert costs[0] == costs[1]
+
+
+def test_a_robot_is_told_that_all_went_well(client, db):
+    form = {
+        "email": "new@example.test",
+        "password1": STRONG,
+        "password2": STRONG,
+        "website": "https://x.test",
+    }
+    answer = client.post("/accounts/signup/", form)
+    assert (answer.status_code, answer.url) == (302, "/accounts/confirm-email/")
+    assert not User.objects.exists()
+    assert not mail.outbox
 
 
 def test_a_known_address_gets_the_same_answer_and_a_mail(client, alice):

@@ -1,0 +1,69 @@
+"""How often a form may be sent from one address, from one network and by one person. Counted in the default cache, which is
+PostgreSQL, so the limits hold without Redis; each count slides, so nobody is locked out for good.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from allauth.core.internal import ratelimit  # the public one counts allauth's own actions alone
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+
+from foundation.client_address import client_address
+
+RETRY_AFTER = 60  # seconds, the length of every limit
+NETWORKS = {4: 24, 6: 48}  # by version of the protocol: the bits that one operator's customer has in common
+
+
+def network_of(address: str) -> str:
+    """The network that an IP address belongs to: a /24 of IPv4 or a /48 of IPv6, in CIDR notation; ValueError for
+    anything else. An IPv4 address in IPv6's clothes (`::ffff:192.0.2.1`) is an IPv4 address.
+    """
+    parsed = ip_address(address)
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(ip_network((parsed, NETWORKS[parsed.version]), strict=False))
+
+
+class LimitMiddleware:
+    """Answers 429 to a POST of a page in settings.FORM_LIMITS that was sent too often: view name -> {`address`, `network`
+    or `person` -> times a minute}.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        name = request.resolver_match.view_name
+        limits: Mapping[str, int] = settings.FORM_LIMITS.get(name, {})
+        if request.method != "POST" or not limits:
+            return None
+        for what, who in _senders(request):
+            if what in limits and not _counted(request, f"{name} {what}", f"{limits[what]}/m/key", who):
+                return too_many(request)
+        return None
+
+
+def too_many(request: Any, exception: Exception | None = None) -> HttpResponse:
+    """Also the URL configuration's `handler429`, which django-allauth calls for its own limits."""
+    answer = render(request, "429.html", status=429)
+    answer["Retry-After"] = str(RETRY_AFTER)
+    return answer
+
+
+def _senders(request: Any) -> Iterator[tuple[str, str]]:
+    address = client_address(request)
+    yield "address", address
+    yield "network", network_of(address)
+    if request.user.is_authenticated:
+        yield "person", str(request.user.pk)
+
+
+def _counted(request: HttpRequest, action: str, rate: str, who: str) -> bool:
+    """Count this one; false where there were too many before."""
+    found = ratelimit.consume(request, app="panel", action=action, config={action: rate}, key=who)
+    return found is not None
