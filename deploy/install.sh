@@ -15,7 +15,7 @@ packages="python3 python3-venv ca-certificates postgresql redis-server knot rspa
   dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-sieve dovecot-managesieved dovecot-sqlite"
 requirements=requirements.txt
 if [ "${1:-}" = --for-tests ]; then
-    packages="$packages chromium chromium-driver libfaketime"
+    packages="$packages chromium chromium-driver libfaketime swaks libnet-ssleay-perl curl openssl"
     requirements=requirements-dev.txt
 fi
 policy=/usr/sbin/policy-rc.d

@@ -1,6 +1,6 @@
 """The whole way through the house in a browser: a stranger's order becomes a delivered message.
 
-Every step leaves pictures in the stack's `artifacts`. Once with JavaScript and once without.
+Every step leaves pictures in the stack's `artifacts`. Once with JavaScript, once without, once by keyboard alone.
 """
 
 import subprocess
@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.browser import Browser
 from tests.e2e.dns_owner import publish, txt
 from tests.e2e.hosting import DETAILS, records_of
+from tests.e2e.keyboard import Keyboard
 from tests.e2e.mail import Account, arrived, fetched_by_pop3, folder, imap, letter, send
 from tests.e2e.person import confirmation_link, mails_to
 from tests.e2e.stack import Stack
@@ -36,12 +37,17 @@ class Walker:
         return cls(f"wanda-{mark}@people.test", f"walks-{token_hex(8)}", f"w{mark}", f"walk-{mark}.test")
 
 
-@pytest.fixture(params=[True, False], ids=["javascript", "no-javascript"])
+WALKS = {
+    "walk": (Browser, True), "walk-without-javascript": (Browser, False), "walk-by-keyboard": (Keyboard, True)
+}  # fmt: skip
+
+
+@pytest.fixture(params=WALKS)
 def browser(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Browser]:
     pictures = stack.artifacts / "walk"
     pictures.mkdir(parents=True, exist_ok=True)
-    name = "walk" if request.param else "walk-without-javascript"
-    found = Browser(stack, pictures, name, javascript=request.param)
+    kind, javascript = WALKS[request.param]
+    found = kind(stack, pictures, request.param, javascript=javascript)
     try:
         yield found
     finally:
