@@ -29,6 +29,7 @@ from tests.bench.ports import free_ports
 from tests.bench.stack import Stack
 
 MAILBOXES = 10_000
+DOMAINS = 1_000
 REQUESTS = 200
 WARM_UP = 10
 
@@ -50,6 +51,12 @@ PAGES = [
         "/c/acme/domains/acme.test/mailboxes/?after=box-04999",
         "<= 20 ms",
         queries_goal="<= 8",
+    ),
+    Page(
+        "page of 50 of 1,000 domains with 5 mailboxes each",
+        "/c/acme/domains/?after=d0499.many.test",
+        "<= 25 ms",
+        queries_goal="<= 10",
     ),
 ]
 
@@ -83,6 +90,7 @@ def fill() -> str:
     with TemporaryDirectory() as directory:
         Demo(Path(directory) / "demo.json").load()
     add_mailboxes(server.pk)
+    add_domains()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     client = Client()
@@ -100,6 +108,22 @@ def add_mailboxes(server_id: int) -> None:
     rows = [ServerRow(server_id=server_id, kind=Kind.MAILBOX, key=mailbox.pk, revision=1) for mailbox in made]
     ServerRow.objects.bulk_create(rows, batch_size=1000)
     ServerSync.objects.filter(server=server_id).update(effective=1)
+
+
+def add_domains() -> None:
+    """DOMAINS more of the demo customer, with a few mailboxes each."""
+    customer = Domain.objects.select_related("customer").get(name="acme.test").customer
+    made = Domain.objects.bulk_create(
+        [Domain(customer=customer, name=f"d{number:04}.many.test") for number in range(DOMAINS)]
+    )
+    Mailbox.objects.bulk_create(
+        [
+            Mailbox(domain=domain, local_part=f"box-{number}", password_hash=READY_HASH)
+            for domain in made
+            for number in range(5)
+        ],
+        batch_size=1000,
+    )
 
 
 def count(get: Callable[[], int]) -> tuple[int, int]:
