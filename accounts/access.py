@@ -10,12 +10,13 @@ from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
 from allauth.account.decorators import reauthentication_required
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
-from accounts.factors import has_factor
+from accounts.factors import WANTED_BY, has_factor
 from accounts.models import Customer, Membership, Role, User
 
 
@@ -123,8 +124,15 @@ def refuse_non_staff(request: Any) -> HttpResponse | None:
     """None for staff with a second factor; a redirect to set it up or to use it; PermissionDenied for everybody else."""
     if not (request.user.is_active and request.user.is_staff):
         raise PermissionDenied("These pages are for staff.")
+    return lead_to_factor(request, "Staff pages open only with a second factor. Choose one, and set it up.")
+
+
+def lead_to_factor(request: Any, why: str) -> HttpResponse | None:
+    """None where this session has shown a second factor; otherwise the way to show it, or, with `why`, to set it up."""
     if has_second_factor(request):
         return None
     if has_factor(request.user):
         return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
-    return redirect("mfa_activate_totp")
+    request.session[WANTED_BY] = request.get_full_path()
+    messages.warning(request, why)
+    return redirect("mfa_index")

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_in
 
 
 class AccountsConfig(AppConfig):
@@ -6,4 +7,6 @@ class AccountsConfig(AppConfig):
     verbose_name = "People and customers"
 
     def ready(self) -> None:
-        from accounts import personal_data  # noqa: F401  registers this app's exporter and eraser
+        from accounts import devices, personal_data  # noqa: F401  the latter registers an exporter and an eraser
+
+        user_logged_in.connect(devices.note_sign_in)

@@ -7,6 +7,8 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 
 from accounts import audit, privacy
+from accounts.devices import devices_of, end_all
+from accounts.factors import factors_of
 from accounts.models import AuditEntry, User
 
 
@@ -24,6 +26,16 @@ def export(user: User) -> dict[str, Any]:
             }
             for membership in user.memberships.select_related("customer")
         ],
+        "second_factors": list(factors_of(user).values()),
+        "devices": [
+            {
+                "browser": device.user_agent,
+                "address": device.ip,
+                "since": device.created_at.isoformat(),
+                "last_seen": device.last_seen_at.isoformat(),
+            }
+            for device in devices_of(user)
+        ],
         "acts": [{**entry, "at": entry["at"].isoformat()} for entry in entries],
     }
 
@@ -34,6 +46,7 @@ def erase(user: User) -> list[str]:
     user.memberships.all().delete()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
+    end_all(user)
     AuditEntry.objects.filter(subject=user.email).update(subject=pseudonym)
     AuditEntry.objects.filter(by=user).update(address=None)
     user.email = pseudonym

@@ -1,7 +1,7 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from accounts import audit, notices
+from accounts import audit, devices, notices
 
 SWEEP_SECONDS = 15  # a hint of a sweep is worthless once the next sweep runs
 
@@ -21,6 +21,7 @@ def sweep_notices() -> None:
 def sweep_sessions() -> None:
     """They hold what visitors entered into the order form."""
     SessionStore.clear_expired()
+    devices.forget_ended()
 
 
 @shared_task

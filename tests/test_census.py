@@ -25,6 +25,7 @@ SAMPLES: dict[str, Any] = {
     "content_type_id": 1,
     "app_label": "accounts",
     "url": "no/such/page",
+    "pk": 1,
 }
 
 

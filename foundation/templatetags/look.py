@@ -1,9 +1,11 @@
 """The house look as template tags: ``{% load look %}``. docs/look.md shows each with a snippet."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -39,6 +41,12 @@ def tone(value: object) -> str:
 def megabytes(count: int) -> int:
     """So many megabytes (2^20) in bytes, for ``filesizeformat`` and meters."""
     return count << 20
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """For an attribute that a script reads; pages have no inline script."""
+    return json.dumps(value, cls=DjangoJSONEncoder)
 
 
 @register.simple_tag

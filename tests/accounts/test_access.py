@@ -62,7 +62,7 @@ def test_a_change_under_suspension_is_refused_with_the_reason(as_, acme, alice, 
 def test_staff_without_a_second_factor_are_led_to_set_it_up(as_, person):
     weak = person("weak@example.test", is_staff=True, is_superuser=True)
     answer = as_(weak).get("/admin/")
-    assert (answer.status_code, answer.url) == (302, reverse("mfa_activate_totp"))
+    assert (answer.status_code, answer.url) == (302, reverse("mfa_index"))
 
 
 def test_the_staff_pages_are_closed_to_others(as_, client, alice, sam):

@@ -36,6 +36,16 @@ def test_erasing_takes_the_second_factor_along(sam):
     assert not sam.authenticator_set.exists()
 
 
+def test_devices_are_handed_out_and_erased(as_, alice):
+    client = as_(alice)
+    (device,) = privacy.export_person(alice)["accounts"]["devices"]
+    assert device["address"] == "127.0.0.1"
+    with unit_of_work():
+        privacy.erase_person(alice)
+    assert privacy.export_person(alice)["accounts"]["devices"] == []
+    assert client.get("/accounts/home/").status_code == 302
+
+
 def test_erasing_leaves_nobody_to_recognise_and_nobody_to_sign_in(acme, alice):
     with unit_of_work():
         kept = privacy.erase_person(alice)

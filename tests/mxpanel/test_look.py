@@ -33,6 +33,8 @@ SIGNED_IN = [
     "/accounts/password/change/",
     "/accounts/2fa/",
     "/accounts/2fa/totp/activate/",
+    "/accounts/2fa/webauthn/add/",
+    "/accounts/sessions/",
     "/accounts/logout/",
     "/c/acme/",
     "/c/acme/members/",
