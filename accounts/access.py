@@ -6,15 +6,14 @@ from collections.abc import Callable
 from enum import Enum
 from functools import wraps
 from typing import Any
-from urllib.parse import urlencode
 
 from allauth.account.authentication import get_authentication_records
 from allauth.account.decorators import reauthentication_required
+from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse
 
 from accounts.factors import WANTED_BY, has_factor
 from accounts.models import Customer, Membership, Role, User
@@ -26,6 +25,7 @@ class Permission(Enum):
     CUSTOMER_READ = "customer:read"
     MEMBERS_READ = "members:read"
     MEMBERS_EDIT = "members:edit"
+    OWNERS_EDIT = "owners:edit"
     ORDERS_READ = "orders:read"
     ORDERS_EDIT = "orders:edit"
     DOMAINS_READ = "domains:read"
@@ -41,14 +41,21 @@ _EVERYTHING = set(Permission)
 RIGHTS: dict[str, set[Permission]] = {
     Role.READER: _READER,
     Role.BILLING: _BILLING,
-    Role.ADMIN: _EVERYTHING,
+    Role.ADMIN: _EVERYTHING - {Permission.OWNERS_EDIT},
     Role.OWNER: _EVERYTHING,
 }
 
 
 def role_of(user: User, customer: Customer) -> str | None:
     """The role of `user` with `customer`, None for a stranger."""
-    return Membership.objects.filter(customer=customer, user=user).values_list("role", flat=True).first()
+    return _place(user, customer)[0]
+
+
+def _place(user: User, customer: Customer) -> tuple[str | None, bool]:
+    """The role, None for a stranger, and whether the customer asks a second factor of its members."""
+    mine = Membership.objects.filter(customer=customer, user=user)
+    role, rule = mine.values_list("role", "customer__factor_rule").first() or (None, None)
+    return role, rule is not None
 
 
 def may(role: str | None, permission: Permission) -> bool:
@@ -81,11 +88,16 @@ def customer_page(permission: Permission, *, before_activation: bool = False) ->
 
 def enter(request: Any, customer: Customer, permission: Permission) -> None:
     """Set `request.customer`, `request.role` and, for templates, `request.may` with the names of the role's rights
-    (`domains_edit`); Http404 for a stranger, PermissionDenied without the right.
+    (`domains_edit`); Http404 for a stranger, PermissionDenied without the right. A member without the second factor
+    that the customer asks for is led to it (`ask_for_factor`).
     """
-    request.role = role_of(request.user, customer)
+    request.role, wants_factor = _place(request.user, customer)
     if request.role is None:
         raise Http404
+    if wants_factor:
+        ask_for_factor(
+            request, f"{customer.name} asks a second factor of its members. Choose one, and set it up."
+        )
     request.customer = customer
     request.may = {right.name.lower(): True for right in RIGHTS[request.role]}
     if not may(request.role, permission):
@@ -114,25 +126,28 @@ def staff_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
 
     @wraps(view)
     def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        answer = refuse_non_staff(request)
-        return answer if answer is not None else view(request, *args, **kwargs)
+        refuse_non_staff(request)
+        return view(request, *args, **kwargs)
 
     return page
 
 
-def refuse_non_staff(request: Any) -> HttpResponse | None:
-    """None for staff with a second factor; a redirect to set it up or to use it; PermissionDenied for everybody else."""
+def refuse_non_staff(request: Any) -> None:
+    """Pass staff who have shown a second factor; PermissionDenied for everybody who is no staff."""
     if not (request.user.is_active and request.user.is_staff):
         raise PermissionDenied("These pages are for staff.")
-    return lead_to_factor(request, "Staff pages open only with a second factor. Choose one, and set it up.")
+    ask_for_factor(request, "Staff pages open only with a second factor. Choose one, and set it up.")
 
 
-def lead_to_factor(request: Any, why: str) -> HttpResponse | None:
-    """None where this session has shown a second factor; otherwise the way to show it, or, with `why`, to set it up."""
+def ask_for_factor(request: Any, why: str) -> None:
+    """Pass whoever has shown a second factor in this session. Others are asked for theirs (ReauthenticationRequired),
+    or led to set one up, with `why` (ImmediateHttpResponse); allauth's middleware answers with either.
+    """
     if has_second_factor(request):
-        return None
+        return
     if has_factor(request.user):
-        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
-    request.session[WANTED_BY] = request.get_full_path()
+        raise ReauthenticationRequired
+    if request.method == "GET":
+        request.session[WANTED_BY] = request.get_full_path()
     messages.warning(request, why)
-    return redirect("mfa_index")
+    raise ImmediateHttpResponse(redirect("mfa_index"))

@@ -7,6 +7,6 @@ class AccountsConfig(AppConfig):
     verbose_name = "People and customers"
 
     def ready(self) -> None:
-        from accounts import devices, personal_data  # noqa: F401  the latter registers an exporter and an eraser
+        from accounts import devices, personal_data, security  # noqa: F401  they register what they hold and send
 
         user_logged_in.connect(devices.note_sign_in)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
 from django.http import HttpResponseBase
@@ -75,9 +76,19 @@ def _note_change(request: Any, before: dict[int, str]) -> None:
     if Authenticator.objects.filter(pk__in=after.keys() - before.keys(), type__in=FACTORS).exists():
         # Setting it up took the thing itself, which proves as much as signing in with it.
         record_authentication(request, request.user, "mfa", reauthenticated=True)
+    elif not has_factor(request.user):
+        _forget_proof(request)
     parts = [f"{words} added" for words in added] + [f"{words} removed" for words in removed]
     account_changes.tell("factors.change", request.user, request=request, change=", ".join(parts))
     devices.end_all(request.user, but=request.session.session_key)
+
+
+def _forget_proof(request: Any) -> None:
+    """This session was signed in with a second factor that is no more."""
+    records = get_authentication_records(request, request.user)
+    request.session[AUTHENTICATION_METHODS_SESSION_KEY] = [
+        record for record in records if record["method"] != "mfa"
+    ]
 
 
 def _in_words(authenticator: Authenticator) -> str:

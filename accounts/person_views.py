@@ -29,7 +29,8 @@ def recovery_codes(request: Any) -> HttpResponse:
         raise Http404
     if codes:
         request.session[CODES_UNTIL] = time.time() + CODES_SECONDS
-    return render(request, "mfa/recovery_codes/index.html", {"codes": codes, "next": _where_to(request)})
+    wanted_by = request.session.pop(factors.WANTED_BY, "")
+    return render(request, "mfa/recovery_codes/index.html", {"codes": codes, "next": wanted_by})
 
 
 @login_required
@@ -71,8 +72,3 @@ def session_end(request: Any) -> HttpResponse:
         raise Http404
     messages.success(request, "Signed out there." if ended else "You are signed in nowhere else.")
     return redirect("usersessions_list")
-
-
-def _where_to(request: Any) -> str:
-    """The page that wanted a second factor, once there is one."""
-    return str(request.session.get(factors.WANTED_BY, ""))

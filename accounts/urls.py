@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import person_views, views
+from accounts import person_views, security_views, views
 
 app_name = "accounts"
 
@@ -9,4 +9,7 @@ urlpatterns = [
     path("accounts/sessions/end/", person_views.session_end, name="session-end"),
     path("c/<slug:customer>/", views.customer_overview, name="customer-overview"),
     path("c/<slug:customer>/members/", views.member_list, name="member-list"),
+    path("c/<slug:customer>/security/", security_views.security_page, name="security-page"),
+    path("c/<slug:customer>/security/require/", security_views.security_require, name="security-require"),
+    path("c/<slug:customer>/security/waive/", security_views.security_waive, name="security-waive"),
 ]

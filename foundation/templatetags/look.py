@@ -15,7 +15,7 @@ register = template.Library()
 # A tone is what a state asks of its reader: nothing, patience, an act, acceptance. CSS knows tones alone.
 TONES: Mapping[str, str] = {
     **dict.fromkeys(
-        ("ok", "active", "live", "true", "verified", "paid", "approved", "running", "done"), "ok"
+        ("ok", "active", "live", "true", "verified", "paid", "approved", "running", "done", "on"), "ok"
     ),
     **dict.fromkeys(
         ("checking", "review", "unchecked", "pending", "saving", "invited", "false", "working", "undoing"),

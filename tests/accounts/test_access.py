@@ -65,6 +65,13 @@ def test_staff_without_a_second_factor_are_led_to_set_it_up(as_, person):
     assert (answer.status_code, answer.url) == (302, reverse("mfa_index"))
 
 
+def test_the_staff_pages_close_when_the_second_factor_is_taken_off(as_, sam):
+    client = as_(sam)
+    assert client.get("/admin/").status_code == 200
+    client.post("/accounts/2fa/totp/deactivate/")
+    assert client.get("/admin/").url == reverse("mfa_index")
+
+
 def test_the_staff_pages_are_closed_to_others(as_, client, alice, sam):
     assert client.get("/admin/").status_code == 302
     assert as_(alice).get("/admin/").status_code == 403
