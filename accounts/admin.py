@@ -2,9 +2,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
-from accounts import audit
-from accounts.models import AuditEntry, Customer, CustomerSuspension, Membership, Notice, User
+from accounts import audit, lifting
+from accounts.factor_forms import FactorLiftAskForm
+from accounts.factors import factors_of
+from accounts.models import AuditEntry, Customer, CustomerSuspension, FactorLift, Membership, Notice, User
 from foundation.unit_of_work import unit_of_work
 
 
@@ -64,9 +68,18 @@ class UserAdmin(AuditedAdmin):
     list_display = ("email", "name", "is_staff", "is_active", "date_joined")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
-    fields = ("email", "name", "is_active", "is_staff", "is_superuser", "groups", "last_login", "date_joined")
-    readonly_fields = ("email", "last_login", "date_joined")
+    fields = (
+        "email", "name", "is_active", "is_staff", "is_superuser", "groups", "second_factor", "last_login", "date_joined",
+    )  # fmt: skip
+    readonly_fields = ("email", "second_factor", "last_login", "date_joined")
     filter_horizontal = ("groups",)
+
+    @admin.display(description="second factor")
+    def second_factor(self, obj: User) -> str:
+        """What there is, and the way to take a lost one off."""
+        held = ", ".join(factors_of(obj).values())
+        url = f"{reverse('admin:accounts_factorlift_add')}?user={obj.pk}"
+        return format_html('{} · <a href="{}">It is lost</a>', held, url) if held else "none"
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
         """Only a superuser makes staff of people, so that no other member of staff raises their own rights."""
@@ -126,6 +139,41 @@ class CustomerSuspensionAdmin(VerbAdmin):
     def lift(self, request: Any, queryset: Any) -> None:
         for suspension in queryset.select_related("customer")[:200]:
             suspension.customer.lift_suspension(by=request.user)
+
+
+@admin.register(FactorLift)
+class FactorLiftAdmin(VerbAdmin):
+    """Adding one begins the delay after which somebody's second factor comes off; the action stops it."""
+
+    form = FactorLiftAskForm
+    list_display = ("user", "state", "reason", "by", "at", "due_at")
+    list_select_related = ("user", "by")
+    search_fields = ("user__email", "reason")
+    raw_id_fields = ("user",)
+    actions = ("stop",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.by = request.user
+        return form
+
+    def save_model(self, request: Any, obj: FactorLift, form: Any, change: bool) -> None:
+        obj.pk = lifting.ask_lift(obj.user, reason=obj.reason, by=request.user).pk
+
+    @admin.display(description="state")
+    def state(self, obj: FactorLift) -> str:
+        return obj.status
+
+    @admin.action(description="Stop these", permissions=["add"])
+    def stop(self, request: Any, queryset: Any) -> None:
+        for lift in queryset.select_related("user")[:200]:
+            lifting.stop_lift(lift, by=request.user)
 
 
 @admin.register(AuditEntry)

@@ -33,6 +33,7 @@ class SeenMiddleware:
 
 
 def note_sign_in(sender: Any, request: Any, user: User, **kwargs: Any) -> None:
+    """Hears Django's signal that somebody signed in."""
     note_seen(request, user)
 
 

@@ -1,10 +1,14 @@
-"""allauth's forms about passkeys, in our words and with bounded names."""
+"""Forms about second factors: allauth's about passkeys, in our words and with bounded names; and that of staff who take
+a lost one off.
+"""
 
 from typing import Any
 
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 
+from accounts.factors import has_factor
+from accounts.models import FactorLift, User
 from foundation.lines import one_line
 
 NAME: dict[str, Any] = {"label": "Name", "max_length": 60, "validators": [one_line]}
@@ -30,3 +34,21 @@ class PasskeyRenameForm(EditWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].widget.attrs["autocomplete"] = "off"
+
+
+class FactorLiftAskForm(forms.ModelForm):
+    by: User
+
+    class Meta:
+        model = FactorLift
+        fields = ("user", "reason")
+
+    def clean_user(self) -> User:
+        user: User = self.cleaned_data["user"]
+        if user == self.by:
+            raise forms.ValidationError("Your own comes off by somebody else's word alone.")
+        if user.is_staff and not self.by.is_superuser:
+            raise forms.ValidationError("That of staff comes off by a superuser's word alone.")
+        if not has_factor(user):
+            raise forms.ValidationError("This person has no second factor.")
+        return user

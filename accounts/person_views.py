@@ -4,14 +4,14 @@ import time
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import account_changes, devices, factors
+from accounts import account_changes, devices, factors, lifting
 from accounts.access import asks_again
 
 CODES_UNTIL = "recovery_codes_until"
@@ -72,3 +72,17 @@ def session_end(request: Any) -> HttpResponse:
         raise Http404
     messages.success(request, "Signed out there." if ended else "You are signed in nowhere else.")
     return redirect("usersessions_list")
+
+
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def factor_lift(request: Any, token: str) -> HttpResponse:
+    """The link in the mail. It takes a button, because mail filters follow links."""
+    lift = lifting.lift_of(token)
+    if lift is None:
+        raise Http404
+    if request.method == "POST":
+        lifting.stop_lift(lift, by=lift.user)
+        return redirect(request.path)
+    return render(request, "accounts/factor_lift.html", {"lift": lift})

@@ -27,6 +27,10 @@ def export(user: User) -> dict[str, Any]:
             for membership in user.memberships.select_related("customer")
         ],
         "second_factors": list(factors_of(user).values()),
+        "lost_second_factors": [
+            {"reason": lift.reason, "at": lift.at.isoformat(), "status": lift.status}
+            for lift in user.factor_lifts.all()[:200]
+        ],
         "devices": [
             {
                 "browser": device.user_agent,
@@ -47,6 +51,7 @@ def erase(user: User) -> list[str]:
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
     end_all(user)
+    user.factor_lifts.all().delete()
     AuditEntry.objects.filter(subject=user.email).update(subject=pseudonym)
     AuditEntry.objects.filter(by=user).update(address=None)
     user.email = pseudonym

@@ -1,9 +1,11 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from accounts import audit, devices, notices
+from accounts import audit, devices, lifting, notices
 
-SWEEP_SECONDS = 15  # a hint of a sweep is worthless once the next sweep runs
+# A hint of a sweep is worthless once the next sweep runs.
+SWEEP_SECONDS = 15
+LIFT_SECONDS = 60
 
 
 @shared_task
@@ -27,3 +29,14 @@ def sweep_sessions() -> None:
 @shared_task
 def sweep_audit() -> None:
     audit.forget_old_entries()
+
+
+@shared_task
+def lift_factor(lift_id: str) -> None:
+    lifting.carry_out(lift_id)
+
+
+@shared_task
+def sweep_factor_lifts() -> None:
+    for lift_id in lifting.due_lifts():
+        lift_factor.apply_async((lift_id,), expires=LIFT_SECONDS)

@@ -7,6 +7,7 @@ app_name = "accounts"
 urlpatterns = [
     path("accounts/home/", views.home, name="home"),
     path("accounts/sessions/end/", person_views.session_end, name="session-end"),
+    path("accounts/second-factor/<str:token>/", person_views.factor_lift, name="factor-lift"),
     path("c/<slug:customer>/", views.customer_overview, name="customer-overview"),
     path("c/<slug:customer>/members/", views.member_list, name="member-list"),
     path("c/<slug:customer>/security/", security_views.security_page, name="security-page"),

@@ -84,6 +84,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "accounts:home": get(signed_in()),
     "accounts:customer-overview": get(members(Permission.CUSTOMER_READ)),
     "accounts:member-list": get(members(Permission.MEMBERS_READ)),
+    "accounts:factor-lift": {
+        **both(everybody()),
+        "also": dict.fromkeys(ROLES, ("404", "405")),
+    },  # no such token
     "accounts:security-page": get(members(Permission.MEMBERS_READ)),
     "accounts:security-require": post(members(Permission.OWNERS_EDIT)),
     "accounts:security-waive": post(members(Permission.OWNERS_EDIT)),

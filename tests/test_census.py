@@ -26,6 +26,7 @@ SAMPLES: dict[str, Any] = {
     "app_label": "accounts",
     "url": "no/such/page",
     "pk": 1,
+    "token": "no-such-token",
 }
 
 

@@ -1,6 +1,6 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.customer import Customer, CustomerSuspension, Membership, Role
-from accounts.models.factor import FactorRule
+from accounts.models.factor import FactorLift, FactorRule
 from accounts.models.notice import Notice
 from accounts.models.suspension import Stop, SuspensionBase
 from accounts.models.user import User
@@ -9,6 +9,7 @@ __all__ = [
     "AuditEntry",
     "Customer",
     "CustomerSuspension",
+    "FactorLift",
     "FactorRule",
     "Membership",
     "Notice",
