@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_not_required, login_required
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,7 +18,6 @@ CODES_UNTIL = "recovery_codes_until"
 CODES_SECONDS = 10 * 60
 
 
-@login_required
 @require_safe
 @never_cache
 @asks_again
@@ -33,7 +32,6 @@ def recovery_codes(request: Any) -> HttpResponse:
     return render(request, "mfa/recovery_codes/index.html", {"codes": codes, "next": wanted_by})
 
 
-@login_required
 @require_safe
 @never_cache
 @asks_again
@@ -48,7 +46,6 @@ def recovery_codes_download(request: Any) -> HttpResponse:
     return answer
 
 
-@login_required
 @require_safe
 def session_list(request: Any) -> HttpResponse:
     context = {
@@ -59,7 +56,6 @@ def session_list(request: Any) -> HttpResponse:
     return render(request, "accounts/session_list.html", context)
 
 
-@login_required
 @require_POST
 @asks_again
 def session_end(request: Any) -> HttpResponse:

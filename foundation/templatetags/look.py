@@ -27,7 +27,9 @@ TONES: Mapping[str, str] = {
     **dict.fromkeys(
         ("rejected", "suspended", "failed", "down", "taken", "invalid", "conflict", "insecure"), "stop"
     ),
-    **dict.fromkeys(("cancelled", "deleted", "closed", "off", "ended", "unlimited", "undone", "stopped"), "off"),
+    **dict.fromkeys(
+        ("cancelled", "deleted", "closed", "off", "ended", "unlimited", "undone", "stopped"), "off"
+    ),
 }
 
 
