@@ -32,13 +32,22 @@ class VerbForm(forms.Form):
 class PasswordField(forms.CharField):
     """A new password of a mailbox; cleaned to its NFC form."""
 
-    def __init__(self) -> None:
+    def __init__(self, **more: Any) -> None:
         widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
         text = f"8 to {MOST} characters, the longer the better. Mail programs ask for it once and keep it."
-        super().__init__(max_length=MOST * 4, strip=False, widget=widget, help_text=text)
+        super().__init__(max_length=MOST * 4, strip=False, widget=widget, **{"help_text": text, **more})
 
     def clean(self, value: Any) -> str:
-        return normalise(super().clean(value))
+        given = super().clean(value)
+        return normalise(given) if given or self.required else ""
+
+
+class InviteField(forms.EmailField):
+    """Where the owner of a mailbox reads mail until then."""
+
+    def __init__(self, **more: Any) -> None:
+        widget = forms.EmailInput(attrs={"autocomplete": "off"})
+        super().__init__(label="Invite its owner at", widget=widget, max_length=254, **more)
 
 
 class DomainAddForm(forms.Form):
@@ -126,15 +135,39 @@ class MailboxAddForm(MailboxChangeForm):
         label="Name before the @",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none"}),
     )
-    password = PasswordField()
-    field_order = ["username", "password", "name", "quota_mb"]
+    invite = InviteField(
+        required=False,
+        help_text="An address that its owner reads already. We send a link there by which they set the password, so that "
+        "nobody else ever knows it. It works once, for 7 days.",
+    )
+    password = PasswordField(
+        required=False,
+        help_text="Instead of an invitation, where you set up the mail program yourself. 8 to "
+        f"{MOST} characters, the longer the better.",
+    )
+    field_order = ["username", "invite", "password", "name", "quota_mb"]
 
     def clean_username(self) -> str:
         return normalise_local_part(self.cleaned_data["username"])
 
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if "password" in data and "invite" in data and bool(data["password"]) == bool(data["invite"]):
+            both = "Choose one: an invitation, or a password of your own."
+            neither = "Enter a password, or invite its owner to set one."
+            self.add_error("password", both if data["invite"] else neither)
+        return data
+
 
 class MailboxPasswordForm(VerbForm):
     password = PasswordField()
+
+
+class MailboxInviteForm(VerbForm):
+    invite = InviteField(
+        help_text="An address that they read already. The link works once, for 7 days. A present password works until "
+        "they set the new one."
+    )
 
 
 class MailboxSuspendForm(VerbForm):

@@ -30,6 +30,7 @@ STATES: dict[str, tuple[str, Callable[[MailboxQuerySet], MailboxQuerySet]]] = {
     "active": ("Active", MailboxQuerySet.active),
     "suspended": ("Suspended", MailboxQuerySet.suspended),
     "full": ("Full or nearly so", MailboxQuerySet.full),
+    "waiting": ("Waiting for their owner", MailboxQuerySet.waiting),
     "unused": ("Never signed in", MailboxQuerySet.never_signed_in),
 }
 

@@ -15,6 +15,7 @@ from domains.models import Domain, MailServer, note_end
 from domains.models.bulk import forget_old_bulk_changes
 from domains.models.dns import forget_old_alerts
 from domains.models.incident import forget_old_incidents
+from domains.models.mailbox_invitation import forget_old_invitations
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ def sweep_tombstones() -> None:
     forget_old_incidents()
     forget_old_alerts()
     forget_old_bulk_changes()
+    forget_old_invitations()
 
 
 @shared_task

@@ -3,6 +3,7 @@ from django.urls import include, path, register_converter
 from domains.views import bulk
 from domains.views import domains as domain
 from domains.views import mailboxes as mailbox
+from domains.views import owners as owner
 
 
 class DomainName:
@@ -23,6 +24,13 @@ class MailboxName(DomainName):
     regex = r"[a-z0-9._-]{1,64}(?:@[a-z0-9.-]{1,253})?"
 
 
+class Token(DomainName):
+    """What stands in the link of an invitation."""
+
+    regex = r"[A-Za-z0-9_-]{43}"
+
+
+register_converter(Token, "token")
 register_converter(DomainName, "domain")
 register_converter(MailboxName, "mailbox")
 
@@ -32,6 +40,8 @@ mailbox_pages = [
     path("", mailbox.mailbox_page, name="mailbox-page"),
     path("change/", mailbox.mailbox_change, name="mailbox-change"),
     path("password/", mailbox.mailbox_password, name="mailbox-password"),
+    path("invite/", owner.mailbox_invite, name="mailbox-invite"),
+    path("uninvite/", owner.mailbox_uninvite, name="mailbox-uninvite"),
     path("suspend/", mailbox.mailbox_suspend, name="mailbox-suspend"),
     path("unsuspend/", mailbox.mailbox_unsuspend, name="mailbox-unsuspend"),
     path("delete/", mailbox.mailbox_delete, name="mailbox-delete"),
@@ -61,4 +71,6 @@ urlpatterns = [
     path("c/<slug:customer>/domains/", domain.domain_list, name="domain-list"),
     path("c/<slug:customer>/domains/add/", domain.domain_add, name="domain-add"),
     path("c/<slug:customer>/domains/<domain:domain>/", include(domain_pages)),
+    path("mailbox/password/<token:token>/", owner.owner_password, name="owner-password"),
+    path("mailbox/ready/", owner.owner_ready, name="owner-ready"),
 ]

@@ -245,6 +245,7 @@ ACCOUNT_RATE_LIMITS = {  # none bites below 20 sign-ups and 30 sign-ins a minute
     "confirm_email": "1/3m/key",
     "manage_email": "10/m/user",
     "reauthenticate": "10/m/user",
+    "mailbox_password": "30/m/ip",  # of a mailbox, by its owner's invitation
 }
 ACCOUNT_SIGNUP_FORM_HONEYPOT_FIELD = "website"  # who fills it in is told that all went well, and nothing has
 ACCOUNT_FORMS = {"signup": "accounts.forms.SignUpForm"}

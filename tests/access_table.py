@@ -119,6 +119,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "domains:mailbox-page": get(members(Permission.MAILBOXES_READ)),
     "domains:mailbox-change": both(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-password": both(members(Permission.MAILBOXES_EDIT)),
+    "domains:mailbox-invite": post(members(Permission.MAILBOXES_EDIT)),
+    "domains:mailbox-uninvite": post(members(Permission.MAILBOXES_EDIT)),
+    "domains:owner-password": both(everybody()),  # who has the link
+    "domains:owner-ready": library(everybody("404")),  # nobody has set a password in these browsers
     "domains:mailbox-suspend": post(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-unsuspend": post(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-delete": both(members(Permission.MAILBOXES_EDIT)),

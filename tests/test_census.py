@@ -13,6 +13,7 @@ from accounts.models import Customer, User
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
 from domains.models import MailServer, ServerSync
+from domains.models.mailbox_invitation import invite_owner
 from tests.access_table import ADMIN, METHODS, ROLES, TABLE, Outcome, outcomes
 
 SAMPLES: dict[str, Any] = {
@@ -85,14 +86,15 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     """Things of acme that the URLs can name."""
     domain = acme.domains.create(name="acme.test")
     domain.dkim_keys.create(private_key="not used", public_key="not used")
-    domain.mailboxes.create(local_part="anna", password_hash="{ARGON2ID}$argon2id$none")
+    anna = domain.mailboxes.create(local_part="anna", password_hash="{ARGON2ID}$argon2id$none")
     order = order_of(acme, alice)
     server = MailServer.objects.create(
         name="mx1.mxpanel.test", address="127.0.0.1", agent_url="https://127.0.0.1:9", agent_key="k" * 40
     )
     ServerSync.objects.create(server=server)
     bulk = domain.bulk_changes.create(verb="suspend", started_at=timezone.now())
-    return {"bulk": bulk.pk, "number": order.number, "server": server.pk}
+    invitation = invite_owner(anna, "anna@home.example", by=None)
+    return {"token": invitation.token, "bulk": bulk.pk, "number": order.number, "server": server.pk}
 
 
 def order_of(customer: Customer, owner: User) -> Order:

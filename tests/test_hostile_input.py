@@ -43,7 +43,9 @@ ORDER = {
     "plan": "10gb", "period": "yearly", "username": "", "domain": "", "name": "Nora New", "company": "", "street": "1 Road",
     "city": "Leeds", "region": "", "postcode": "LS1", "country": "GB", "phone": "+44 113 496 0000", "terms": "on",
 }  # fmt: skip
-MAILBOX = {"username": "new", "password": "plenty-of-entropy-7391", "quota_mb": "100", "name": "New"}
+MAILBOX = {
+    "username": "new", "password": "plenty-of-entropy-7391", "invite": "", "quota_mb": "100", "name": "New"
+}  # fmt: skip
 
 FORMS: dict[str, dict[str, str]] = {
     "/order/": ORDER,
@@ -62,6 +64,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/c/acme/domains/acme.test/mailboxes/add/": MAILBOX,
     "/c/acme/domains/acme.test/mailboxes/anna/change/": {"quota_mb": "100", "name": "Anna"},
     "/c/acme/domains/acme.test/mailboxes/anna/password/": {"password": "plenty-of-entropy-7391"},
+    "/c/acme/domains/acme.test/mailboxes/anna/invite/": {"invite": "anna@home.example"},
     "/c/acme/domains/acme.test/mailboxes/anna/suspend/": {"stops": "send", "reason": "Holiday"},
     "/accounts/login/": {"login": "alice@example.test", "password": "wrong-password-1"},
     "/accounts/password/reset/": {"email": "nobody@example.test"},

@@ -195,7 +195,7 @@ class Taker:
         mailbox = Mailbox(domain=domain, pk=key, local_part=held.local_part, quota_mb=quota_mb)
         mailbox.password_hash = held.password_hash
         mailbox.save(force_insert=True)
-        mailbox._record("mailbox.add", self.by, after=mailbox._settings())
+        mailbox.record("mailbox.add", self.by, after=mailbox._settings())
 
     def _limits(self, customer: Customer) -> tuple[int | None, ...]:
         """The plan's storage in MB and its mailboxes."""

@@ -24,6 +24,7 @@ from domains.models.server import (
 from domains.models.domain import Domain, add_domain, holder_of  # isort: skip
 from domains.models.claim import DomainClaim, open_claim  # isort: skip
 from domains.models.mailbox import Mailbox  # isort: skip  needs the two above
+from domains.models.mailbox_invitation import MailboxInvitation  # isort: skip
 from domains.models.mailbox_suspension import MailboxSuspension  # isort: skip
 from domains.models.bulk import BulkChange, BulkItem, BulkVerb  # isort: skip
 
@@ -43,6 +44,7 @@ __all__ = [
     "Kind",
     "MailServer",
     "Mailbox",
+    "MailboxInvitation",
     "MailboxSuspension",
     "OwnershipKey",
     "Placement",

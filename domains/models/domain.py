@@ -140,15 +140,18 @@ class Domain(Deletable):
         *,
         by: User | None,
         password_hash: str = "",
+        invite: str = "",
     ) -> "Mailbox":
-        """Add a mailbox with this password, or with a ready Dovecot hash (`{SCHEME}…`) instead.
+        """Add a mailbox with this password, or instead with a ready Dovecot hash (`{SCHEME}…`), or for somebody at the
+        address `invite` who sets the password; until then nobody can sign in.
 
         Raises ValidationError, by field, when a name or password will not do, the address exists, or the plan
         is used up.
         """
-        from domains.models.mailbox import add_mailbox
+        from domains.models.mailbox_adding import add_mailbox
 
-        return add_mailbox(self, username, password, quota_mb, name, by=by, password_hash=password_hash)
+        secret = {"password": password, "password_hash": password_hash, "invite": invite}
+        return add_mailbox(self, username, quota_mb, name, by=by, **secret)
 
     def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
         """Stop hosting it; mailboxes and mail wait DELETED_KEPT for `restore`. False when it is deleted

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Customer, Stop, User
-from billing.entitlements import Feature, limit, limits
+from billing.entitlements import Feature, limit
 from domains.driver.stamping import stamp
 from domains.mailbox_password import accept_hash, hash_password
 from domains.models.deletable import Deletable
@@ -23,8 +23,10 @@ from domains.models.mailbox_queries import FULL_MB, INDEXES, MailboxQuerySet
 from domains.models.mailbox_suspension import MailboxSuspension
 from domains.models.server import Kind, ServerRow, ServerSync
 from domains.plan_room import QUOTA_MOST_MB, check_quota, check_room_for_mailboxes
-from foundation.names import normalise_local_part
 from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from domains.models.mailbox_invitation import MailboxInvitation
 
 
 class Mailbox(Deletable):
@@ -41,6 +43,9 @@ class Mailbox(Deletable):
     used_bytes = models.PositiveBigIntegerField(default=0, editable=False)
     last_sign_in_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    password_awaited_since = models.DateTimeField(
+        null=True, editable=False, help_text="Since when its owner is to set the first password."
+    )
     purge_refused_at = models.DateTimeField(
         null=True, editable=False, help_text="When its server last refused to purge it."
     )
@@ -107,6 +112,11 @@ class Mailbox(Deletable):
         return "suspended" if self.suspension else "active"
 
     @property
+    def invitation(self) -> "MailboxInvitation | None":
+        """The newest that was neither used nor withdrawn; its days may be over."""
+        return self.invitations.pending().first()
+
+    @property
     def suspension(self) -> MailboxSuspension | None:
         """The suspension in force, if there is one."""
         return self.suspensions.in_force().first()
@@ -134,20 +144,23 @@ class Mailbox(Deletable):
                 return False
             self.quota_mb, self.name = quota_mb, name
             self.save(update_fields=["quota_mb", "name"])
-            self._record("mailbox.change", by, before=before, after=after)
+            self.record("mailbox.change", by, before=before, after=after)
         return True
 
     def set_password(self, password: str = "", *, by: User | None, password_hash: str = "") -> bool:
-        """Replace the password; open sessions end. False when the mailbox has been deleted.
+        """Replace the password; open sessions end, and so does an open invitation. False when the mailbox has been
+        deleted.
 
         ValidationError for a password that will not do.
         """
-        ready = _ready_hash(password, password_hash)
+        ready = ready_hash(password, password_hash)
         with unit_of_work():
-            if not Mailbox.objects.live().filter(pk=self.pk).update(password_hash=ready):
+            new = {"password_hash": ready, "password_awaited_since": None}
+            if not Mailbox.objects.live().filter(pk=self.pk).update(**new):
                 return False
-            self.password_hash = ready
-            self._record("mailbox.password", by)
+            self.password_hash, self.password_awaited_since = ready, None
+            self.invitations.pending().update(revoked_at=timezone.now())
+            self.record("mailbox.password", by)
         return True
 
     def suspend(
@@ -198,7 +211,7 @@ class Mailbox(Deletable):
             self._refuse_unless_ours(by_staff=False)
             self.deleted_at = timezone.now()
             self.save(update_fields=["deleted_at"])
-            self._record("mailbox.delete", by)
+            self.record("mailbox.delete", by)
         return True
 
     def restore(self, *, by: User | None) -> bool:
@@ -215,7 +228,7 @@ class Mailbox(Deletable):
             self.refuse_past_its_days()
             Mailbox.objects.filter(pk=self.pk).update(deleted_at=None)
             self.deleted_at = None
-            self._record("mailbox.restore", by)
+            self.record("mailbox.restore", by)
         return True
 
     def _lock(self) -> None:
@@ -240,38 +253,10 @@ class Mailbox(Deletable):
         self.suspensions.filter(lifted_at=None).update(lifted_at=timezone.now(), lifted_by=by)
         return any(suspension.until is None or suspension.until > timezone.now() for suspension in open_ones)
 
-    def _record(self, action: str, by: User | None, **values: Any) -> None:
+    def record(self, action: str, by: User | None, **values: Any) -> None:
         """The end of every change of this mailbox: its row stamped, its audit entry written."""
         stamp(self.customer, Kind.MAILBOX, self.pk, gone=self.deleted_at is not None)
         audit.record(action, by=by, customer=self.customer, subject=self.address, **values)
-
-
-def add_mailbox(
-    domain: Domain,
-    username: str,
-    password: str,
-    quota_mb: int,
-    name: str,
-    *,
-    by: User | None,
-    password_hash: str = "",
-) -> Mailbox:
-    """See `Domain.add_mailbox`."""
-    local_part = _local_part(username)
-    storage_mb, mailboxes = limits(domain.customer, Feature.STORAGE_MB, Feature.MAILBOXES)
-    check_quota(quota_mb, storage_mb)
-    ready = _ready_hash(password, password_hash)
-    with exists_if_doubled("username"), unit_of_work():
-        check_room_for_mailboxes(domain.customer, 1, mailboxes)
-        if not Domain.objects.live().filter(pk=domain.pk).exists():
-            raise ValidationError(
-                f"{domain} was deleted meanwhile. Restore it, then add the mailbox.", code="deleted"
-            )
-        mailbox = domain.mailboxes.create(
-            local_part=local_part, name=name, quota_mb=quota_mb, password_hash=ready
-        )
-        mailbox._record("mailbox.add", by, after=mailbox._settings())
-    return mailbox
 
 
 @contextmanager
@@ -286,14 +271,8 @@ def exists_if_doubled(field: str) -> Iterator[None]:
         raise ValidationError({field: text}) from error
 
 
-def _local_part(username: str) -> str:
-    try:
-        return normalise_local_part(username)
-    except ValidationError as error:
-        raise ValidationError({"username": error.messages}) from error
-
-
-def _ready_hash(password: str, password_hash: str) -> str:
+def ready_hash(password: str, password_hash: str) -> str:
+    """The hash to store, with errors on `password`; never inside a transaction, because hashing takes its time."""
     try:
         return accept_hash(password_hash) if password_hash else hash_password(password)
     except ValidationError as error:

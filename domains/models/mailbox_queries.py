@@ -25,6 +25,11 @@ INDEXES = [
     models.Index(fields=["domain", "used_bytes", "local_part"], condition=LIVE, name="mailbox_by_used"),
     models.Index("domain", NEVER_IS_FIRST, "local_part", condition=LIVE, name="mailbox_by_sign_in"),
     models.Index(fields=["domain", "local_part"], condition=LIVE & FULL, name="mailbox_full"),
+    models.Index(
+        fields=["domain", "local_part"],
+        condition=LIVE & Q(password_awaited_since__isnull=False),
+        name="mailbox_waiting",
+    ),
     GinIndex(OpClass("local_part", name="gin_trgm_ops"), name="mailbox_local_part_search"),
     GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="mailbox_name_search"),
 ]
@@ -59,6 +64,10 @@ class MailboxQuerySet(DeletableQuerySet["Mailbox"]):
 
     def never_signed_in(self) -> "MailboxQuerySet":
         return self.alias(signed_in=NEVER_IS_FIRST).filter(signed_in=NEVER)
+
+    def waiting(self) -> "MailboxQuerySet":
+        """Those whose owner has been invited and has not set a password yet."""
+        return self.filter(password_awaited_since__isnull=False)
 
     def searched(self, text: str) -> "MailboxQuerySet":
         """Those with `text` in local part or name; where it is shorter than three characters, at the beginning of

@@ -9,7 +9,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
 from domains.bulk_form import BulkAddForm
-from domains.forms import MailboxAddForm, MailboxChangeForm, MailboxPasswordForm, MailboxSuspendForm
+from domains.forms import (
+    MailboxAddForm,
+    MailboxChangeForm,
+    MailboxInviteForm,
+    MailboxPasswordForm,
+    MailboxSuspendForm,
+)
 from domains.mailbox_search import MOST_COUNTED, MailboxSearch
 from domains.models import BulkVerb, Domain, Mailbox
 
@@ -51,16 +57,16 @@ def mailbox_add(request: Any, domain: str) -> HttpResponse:
 @require_safe
 def mailbox_page(request: Any, domain: str, username: str) -> HttpResponse:
     """The page; to htmx, which asks again until the mailbox is live, the part of it that says so."""
-    mailbox = _mailbox(request, domain, username)
+    mailbox = mailbox_of(request, domain, username)
     template = "domains/_mailbox_live.html" if request.htmx else "domains/mailbox_page.html"
-    response = render(request, template, {"mailbox": mailbox, "suspend_form": MailboxSuspendForm()})
+    response = render(request, template, page_context(mailbox))
     patch_vary_headers(response, ["HX-Request"])
     return response
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
 def mailbox_change(request: Any, domain: str, username: str) -> HttpResponse:
-    mailbox = _mailbox(request, domain, username, of="live")
+    mailbox = mailbox_of(request, domain, username, of="live")
     initial = {"quota_mb": mailbox.quota_mb, "name": mailbox.name}
     form = MailboxChangeForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_valid() and form.run(mailbox.change, by=request.user) is not None:
@@ -71,7 +77,7 @@ def mailbox_change(request: Any, domain: str, username: str) -> HttpResponse:
 
 @customer_page(Permission.MAILBOXES_EDIT)
 def mailbox_password(request: Any, domain: str, username: str) -> HttpResponse:
-    mailbox = _mailbox(request, domain, username, of="live")
+    mailbox = mailbox_of(request, domain, username, of="live")
     form = MailboxPasswordForm(request.POST if request.method == "POST" else None)
     if form.is_valid() and form.run(mailbox.set_password, by=request.user) is not None:
         messages.success(request, "The password is changed. Mail programs ask for the new one from now on.")
@@ -83,29 +89,27 @@ def mailbox_password(request: Any, domain: str, username: str) -> HttpResponse:
 @customer_page(Permission.MAILBOXES_EDIT)
 @require_POST
 def mailbox_suspend(request: Any, domain: str, username: str) -> HttpResponse:
-    mailbox = _mailbox(request, domain, username, of="live")
+    mailbox = mailbox_of(request, domain, username, of="live")
     form = MailboxSuspendForm(request.POST)
     if form.is_valid() and form.run(mailbox.suspend, by=request.user) is not None:
         return redirect(mailbox)
-    return render(
-        request, "domains/mailbox_page.html", {"mailbox": mailbox, "suspend_form": form}, status=422
-    )
+    return render(request, "domains/mailbox_page.html", page_context(mailbox, suspend_form=form), status=422)
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
 @require_POST
 def mailbox_unsuspend(request: Any, domain: str, username: str) -> HttpResponse:
-    mailbox = _mailbox(request, domain, username, of="live")
+    mailbox = mailbox_of(request, domain, username, of="live")
     try:
         mailbox.unsuspend(by=request.user)
     except ValidationError as refusal:
-        return _refused(request, mailbox, refusal)
+        return refused(request, mailbox, refusal)
     return redirect(mailbox)
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
 def mailbox_delete(request: Any, domain: str, username: str) -> HttpResponse:
-    mailbox = _mailbox(request, domain, username)
+    mailbox = mailbox_of(request, domain, username)
     if request.method != "POST":
         if mailbox.deleted_at:
             return redirect(mailbox)  # which says so
@@ -116,25 +120,31 @@ def mailbox_delete(request: Any, domain: str, username: str) -> HttpResponse:
                 request, f"{mailbox} was deleted. For 30 days its page can restore it with its mail."
             )
     except ValidationError as refusal:
-        return _refused(request, mailbox, refusal)
+        return refused(request, mailbox, refusal)
     return redirect(mailbox.domain)
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
 @require_POST
 def mailbox_restore(request: Any, domain: str, username: str) -> HttpResponse:
-    mailbox = _mailbox(request, domain, username, of="to_restore")
+    mailbox = mailbox_of(request, domain, username, of="to_restore")
     try:
         if mailbox.restore(by=request.user):
             messages.success(request, f"{mailbox} is back, with its mail and its password.")
     except ValidationError as refusal:
-        return _refused(request, mailbox, refusal)
+        return refused(request, mailbox, refusal)
     return redirect(mailbox)
 
 
-def _refused(request: Any, mailbox: Mailbox, refusal: ValidationError) -> HttpResponse:
-    context = {"mailbox": mailbox, "refusal": refusal.messages, "suspend_form": MailboxSuspendForm()}
+def refused(request: Any, mailbox: Mailbox, refusal: ValidationError) -> HttpResponse:
+    context = page_context(mailbox, refusal=refusal.messages)
     return render(request, "domains/mailbox_page.html", context, status=422)
+
+
+def page_context(mailbox: Mailbox, **more: Any) -> dict[str, Any]:
+    """What the page of a mailbox shows."""
+    forms = {"suspend_form": MailboxSuspendForm(), "invite_form": MailboxInviteForm()}
+    return {"mailbox": mailbox, "invitation": mailbox.invitation, **forms, **more}
 
 
 def domain_of(request: Any, name: str) -> Domain:
@@ -142,7 +152,7 @@ def domain_of(request: Any, name: str) -> Domain:
     return get_object_or_404(domains, name=name)
 
 
-def _mailbox(
+def mailbox_of(
     request: Any, domain: str, name: str, *, of: Literal["named", "live", "to_restore"] = "named"
 ) -> Mailbox:
     """The mailbox with this local part or address: the live one; else, or first for `to_restore`, the one
