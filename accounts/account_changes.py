@@ -22,6 +22,10 @@ WORDS = {
         "Your password was reset",
         "The password of your account was reset, with a link that we had sent to your address.",
     ),
+    "email.change": (
+        "Your address was changed",
+        "The address of your account was changed to {new}. Mail about it no longer comes here.",
+    ),
     "factors.change": ("Your second factor was changed", "Your second factor was changed: {change}."),
 }
 

@@ -7,11 +7,12 @@ from allauth.mfa.webauthn import views as webauthn
 from django.urls import path
 from django.views.generic import RedirectView
 
-from accounts import person_views
+from accounts import email_views, person_views
 from accounts.access import asks_again
 from accounts.factors import factor_page
 
 urlpatterns = [
+    path("email/", email_views.email_page, name="account_email"),
     path("password/change/", asks_again(account.password_change), name="account_change_password"),
     path("2fa/totp/activate/", factor_page(totp.activate_totp), name="mfa_activate_totp"),
     path("2fa/totp/deactivate/", factor_page(totp.deactivate_totp), name="mfa_deactivate_totp"),

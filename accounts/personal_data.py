@@ -27,6 +27,10 @@ def export(user: User) -> dict[str, Any]:
             for membership in user.memberships.select_related("customer")
         ],
         "second_factors": list(factors_of(user).values()),
+        "changes_of_address": [
+            {"old": change.old, "new": change.new, "at": change.at.isoformat(), "status": change.status}
+            for change in user.email_changes.all()[:1000]
+        ],
         "lost_second_factors": [
             {"reason": lift.reason, "at": lift.at.isoformat(), "status": lift.status}
             for lift in user.factor_lifts.all()[:200]
@@ -52,6 +56,8 @@ def erase(user: User) -> list[str]:
     Authenticator.objects.filter(user=user).delete()
     end_all(user)
     user.factor_lifts.all().delete()
+    user.email_changes.all().delete()
+    AuditEntry.objects.filter(by=user, action__startswith="email.").update(subject=pseudonym, after=None)
     AuditEntry.objects.filter(subject=user.email).update(subject=pseudonym)
     AuditEntry.objects.filter(by=user).update(address=None)
     user.email = pseudonym

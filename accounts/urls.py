@@ -1,11 +1,14 @@
 from django.urls import path
 
-from accounts import person_views, security_views, views
+from accounts import email_views, person_views, security_views, views
 
 app_name = "accounts"
 
 urlpatterns = [
     path("accounts/home/", views.home, name="home"),
+    path("accounts/email/change/", email_views.email_change_ask, name="email-change-ask"),
+    path("accounts/email/stop/", email_views.email_change_stop, name="email-change-stop"),
+    path("accounts/email/change/<str:token>/", email_views.email_change, name="email-change"),
     path("accounts/sessions/end/", person_views.session_end, name="session-end"),
     path("accounts/second-factor/<str:token>/", person_views.factor_lift, name="factor-lift"),
     path("c/<slug:customer>/", views.customer_overview, name="customer-overview"),

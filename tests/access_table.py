@@ -84,6 +84,12 @@ TABLE: dict[str, dict[str, Any]] = {
     "accounts:home": get(signed_in()),
     "accounts:customer-overview": get(members(Permission.CUSTOMER_READ)),
     "accounts:member-list": get(members(Permission.MEMBERS_READ)),
+    "accounts:email-change-ask": post(signed_in()),
+    "accounts:email-change-stop": post(signed_in()),
+    "accounts:email-change": {
+        **both(everybody()),
+        "also": dict.fromkeys(ROLES, ("404", "405")),
+    },  # no such token
     "accounts:factor-lift": {
         **both(everybody()),
         "also": dict.fromkeys(ROLES, ("404", "405")),
@@ -132,7 +138,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "account_inactive": library(everybody()),
     "account_signup": library(everybody()),
     "account_reauthenticate": library(signed_in()),
-    "account_email": library(signed_in()),
+    "account_email": get(signed_in()),
     "account_email_verification_sent": library(everybody()),
     "account_change_password": library(signed_in()),
     "account_set_password": library(signed_in()),

@@ -24,6 +24,10 @@ GUARDS = (
     "tests/accounts/test_access.py",
     "tests/domains/test_incident_admin.py",
     "tests/test_census.py",
+    "tests/accounts/test_email_change.py",
+    "tests/accounts/test_factor_require.py",
+    "tests/accounts/test_recovery_codes.py",
+    "tests/accounts/test_session_end.py",
 )
 PLACES = ("accounts", "billing", "domains", "mxpanel")
 FACING = (
@@ -37,7 +41,7 @@ FACING = (
 OWNERS = {"customer", "user", "domain", "mailbox", "membership", "order", "placed_by"}
 LOOKUPS = {"filter", "exclude", "get", "get_object_or_404", "get_list_or_404", "first", "named", "to_restore"}
 REFUSALS = {"Http404", "PermissionDenied", "HttpResponseForbidden", "HttpResponseNotFound"}
-CHECKS = {"may": "True", "has_perm": "True", "has_second_factor": "True", "role_of": "Role.OWNER"}
+CHECKS = {"may": "True", "has_perm": "True", "has_second_factor": "True", "_place": "(Role.OWNER, False)"}
 DOORS = {"staff_page"}
 EVERYWHERE = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "--reuse-db", "-p", "no:cacheprovider"]

@@ -1,5 +1,6 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.customer import Customer, CustomerSuspension, Membership, Role
+from accounts.models.email_change import EmailChange
 from accounts.models.factor import FactorLift, FactorRule
 from accounts.models.notice import Notice
 from accounts.models.suspension import Stop, SuspensionBase
@@ -9,6 +10,7 @@ __all__ = [
     "AuditEntry",
     "Customer",
     "CustomerSuspension",
+    "EmailChange",
     "FactorLift",
     "FactorRule",
     "Membership",

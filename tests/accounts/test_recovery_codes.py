@@ -72,14 +72,6 @@ def test_new_ones_replace_the_old(client_with_codes: Client, sam: User) -> None:
     assert signs_in(sam, code_now())
 
 
-def test_a_reset_of_the_password_keeps_the_second_factor(client_with_codes: Client, sam: User) -> None:
-    sam.set_password("another-password-8462")
-    sam.save()
-    client = Client()
-    answer = client.post("/accounts/login/", {"login": sam.email, "password": "another-password-8462"})
-    assert answer["Location"] == "/accounts/2fa/authenticate/"
-
-
 def signs_in(user: User, code: str) -> bool:
     client = Client()
     client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
