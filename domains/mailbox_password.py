@@ -4,13 +4,29 @@ import re
 import unicodedata
 
 from argon2 import PasswordHasher, Type
+from argon2.exceptions import Argon2Error, InvalidHashError
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
 
 LEAST, MOST = 8, 128
-READY_HASH = re.compile(
-    r"\{ARGON2ID\}\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=([1-4])\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,90}"
-)
+_CRYPT_SALT = r"[./0-9A-Za-z]{1,16}"
+# Ready hashes by their scheme, each as Dovecot verifies it; a group is a cost, capped in COSTS.
+READY_HASHES = {
+    "ARGON2ID": re.compile(
+        r"\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=([1-4])\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,90}"
+    ),
+    "BLF-CRYPT": re.compile(r"\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}"),
+    "SHA512-CRYPT": re.compile(rf"\$6\$(?:rounds=([1-9]\d{{3,6}})\$)?{_CRYPT_SALT}\$[./0-9A-Za-z]{{86}}"),
+    "SHA256-CRYPT": re.compile(rf"\$5\$(?:rounds=([1-9]\d{{3,6}})\$)?{_CRYPT_SALT}\$[./0-9A-Za-z]{{43}}"),
+}
+COSTS = {  # each about a quarter of a second of the mail server's time, or 64 MiB, at most
+    "ARGON2ID": (64 * 1024, 4, 4),
+    "BLF-CRYPT": (12,),
+    "SHA512-CRYPT": (200_000,),
+    "SHA256-CRYPT": (200_000,),
+}
+OURS = "{ARGON2ID}"
+SCHEME = re.compile(r"\{([A-Za-z0-9.-]{1,32})\}")
 
 # OWASP's second choice for argon2id (19 MiB, 2 passes, 1 lane): 64 sign-ins a second on two cores.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
@@ -38,14 +54,43 @@ def normalise(password: str) -> str:
 
 def hash_password(password: str) -> str:
     """`{ARGON2ID}` and the hash of an acceptable password. Takes some 30 ms: never inside a transaction."""
-    return "{ARGON2ID}" + _hasher.hash(normalise(password))
+    return OURS + _hasher.hash(normalise(password))
+
+
+def verifies(password: str, ready: str) -> bool:
+    """Whether an acceptable password belongs to this hash; false also for hashes of other schemes than ours, which
+    take a new hash of the same password instead. As slow as `hash_password`.
+    """
+    if not ready.startswith(OURS):
+        return False
+    try:
+        return _hasher.verify(ready.removeprefix(OURS), password)
+    except (Argon2Error, InvalidHashError):
+        return False
 
 
 def accept_hash(ready: str) -> str:
     """A ready hash as it is; ValidationError for another scheme, or one that costs a mail server too much to
     check.
     """
-    match = READY_HASH.fullmatch(ready)
-    if not match or int(match[1]) > 64 * 1024 or int(match[2]) > 4:
-        raise ValidationError("Only {ARGON2ID} hashes of at most 64 MiB and 4 passes are taken.", code="hash")
+    scheme = SCHEME.match(ready)
+    name = scheme[1] if scheme else ""
+    if scheme is None or name not in READY_HASHES:
+        known = ", ".join(f"{{{known}}}" for known in READY_HASHES)
+        raise ValidationError(f"Ready hashes begin with one of {known}.", code="hash")
+    match = READY_HASHES[name].fullmatch(ready, scheme.end())
+    if match is None:
+        raise ValidationError(f"This is no complete {{{name}}} hash.", code="hash")
+    if any(int(cost or 0) > most for cost, most in zip(match.groups(), COSTS[name], strict=True)):
+        raise ValidationError(
+            f"This {{{name}}} hash costs a mail server too much to check; at most {_costs(name)}.",
+            code="hash",
+        )
     return ready
+
+
+def _costs(scheme: str) -> str:
+    most = COSTS[scheme]
+    if scheme == "ARGON2ID":
+        return f"{most[0] // 1024} MiB, {most[1]} passes and {most[2]} lanes"
+    return f"2^{most[0]} rounds" if scheme == "BLF-CRYPT" else f"{most[0]} rounds"

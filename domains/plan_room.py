@@ -35,6 +35,19 @@ def check_room_for_domain(customer: Customer) -> None:
         )
 
 
+def no_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> str:
+    """Why the plan has no room for `more` mailboxes, in words; empty when it has."""
+    if allowed is None or not more:
+        return ""
+    mailboxes = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
+    present = customer.domains.live().aggregate(present=mailboxes)["present"]
+    if present + more <= allowed:
+        return ""
+    return (
+        f"Your plan holds {allowed} mailboxes, and {present} are there. Delete some, or take a larger plan."
+    )
+
+
 def check_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> None:
     """Refuse more mailboxes than the `allowed` of the plan. Locks the customer where there is a limit, and only there,
     so that customers without one may add several at a time.
@@ -42,11 +55,5 @@ def check_room_for_mailboxes(customer: Customer, more: int, allowed: int | None)
     if allowed is None or not more:
         return
     lock(customer)
-    mailboxes = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
-    present = customer.domains.live().aggregate(present=mailboxes)["present"]
-    if present + more > allowed:
-        raise ValidationError(
-            f"Your plan holds {allowed} mailboxes, and {present} are there. "
-            "Delete some, or take a larger plan.",
-            code="limit",
-        )
+    if why := no_room_for_mailboxes(customer, more, allowed):
+        raise ValidationError(why, code="limit")

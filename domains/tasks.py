@@ -11,10 +11,12 @@ from domains.driver.points import forget_old_marks
 from domains.driver.rebuilding import rebuild
 from domains.driver.sync import sync
 from domains.driver.tombstones import forget_tombstones
-from domains.models import Domain, MailServer, note_end
+from domains.mailbox_csv import applying
+from domains.models import Domain, MailboxImport, MailServer, note_end
 from domains.models.bulk import forget_old_bulk_changes
 from domains.models.dns import forget_old_alerts
 from domains.models.incident import forget_old_incidents
+from domains.models.mailbox_import import forget_old_imports
 from domains.models.mailbox_invitation import forget_old_invitations
 
 logger = logging.getLogger(__name__)
@@ -117,6 +119,7 @@ def sweep_tombstones() -> None:
     forget_old_incidents()
     forget_old_alerts()
     forget_old_bulk_changes()
+    forget_old_imports()
     forget_old_invitations()
 
 
@@ -148,3 +151,15 @@ def work_on_bulk_change(bulk_id: str) -> None:
 def sweep_bulk_changes() -> None:
     for bulk_id in bulk_work.owed():
         work_on_bulk_change.apply_async([str(bulk_id)], expires=bulk_work.SILENCE.total_seconds())
+
+
+@shared_task
+def import_mailboxes(import_id: int) -> None:
+    if applying.work(import_id):
+        import_mailboxes.delay_on_commit(import_id)
+
+
+@shared_task
+def sweep_imports() -> None:
+    for import_id in MailboxImport.objects.wanting_work().values_list("pk", flat=True)[:100]:
+        import_mailboxes.apply_async([import_id], expires=5)

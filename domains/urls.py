@@ -1,6 +1,6 @@
 from django.urls import include, path, register_converter
 
-from domains.views import bulk
+from domains.views import bulk, imports
 from domains.views import domains as domain
 from domains.views import mailboxes as mailbox
 from domains.views import owners as owner
@@ -64,6 +64,11 @@ domain_pages = [
     path("restore/", domain.domain_restore, name="domain-restore"),
     path("mailboxes/", mailbox.mailbox_list, name="mailbox-list"),
     path("mailboxes/add/", mailbox.mailbox_add, name="mailbox-add"),
+    path("mailboxes.csv", imports.mailbox_csv, name="mailbox-csv"),
+    path("imports/add/", imports.import_add, name="import-add"),
+    path("imports/<int:import_id>/", imports.import_page, name="import-page"),
+    path("imports/<int:import_id>/confirm/", imports.import_confirm, name="import-confirm"),
+    path("imports/<int:import_id>/discard/", imports.import_discard, name="import-discard"),
     path("mailboxes/<mailbox:username>/", include(mailbox_pages)),
     path("bulk/", include(bulk_pages)),
 ]

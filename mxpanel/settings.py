@@ -62,6 +62,10 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# Files may hold passwords: they stay in memory, never on a disk. A larger one (a file of mailboxes has at most 20 MB)
+# is passed over.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = (20 << 20) + (64 << 10)
 
 # The house
 INSTALLED_APPS = [
@@ -178,6 +182,7 @@ CELERY_TASK_ROUTES = {
     "domains.tasks.compare_server": {"queue": "slow"},
     "domains.tasks.take_over_server": {"queue": "slow"},
     "domains.tasks.pull_server": {"queue": "slow"},
+    "domains.tasks.import_mailboxes": {"queue": "slow"},
     # Each look may wait some ten seconds for strangers' name servers, and sweeps and mails must not wait with it.
     "domains.tasks.check_domain": {"queue": "dns"},
 }

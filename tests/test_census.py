@@ -87,6 +87,7 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     domain = acme.domains.create(name="acme.test")
     domain.dkim_keys.create(private_key="not used", public_key="not used")
     anna = domain.mailboxes.create(local_part="anna", password_hash="{ARGON2ID}$argon2id$none")
+    upload = domain.mailbox_imports.create(new=1, changed=0, unchanged=0, refused=0, comparing=0)
     order = order_of(acme, alice)
     server = MailServer.objects.create(
         name="mx1.mxpanel.test", address="127.0.0.1", agent_url="https://127.0.0.1:9", agent_key="k" * 40
@@ -94,7 +95,8 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     ServerSync.objects.create(server=server)
     bulk = domain.bulk_changes.create(verb="suspend", started_at=timezone.now())
     invitation = invite_owner(anna, "anna@home.example", by=None)
-    return {"token": invitation.token, "bulk": bulk.pk, "number": order.number, "server": server.pk}
+    things = {"token": invitation.token, "bulk": bulk.pk, "import_id": upload.pk}
+    return {**things, "number": order.number, "server": server.pk}
 
 
 def order_of(customer: Customer, owner: User) -> Order:

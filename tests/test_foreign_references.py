@@ -42,6 +42,7 @@ def another_customer(owner: User) -> dict[str, Any]:
     domain.dkim_keys.create(private_key="not used", public_key="not used")
     domain.mailboxes.create(local_part="olga", password_hash=HASH)
     bulk = domain.bulk_changes.create(verb="suspend", started_at=timezone.now())
+    upload = domain.mailbox_imports.create(new=1, changed=0, unchanged=0, refused=0, comparing=0)
     gone = customer.domains.create(name="gone-foreign.test")
     gone.delete(by=None)
     domain.mailboxes.create(local_part="gone-olga", password_hash=HASH).delete(by=None)
@@ -49,6 +50,7 @@ def another_customer(owner: User) -> dict[str, Any]:
     Order.objects.filter(pk=order.pk).update(domain="wanted.test")
     return {
         "bulk": bulk.pk,
+        "import_id": upload.pk,
         "customer": customer.username,
         "domain": domain.name,
         "username": "olga",

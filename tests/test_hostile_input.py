@@ -66,6 +66,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/c/acme/domains/acme.test/mailboxes/anna/password/": {"password": "plenty-of-entropy-7391"},
     "/c/acme/domains/acme.test/mailboxes/anna/invite/": {"invite": "anna@home.example"},
     "/c/acme/domains/acme.test/mailboxes/anna/suspend/": {"stops": "send", "reason": "Holiday"},
+    "/c/acme/domains/acme.test/imports/add/": {"file": "username,password"},
     "/accounts/login/": {"login": "alice@example.test", "password": "wrong-password-1"},
     "/accounts/password/reset/": {"email": "nobody@example.test"},
     "/accounts/signup/": {

@@ -11,6 +11,8 @@ PULL = 0x6D78_706C  # "mxpl"
 DIGEST = 0x6D78_6467  # "mxdg"
 RENEW = 0x6D78_726E  # "mxrn"
 REBUILD = 0x6D78_7262  # "mxrb", of turns and not of servers
+IMPORT = 0x6D78_696D  # "mxim", of imports and not of servers
+IMPORT_TURN = 0x6D78_6974  # "mxit", of turns
 WATCH = 0x6D78_7761  # "mxwa", of all servers at once: number 0
 
 

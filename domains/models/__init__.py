@@ -27,6 +27,7 @@ from domains.models.mailbox import Mailbox  # isort: skip  needs the two above
 from domains.models.mailbox_invitation import MailboxInvitation  # isort: skip
 from domains.models.mailbox_suspension import MailboxSuspension  # isort: skip
 from domains.models.bulk import BulkChange, BulkItem, BulkVerb  # isort: skip
+from domains.models.mailbox_import import ImportChunk, MailboxImport  # isort: skip
 
 __all__ = [
     "BulkChange",
@@ -38,12 +39,14 @@ __all__ = [
     "DnsCheck",
     "Domain",
     "DomainClaim",
+    "ImportChunk",
     "Incident",
     "IncidentKind",
     "IncidentReport",
     "Kind",
     "MailServer",
     "Mailbox",
+    "MailboxImport",
     "MailboxInvitation",
     "MailboxSuspension",
     "OwnershipKey",

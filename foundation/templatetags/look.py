@@ -21,9 +21,11 @@ TONES: Mapping[str, str] = {
         ("checking", "review", "unchecked", "pending", "saving", "invited", "false", "working", "undoing"),
         "wait",
     ),
+    **dict.fromkeys(("comparing", "importing"), "wait"),
     **dict.fromkeys(
         ("question", "unpaid", "held", "missing", "different", "duplicate", "degraded", "full", "due"), "act"
     ),
+    **dict.fromkeys(("ready", "stopped"), "act"),
     **dict.fromkeys(
         ("rejected", "suspended", "failed", "down", "taken", "invalid", "conflict", "insecure"), "stop"
     ),

@@ -20,15 +20,17 @@ BENCHMARKS = (
     "accept",
     "lookup",
     "dns_check",
+    "imports",
     "rebuild",
     "hung_server",
 )
 INSIDE_ANOTHER = (
     "page_times",
     "mailbox_lists",
+    "csv_import",
     "large_server",
     "million",
-)  # started by `pages` and `rebuild` on a database of their own
+)  # started by `pages`, `imports` and `rebuild` on a database of their own
 
 
 def main(names: list[str]) -> int:

@@ -7,7 +7,7 @@ import time
 
 from django.db import connection
 
-from domains.models import Domain, Mailbox, MailServer
+from domains.models import Domain, Mailbox, MailboxImport, MailServer
 from tests.domains.conftest import HASH, fresh
 from tests.domains.real_agent import ROOT, RealAgent, environment, in_step
 
@@ -26,13 +26,15 @@ def wait_settled(agent: RealAgent, server: MailServer, seconds: float = 10) -> N
         time.sleep(0.05)
 
 
-def worker(server: MailServer, work: str = "domains.driver.sync.sync") -> subprocess.Popen[bytes]:
+def worker(
+    subject: MailServer | MailboxImport, work: str = "domains.driver.sync.sync"
+) -> subprocess.Popen[bytes]:
     """A process of its own that does this work for ever, on the test's database."""
     module, name = work.rsplit(".", 1)
     code = f"import django, sys, time; django.setup(); from {module} import {name} as work; {FOREVER}"
     url = "postgresql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(server.pk)], cwd=ROOT,
+        [sys.executable, "-c", code, str(subject.pk)], cwd=ROOT,
         env=environment(DATABASE_URL=url, DJANGO_SETTINGS_MODULE="mxpanel.settings", LOG_LEVEL="CRITICAL"),
     )  # fmt: skip
 
