@@ -5,7 +5,7 @@ from typing import NamedTuple
 from domains.models import Mailbox, MailboxImport
 from domains.models.mailbox_import import Change
 
-SHOWN = 100
+SHOWN = 50
 
 
 class Shown(NamedTuple):

@@ -71,7 +71,7 @@ def _page(request: Any, found: MailboxImport, refusal: list[str] | None = None) 
     context = {
         "import": found,
         "domain": found.domain,
-        "preview": [] if request.htmx else preview(found),
+        "preview": [] if request.htmx or found.confirmed_at else preview(found),
         "faults": found.faults[:FAULTS_SHOWN],
         "faults_left": max(0, found.refused - FAULTS_SHOWN),
         "refusal": refusal,
@@ -79,6 +79,8 @@ def _page(request: Any, found: MailboxImport, refusal: list[str] | None = None) 
     template = "domains/_import_progress.html" if request.htmx else "domains/import_page.html"
     response = render(request, template, context, status=422 if refusal else 200)
     patch_vary_headers(response, ["HX-Request"])
+    if request.htmx and request.GET.get("was", found.status) != found.status:
+        response["HX-Refresh"] = "true"  # the rest of the page is another one now
     return response
 
 
