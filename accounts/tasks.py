@@ -2,6 +2,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
 from accounts import audit, devices, lifting, notices
+from accounts.models.invitation import forget_old_invitations
 
 # A hint of a sweep is worthless once the next sweep runs.
 SWEEP_SECONDS = 15
@@ -40,3 +41,8 @@ def lift_factor(lift_id: str) -> None:
 def sweep_factor_lifts() -> None:
     for lift_id in lifting.due_lifts():
         lift_factor.apply_async((lift_id,), expires=LIFT_SECONDS)
+
+
+@shared_task
+def sweep_invitations() -> None:
+    forget_old_invitations()

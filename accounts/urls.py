@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import email_views, person_views, security_views, views
+from accounts import email_views, member_views, ownership_views, person_views, security_views, views
 
 app_name = "accounts"
 
@@ -11,9 +11,45 @@ urlpatterns = [
     path("accounts/email/change/<str:token>/", email_views.email_change, name="email-change"),
     path("accounts/sessions/end/", person_views.session_end, name="session-end"),
     path("accounts/second-factor/<str:token>/", person_views.factor_lift, name="factor-lift"),
-    path("c/<slug:customer>/", views.customer_overview, name="customer-overview"),
-    path("c/<slug:customer>/members/", views.member_list, name="member-list"),
     path("c/<slug:customer>/security/", security_views.security_page, name="security-page"),
     path("c/<slug:customer>/security/require/", security_views.security_require, name="security-require"),
     path("c/<slug:customer>/security/waive/", security_views.security_waive, name="security-waive"),
+    path("invitations/<slug:secret>/", member_views.invitation_page, name="invitation-page"),
+    path("invitations/<slug:secret>/accept/", member_views.invitation_accept, name="invitation-accept"),
+    path("c/<slug:customer>/", views.customer_overview, name="customer-overview"),
+    path("c/<slug:customer>/members/", member_views.member_list, name="member-list"),
+    path("c/<slug:customer>/members/invite/", member_views.member_invite, name="member-invite"),
+    path("c/<slug:customer>/members/leave/", member_views.member_leave, name="member-leave"),
+    path("c/<slug:customer>/members/<int:member>/", member_views.member_page, name="member-page"),
+    path("c/<slug:customer>/members/<int:member>/change/", member_views.member_change, name="member-change"),
+    path("c/<slug:customer>/members/<int:member>/remove/", member_views.member_remove, name="member-remove"),
+    path(
+        "c/<slug:customer>/members/invitations/<uuid:invitation>/resend/",
+        member_views.invitation_resend,
+        name="invitation-resend",
+    ),
+    path(
+        "c/<slug:customer>/members/invitations/<uuid:invitation>/revoke/",
+        member_views.invitation_revoke,
+        name="invitation-revoke",
+    ),
+    path("c/<slug:customer>/members/ownership/", ownership_views.ownership_page, name="ownership-page"),
+    path(
+        "c/<slug:customer>/members/ownership/offer/", ownership_views.ownership_offer, name="ownership-offer"
+    ),
+    path(
+        "c/<slug:customer>/members/ownership/withdraw/",
+        ownership_views.ownership_withdraw,
+        name="ownership-withdraw",
+    ),
+    path(
+        "c/<slug:customer>/members/ownership/accept/",
+        ownership_views.ownership_accept,
+        name="ownership-accept",
+    ),
+    path(
+        "c/<slug:customer>/members/ownership/decline/",
+        ownership_views.ownership_decline,
+        name="ownership-decline",
+    ),
 ]

@@ -1,5 +1,4 @@
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -11,22 +10,9 @@ from domains.mailbox_password import MOST, normalise
 from domains.models import OwnershipKey
 from domains.models.domain import refuse_ours
 from domains.plan_room import QUOTA_MOST_MB
+from foundation.forms import VerbForm
 from foundation.lines import one_line
 from foundation.names import normalise_domain, normalise_local_part
-
-T = TypeVar("T")
-
-
-class VerbForm(forms.Form):
-    """A form whose data are the arguments of one verb of a model."""
-
-    def run(self, verb: Callable[..., T], **more: Any) -> T | None:
-        """Call the verb with the form's data; its refusal becomes errors of the form, and None."""
-        try:
-            return verb(**self.cleaned_data, **more)
-        except ValidationError as error:
-            self.add_error(None, error)
-            return None
 
 
 class PasswordField(forms.CharField):

@@ -1,4 +1,4 @@
-"""The form renderer of the whole house (``FORM_RENDERER``): two templates draw every form, allauth's too.
+"""How forms look and what they call. The renderer (``FORM_RENDERER``): two templates draw every form, allauth's too.
 
 ``templates/foundation/form.html`` draws a form, ``form_field.html`` one field. A form may group its fields:
 
@@ -6,9 +6,11 @@
         groups = [("Address", ["street", "city"])]  # the rest stands first, without a legend
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
+from django import forms
+from django.core.exceptions import ValidationError
 from django.forms import BaseForm, BoundField
 from django.forms.renderers import TemplatesSetting
 from django.http import HttpRequest
@@ -27,6 +29,19 @@ AUTOCOMPLETE: Mapping[str, str] = {
 }
 
 Group = tuple[str, list[BoundField]]
+T = TypeVar("T")
+
+
+class VerbForm(forms.Form):
+    """A form whose data are the arguments of one verb of a model."""
+
+    def run(self, verb: Callable[..., T], **more: Any) -> T | None:
+        """Call the verb with the form's data; its refusal becomes errors of the form, and None."""
+        try:
+            return verb(**self.cleaned_data, **more)
+        except ValidationError as error:
+            self.add_error(None, error)
+            return None
 
 
 class FormRenderer(TemplatesSetting):

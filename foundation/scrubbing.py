@@ -8,7 +8,7 @@ _SECRETS = re.compile(
     r"['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)([^'\"\s&,;}]+)"
 )
 _URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(@)")
-_LINKS = re.compile(r"(/(?:confirm-email|password/reset/key|mailbox/password)/)[^/\s'\"]+")
+_LINKS = re.compile(r"(/(?:confirm-email|password/reset/key|mailbox/password|invitations)/)[^/\s'\"]+")
 _HASHES = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$)[^\s'\"]+")
 
 

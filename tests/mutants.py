@@ -22,6 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 GUARDS = (
     "tests/test_foreign_references.py",
     "tests/accounts/test_access.py",
+    "tests/accounts/test_member_change.py",
+    "tests/accounts/test_member_list.py",
+    "tests/accounts/test_member_remove.py",
+    "tests/accounts/test_invitation_accept.py",
+    "tests/accounts/test_invitation_revoke.py",
+    "tests/accounts/test_ownership_transfer.py",
     "tests/domains/test_incident_admin.py",
     "tests/test_census.py",
     "tests/accounts/test_email_change.py",

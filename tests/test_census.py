@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Customer, User
+from accounts.models import Customer, Role, User
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
 from domains.models import MailServer, ServerSync
@@ -96,6 +96,9 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     bulk = domain.bulk_changes.create(verb="suspend", started_at=timezone.now())
     invitation = invite_owner(anna, "anna@home.example", by=None)
     things = {"token": invitation.token, "bulk": bulk.pk, "import_id": upload.pk}
+    joins = acme.invite_member("mallory@example.test", Role.READER, by=alice)
+    reader = acme.memberships.get(user__email="bob@example.test")
+    things |= {"member": reader.pk, "invitation": joins.pk, "secret": joins.secret}
     return {**things, "number": order.number, "server": server.pk}
 
 

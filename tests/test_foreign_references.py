@@ -38,6 +38,8 @@ def another_customer(owner: User) -> dict[str, Any]:
     customer = Customer.objects.create(username="foreign", name="Foreign Inc")
     customer.memberships.create(user=owner, role=Role.OWNER)
     customer.activate(by=None)
+    heir = customer.memberships.create(user=User.objects.create_user("heir@example.test"), role=Role.ADMIN)
+    customer.offer_ownership(heir, by=owner)
     domain = customer.domains.create(name="foreign.test")
     domain.dkim_keys.create(private_key="not used", public_key="not used")
     domain.mailboxes.create(local_part="olga", password_hash=HASH)
@@ -51,6 +53,8 @@ def another_customer(owner: User) -> dict[str, Any]:
     return {
         "bulk": bulk.pk,
         "import_id": upload.pk,
+        "member": heir.pk,
+        "invitation": customer.invite_member("frank@example.test", Role.READER, by=owner).pk,
         "customer": customer.username,
         "domain": domain.name,
         "username": "olga",

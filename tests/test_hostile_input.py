@@ -56,6 +56,9 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/admin/review/{number}/report/": {"type": "fraud", "severity": "5", "text": "Chargeback"},
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
+    "/c/acme/members/invite/": {"email": "new@example.test", "role": "reader"},
+    "/c/acme/members/{member}/change/": {"role": "billing"},
+    "/c/acme/members/ownership/offer/": {"to": "1"},
     "/c/acme/domains/add/": {"domain": "new.test"},
     "/c/acme/domains/acme.test/delete/": {"confirm": "other.test"},
     "/c/acme/domains/acme.test/bulk/add/": {
@@ -123,6 +126,7 @@ def test_hostile_values(
     path: str, number: str, halted: int, as_: Callable[[User], Client], alice: User, sam: User
 ) -> None:
     anonymous = path.startswith("/accounts/")
+    bob = Customer.objects.get(username="acme").memberships.get(role="reader").pk
     client = Client() if anonymous else as_(sam if path.startswith("/admin/") else alice)
     for field in FORMS[path]:
         for label, value in HOSTILE.items():
@@ -131,7 +135,8 @@ def test_hostile_values(
             block = transaction.atomic()
             block._from_testcase = True  # type: ignore[attr-defined]  # units of work may be durable inside
             with block:
-                answer = client.post(path.format(number=number, server=halted), {**FORMS[path], field: value})
+                where_to = path.format(number=number, server=halted, member=bob)
+                answer = client.post(where_to, {**FORMS[path], field: value})
                 assert answer.status_code in (200, 302, 409, 422), f"{where}: {answer.status_code}"
                 if answer.status_code in (200, 302):
                     assert_nothing_smuggled(where)

@@ -1,8 +1,11 @@
 from accounts.models.audit import AuditEntry
-from accounts.models.customer import Customer, CustomerSuspension, Membership, Role
+from accounts.models.customer import Customer, CustomerSuspension
 from accounts.models.email_change import EmailChange
 from accounts.models.factor import FactorLift, FactorRule
+from accounts.models.invitation import Invitation
+from accounts.models.membership import Membership, Role
 from accounts.models.notice import Notice
+from accounts.models.ownership import OwnershipOffer
 from accounts.models.suspension import Stop, SuspensionBase
 from accounts.models.user import User
 
@@ -13,8 +16,10 @@ __all__ = [
     "EmailChange",
     "FactorLift",
     "FactorRule",
+    "Invitation",
     "Membership",
     "Notice",
+    "OwnershipOffer",
     "Role",
     "Stop",
     "SuspensionBase",

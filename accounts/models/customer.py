@@ -11,23 +11,15 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from accounts import audit
+from accounts.models.invitation import Invitation, invite
+from accounts.models.membership import Membership
+from accounts.models.ownership import OwnershipOffer, offer_ownership
 from accounts.models.suspension import Stop, SuspensionBase
 from accounts.signals import suspension_changed
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from accounts.models.user import User
-
-
-class Role(models.TextChoices):
-    """What a member may do: a reader sees; billing also orders and invoices; an admin also changes
-    domains, mailboxes and members; an owner everything.
-    """
-
-    OWNER = "owner", "Owner"
-    ADMIN = "admin", "Admin"
-    BILLING = "billing", "Billing"
-    READER = "reader", "Reader"
 
 
 class Customer(models.Model):
@@ -144,6 +136,22 @@ class Customer(models.Model):
                 audit.record("member.add", by=by, customer=self, subject=user.email, after={"role": role})
         return membership
 
+    def invite_member(self, email: str, role: str, *, by: "User") -> Invitation:
+        """Invite whoever confirms this address to become a member with `role`; the same again while it is pending is
+        the same invitation, with no second mail unless its days are over.
+
+        ValidationError where `by` does not give that role, the address is a member's or invited with another role, or
+        too many mails were sent today. Whether we know the address makes no difference.
+        """
+        return invite(self, email, role, by=by)
+
+    def offer_ownership(self, to: Membership, *, by: "User") -> OwnershipOffer:
+        """Offer the ownership to another member, who has seven days to accept; the same again is the same offer.
+
+        ValidationError unless `by` is an owner, `to` a member who is none, and no other offer is pending.
+        """
+        return offer_ownership(self, to, by=by)
+
 
 def know_suspensions(customers: list[Customer]) -> None:
     """Read the suspensions in force of many customers at once, for lists."""
@@ -153,24 +161,6 @@ def know_suspensions(customers: list[Customer]) -> None:
     }
     for customer in customers:
         customer.suspension = found.get(customer.pk)
-
-
-class Membership(models.Model):
-    """A person's role with a customer."""
-
-    customer = models.ForeignKey(Customer, models.CASCADE, related_name="memberships")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=8, choices=Role.choices)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["customer", "user"], name="membership_once"),
-            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.user} ({self.role}) of {self.customer}"
 
 
 class CustomerSuspension(SuspensionBase):

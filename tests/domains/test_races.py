@@ -1,42 +1,13 @@
 """What happens when several change the same things at the same moment."""
 
-import threading
-from collections.abc import Callable
-
 import pytest
-from django.core.exceptions import ValidationError
-from django.db import connections
 
 from domains.models import Domain, Mailbox, MailServer, ServerRow, add_domain
 from domains.placement import place
+from tests.at_once import at_once, refused
 from tests.domains.conftest import HASH
 
 pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
-
-
-def at_once(*acts: Callable[[], object]) -> list[object]:
-    """Run all at the same moment; returns what each returned, or the ValidationError that it raised."""
-    barrier, results = threading.Barrier(len(acts)), [None] * len(acts)
-
-    def run(number: int, act: Callable[[], object]) -> None:
-        try:
-            barrier.wait()
-            results[number] = act()
-        except ValidationError as error:
-            results[number] = error
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=numbered) for numbered in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-def refused(results: list[object]) -> int:
-    return sum(isinstance(result, ValidationError) for result in results)
 
 
 def test_the_last_places_of_a_plan_are_given_once(acme, mx1, subscribe):
