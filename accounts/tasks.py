@@ -30,6 +30,7 @@ def sweep_sessions() -> None:
 @shared_task
 def sweep_audit() -> None:
     audit.forget_old_entries()
+    audit.shorten_old_addresses()
 
 
 @shared_task

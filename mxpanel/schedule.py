@@ -32,7 +32,9 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "lost second factors whose day is over": every(60, "accounts.tasks.sweep_factor_lifts"),
     "mailboxes that are imported": every(5, "domains.tasks.sweep_imports"),
-    "audit entries past their two years": every(3600, "accounts.tasks.sweep_audit"),
+    "audit entries past their two years, addresses past their 90 days": every(
+        3600, "accounts.tasks.sweep_audit"
+    ),
     "invitations over for 90 days": every(3600, "accounts.tasks.sweep_invitations"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
     "rows gone for 90 days, incidents over for a year": every(3600, "domains.tasks.sweep_tombstones"),

@@ -1,11 +1,12 @@
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import AuditEntry
+from accounts.tasks import sweep_audit
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -34,11 +35,49 @@ def test_it_says_from_where(as_, acme, alice, sam):
 
 
 def test_entries_are_erased_after_two_years(acme):
-    from accounts.tasks import sweep_audit
-
-    old = AuditEntry.objects.get(action="customer.activate")
-    AuditEntry.objects.filter(pk=old.pk).update(at=timezone.now() - timedelta(days=731))
-    with transaction.atomic():
-        recent = audit.record("thing.change", by=None, customer=acme)
+    AuditEntry.objects.create(action="thing.add", customer=acme, at=timezone.now() - timedelta(days=731))
+    recent = set(AuditEntry.objects.exclude(action="thing.add"))
     sweep_audit()
-    assert list(AuditEntry.objects.all()) == [recent]
+    assert set(AuditEntry.objects.all()) == recent
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"action": "x"}, {"at": timezone.now()}, {"subject": "x"}, {"after": {"quota_mb": 2}}, {"after": None},
+        {"address": "192.0.2.8"}, {"address": "192.0.3.0"}, {"by": None}, {"customer": None},
+        {"subject": "erased-x@invalid.invalid", "after": None},
+    ],
+)  # fmt: skip
+def test_the_database_changes_no_entry(acme, alice, change):
+    entry = AuditEntry.objects.create(
+        action="thing.change",
+        customer=acme,
+        by=alice,
+        subject="a",
+        after={"quota_mb": 1},
+        address="192.0.2.7",
+    )
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        AuditEntry.objects.filter(pk=entry.pk).update(**change)
+
+
+def test_the_database_deletes_no_entry_of_the_last_two_years(acme):
+    entry = AuditEntry.objects.create(action="thing.add", at=timezone.now() - timedelta(days=729))
+    with pytest.raises(IntegrityError, match="two years"), transaction.atomic():
+        AuditEntry.objects.filter(pk=entry.pk).delete()
+
+
+@pytest.mark.parametrize(
+    ("address", "shortened"),
+    [("192.0.2.77", "192.0.2.0"), ("2001:db8:1:2:3::4", "2001:db8:1::"), (None, None)],
+)
+def test_addresses_are_shortened_after_90_days(db, address, shortened):
+    ages = {"old": 91, "new": 89}
+    for name, days in ages.items():
+        at = timezone.now() - timedelta(days=days)
+        AuditEntry.objects.create(action="thing.change", subject=name, at=at, address=address)
+    sweep_audit()
+    assert audit.shorten_old_addresses() == 0
+    addresses = dict(AuditEntry.objects.values_list("subject", "address"))
+    assert addresses == {"old": shortened, "new": address}
