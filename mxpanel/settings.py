@@ -250,7 +250,6 @@ ACCOUNT_RATE_LIMITS = {  # none bites below 20 sign-ups and 30 sign-ins a minute
     "confirm_email": "1/3m/key",
     "manage_email": "10/m/user",
     "reauthenticate": "10/m/user",
-    "mailbox_password": "30/m/ip",  # of a mailbox, by its owner's invitation
 }
 ACCOUNT_SIGNUP_FORM_HONEYPOT_FIELD = "website"  # who fills it in is told that all went well, and nothing has
 ACCOUNT_FORMS = {"signup": "accounts.forms.SignUpForm"}
@@ -263,6 +262,8 @@ FORM_LIMITS = {
     "billing:order-place": {"address": 40, "network": 120, "person": 40},
     "domains:domain-add": {"address": 60, "network": 180, "person": 60},
     "domains:domain-check": {"address": 60, "network": 180, "person": 60},
+    "domains:mailbox-invite": {"address": 60, "network": 180, "person": 60},
+    "domains:owner-password": {"address": 30, "network": 120},
 }
 MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"
 MFA_TOTP_ISSUER = PRODUCT_NAME

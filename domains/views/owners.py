@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from allauth.core import ratelimit
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
@@ -46,8 +45,6 @@ def mailbox_uninvite(request: Any, domain: str, username: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def owner_password(request: Any, token: str) -> HttpResponse:
     """Looking at it uses nothing up, because mail scanners look too."""
-    if not ratelimit.consume(request, action="mailbox_password"):
-        return ratelimit.respond_429(request)
     invitation = find_invitation(token)
     if invitation is None:
         return render(request, "domains/owner_link_over.html", status=404)
