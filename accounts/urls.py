@@ -1,6 +1,14 @@
 from django.urls import path
 
-from accounts import email_views, member_views, ownership_views, person_views, security_views, views
+from accounts import (
+    audit_views,
+    email_views,
+    member_views,
+    ownership_views,
+    person_views,
+    security_views,
+    views,
+)
 
 app_name = "accounts"
 
@@ -17,6 +25,8 @@ urlpatterns = [
     path("invitations/<slug:secret>/", member_views.invitation_page, name="invitation-page"),
     path("invitations/<slug:secret>/accept/", member_views.invitation_accept, name="invitation-accept"),
     path("c/<slug:customer>/", views.customer_overview, name="customer-overview"),
+    path("c/<slug:customer>/audit/", audit_views.audit_list, name="audit-list"),
+    path("c/<slug:customer>/audit/csv/", audit_views.audit_csv, name="audit-csv"),
     path("c/<slug:customer>/members/", member_views.member_list, name="member-list"),
     path("c/<slug:customer>/members/invite/", member_views.member_invite, name="member-invite"),
     path("c/<slug:customer>/members/leave/", member_views.member_leave, name="member-leave"),

@@ -97,6 +97,8 @@ TABLE: dict[str, dict[str, Any]] = {
     "accounts:security-page": get(members(Permission.MEMBERS_READ)),
     "accounts:security-require": post(members(Permission.OWNERS_EDIT)),
     "accounts:security-waive": post(members(Permission.OWNERS_EDIT)),
+    "accounts:audit-list": get(members(Permission.MEMBERS_READ)),
+    "accounts:audit-csv": get(members(Permission.MEMBERS_READ)),
     "accounts:member-invite": both(members(Permission.MEMBERS_EDIT)),
     "accounts:member-leave": post(members(Permission.MEMBERS_READ)),
     "accounts:member-page": get(members(Permission.MEMBERS_READ)),
