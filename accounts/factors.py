@@ -66,9 +66,17 @@ def factor_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
 
 
 def _note_change(request: Any, before: dict[int, str]) -> None:
-    from accounts import account_changes, devices
+    from accounts import account_changes, audit, devices
 
     after = factors_of(request.user)
+    if after.keys() == before.keys() and after != before:
+        audit.record(
+            "factors.rename",
+            by=request.user,
+            subject=request.user.email,
+            before={"factors": list(before.values())},
+            after={"factors": list(after.values())},
+        )
     added = [words for pk, words in after.items() if pk not in before]
     removed = [words for pk, words in before.items() if pk not in after]
     if not added and not removed:

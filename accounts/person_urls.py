@@ -18,6 +18,7 @@ urlpatterns = [
     path("2fa/totp/deactivate/", factor_page(totp.deactivate_totp), name="mfa_deactivate_totp"),
     path("2fa/webauthn/", RedirectView.as_view(pattern_name="mfa_index"), name="mfa_list_webauthn"),
     path("2fa/webauthn/add/", factor_page(webauthn.add_webauthn), name="mfa_add_webauthn"),
+    path("2fa/webauthn/keys/<int:pk>/edit/", factor_page(webauthn.edit_webauthn), name="mfa_edit_webauthn"),
     path(
         "2fa/webauthn/keys/<int:pk>/remove/",
         factor_page(webauthn.remove_webauthn),

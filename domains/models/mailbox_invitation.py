@@ -28,12 +28,12 @@ MOST_AN_HOUR = 5  # for one mailbox
 MOST_A_DAY = 500  # for one customer
 
 
-class InvitationQuerySet(models.QuerySet["MailboxInvitation"]):
-    def pending(self) -> "InvitationQuerySet":
+class MailboxInvitationQuerySet(models.QuerySet["MailboxInvitation"]):
+    def pending(self) -> "MailboxInvitationQuerySet":
         """Neither used nor withdrawn; perhaps past its days."""
         return self.filter(used_at=None, revoked_at=None)
 
-    def open(self) -> "InvitationQuerySet":
+    def open(self) -> "MailboxInvitationQuerySet":
         return self.pending().filter(expires_at__gt=timezone.now())
 
 
@@ -52,7 +52,7 @@ class MailboxInvitation(models.Model):
     used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 
-    objects = InvitationQuerySet.as_manager()
+    objects = MailboxInvitationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-made_at"]

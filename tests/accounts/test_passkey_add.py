@@ -135,6 +135,9 @@ def test_it_is_renamed_and_removed_by_its_person_alone(
         )
     client.post(f"/accounts/2fa/webauthn/keys/{one.pk}/edit/", {"name": "Key on my ring"})
     assert "Key on my ring" in client.get("/accounts/2fa/").content.decode()
+    renamed = AuditEntry.objects.get(action="factors.rename")
+    assert "passkey “Laptop”" in renamed.before["factors"]
+    assert "passkey “Key on my ring”" in renamed.after["factors"]
     client.post(f"/accounts/2fa/webauthn/keys/{one.pk}/remove/")
     assert not Authenticator.objects.filter(user=alice).exists()
     assert "removed" in AuditEntry.objects.filter(action="factors.change").first().after["change"]

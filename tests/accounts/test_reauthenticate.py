@@ -30,10 +30,15 @@ def test_is_not_asked_for_just_after_signing_in(signed_in: Client) -> None:
     assert signed_in.get(SENSITIVE).status_code == 200
 
 
-def test_is_asked_for_after_fifteen_minutes(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "path", [SENSITIVE, "/accounts/2fa/webauthn/add/", CODES, "/accounts/password/change/"]
+)
+def test_is_asked_for_after_fifteen_minutes(
+    signed_in: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
     later = time.time() + LATER
     monkeypatch.setattr("accounts.adapter.time.time", lambda: later)
-    answer = signed_in.get(SENSITIVE)
+    answer = signed_in.get(path)
     assert answer.status_code == 302
     assert answer["Location"].startswith("/accounts/reauthenticate/")
 

@@ -7,10 +7,20 @@ import pytest
 from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
 
 from tests.e2e.browser import Browser
-from tests.e2e.person import Person
+from tests.e2e.person import Person, fresh_code
 from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def plain_browser(stack: Stack) -> Iterator[Browser]:
+    """Chromium without JavaScript."""
+    pictures = stack.artifacts / "second-factor"
+    pictures.mkdir(parents=True, exist_ok=True)
+    found = Browser(stack, pictures, "factor-without-javascript", javascript=False)
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -67,6 +77,32 @@ def test_a_passkey_that_is_not_confirmed_is_told_in_words(stack: Stack, browser:
     browser.one("[data-passkey-button]").click()
     browser.wait_for("[data-passkey-error]:not([hidden])")
     assert "was not confirmed" in browser.text
+
+
+def test_an_authenticator_app_is_set_up_and_used_without_javascript(
+    stack: Stack, plain_browser: Browser
+) -> None:
+    browser = plain_browser
+    address, password = f"tom-{token_hex(4)}@people.test", f"codes-{token_hex(8)}"
+    Person(stack).sign_up(address, password)
+    browser.sign_in(address, password)
+    browser.open("/accounts/2fa/webauthn/add/")
+    assert "Passkeys need JavaScript" in browser.text
+    browser.open("/accounts/2fa/")
+    browser.click("Set it up")
+    browser.picture("app")
+    secret = browser.one("main .copy code").text
+    browser.fill(code=fresh_code(secret))
+    browser.press("Turn it on")
+    assert browser.path == "/accounts/2fa/recovery-codes/"
+    recovery_code = browser.one("#recovery_codes").text.split()[0]
+    sign_out(browser)
+    browser.sign_in(address, password)
+    browser.fill(code=recovery_code)
+    browser.press("Sign in")
+    assert browser.path == "/accounts/home/"
+    browser.open("/accounts/2fa/")
+    assert "9 of 10 are left" in browser.text
 
 
 def sign_out(browser: Browser) -> None:
