@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from domains import bulk_work, dns_watch, placement, purging
+from domains import bulk_work, dns_watch, placement, purging, role_addresses
 from domains.driver import digests, hints, history, meeting, takeover
 from domains.driver.agent import AgentError
 from domains.driver.points import forget_old_marks
@@ -163,3 +163,8 @@ def import_mailboxes(import_id: int) -> None:
 def sweep_imports() -> None:
     for import_id in MailboxImport.objects.wanting_work().values_list("pk", flat=True)[:100]:
         import_mailboxes.apply_async([import_id], expires=5)
+
+
+@shared_task
+def sweep_role_addresses() -> None:
+    role_addresses.sweep()

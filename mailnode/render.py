@@ -37,7 +37,7 @@ INTERNET_MODULES = (
 
 # Which template becomes which file of the server's directory. The first part names the daemon.
 POSTFIX = {f"postfix/{name}": f"postfix/etc/{name}" for name in (
-    "main.cf", "master.cf", "domains.cf", "mailboxes.cf", "senders.cf", "transports.cf")}  # fmt: skip
+    "main.cf", "master.cf", "domains.cf", "mailboxes.cf", "roles.cf", "senders.cf", "transports.cf")}  # fmt: skip
 DOVECOT = {f"dovecot/{name}": f"dovecot/{name}" for name in (
     "dovecot.conf", "doveadm-key.conf", "node.conf.ext", "secrets.conf.ext", "usage.conf.ext")}  # fmt: skip
 OTHERS = {"dovecot/before.sieve": "dovecot/sieve/before.sieve", "redis/redis.conf": "redis/redis.conf"}

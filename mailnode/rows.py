@@ -17,7 +17,7 @@ from mailnode.settings import Settings
 
 Entry = tuple[str, str, wire.Data]  # kind, key, content
 
-CUSTOMERS = "SELECT id, username, storage_bytes FROM customers"
+CUSTOMERS = "SELECT id, username, storage_bytes, contact FROM customers"
 DOMAINS = "SELECT id, customer, name, accepts FROM domains"
 MAILBOXES = """SELECT m.id, m.domain, m.local_part, m.quota_bytes, s.hash FROM mailboxes m
 LEFT JOIN secrets.secrets s ON s.mailbox = m.id"""
@@ -116,8 +116,8 @@ class Reader:
             yield domain, ("state", state, states[state])
 
     def _customers(self, where: str, *values: object) -> Iterator[tuple[str, wire.Customer]]:
-        for key, username, storage in self.node.execute(f"{CUSTOMERS} {where}", values):
-            yield key, wire.Customer(username=username, storage_bytes=storage)
+        for key, username, storage, contact in self.node.execute(f"{CUSTOMERS} {where}", values):
+            yield key, wire.Customer(username=username, storage_bytes=storage, contact=contact)
 
     def _domains(self, where: str, *values: object) -> Iterator[tuple[str, wire.Domain]]:
         for key, customer, name, accepts in self.node.execute(f"{DOMAINS} {where}", values):

@@ -23,7 +23,8 @@ HOLDS = "(s.until IS NULL OR s.until > unixepoch())"
 # What the panel wants: live in the tables of these names, and, while a rebuild gathers what shall replace them, in
 # tables with STAGED before the name.
 WISHES = {
-    "customers": "(id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER)",
+    "customers": """(id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER,
+        contact TEXT NOT NULL DEFAULT '')""",
     "domains": """(id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
         accepts INTEGER NOT NULL)""",
     "mailboxes": """(id TEXT PRIMARY KEY, domain TEXT NOT NULL, local_part TEXT NOT NULL,
@@ -73,6 +74,8 @@ ADDED = (
     ("gone_homes", "domain", "TEXT NOT NULL DEFAULT ''"),
     ("gone_homes", "watched", "INTEGER NOT NULL DEFAULT 0"),
     ("meta", "watched", "INTEGER NOT NULL DEFAULT 0"),
+    ("customers", "contact", "TEXT NOT NULL DEFAULT ''"),
+    (f"{STAGED}customers", "contact", "TEXT NOT NULL DEFAULT ''"),
 )
 
 SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"

@@ -137,7 +137,7 @@ def values(key: str, data: wire.Data) -> tuple[object, ...]:
     """A row as its table takes it."""
     match data:
         case wire.Customer():
-            return (key, data.username, data.storage_bytes)
+            return (key, data.username, data.storage_bytes, data.contact)
         case wire.Domain():
             return (key, data.customer, data.name, data.accepts)
         case wire.Mailbox():
@@ -164,7 +164,7 @@ class Page:
             case None:
                 getattr(self, f"_remove_{row.kind}")(row.key)
             case wire.Customer() as data:
-                query = "INSERT OR REPLACE INTO customers VALUES (?, ?, ?)"
+                query = "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?)"
                 self.node.execute(query, values(row.key, data))
             case wire.Domain() as data:
                 self._write_domain(row.key, data)

@@ -29,8 +29,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-WIRE = 2
-WIRES = (1, 2)  # the oldest and the newest version that this code speaks
+WIRE = 3
+WIRES = (1, 3)  # the oldest and the newest version that this code speaks
 
 MAX_ROWS = 1_000  # rows in one page of changes or of a rebuild
 MAX_BODY = 16 * 2**20  # bytes of one request or answer: 1,000 rows of the largest kind and some room
@@ -48,6 +48,9 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 DomainName = Annotated[str, Meta(max_length=253, pattern=rf"\A{_LABEL}(?:\.{_LABEL})+\Z")]
 LocalPart = Annotated[str, Meta(pattern=r"\A(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?\Z")]
 Selector = Annotated[str, Meta(pattern=rf"\A{_LABEL}\Z", max_length=32)]
+# An outside address that mail is sent on to; nothing that Postfix reads as more than one address.
+_TARGET = rf"[A-Za-z0-9](?:[A-Za-z0-9'&=_.+-]{{0,62}}[A-Za-z0-9_-])?@{_LABEL}(?:\.{_LABEL})+"
+Target = Annotated[str, Meta(max_length=254, pattern=rf"\A(?:{_TARGET})?\Z")]
 # Dovecot's {SCHEME}hash; clear-text schemes are not in the list.
 _SCHEMES = "ARGON2ID?|BLF-CRYPT|SHA512-CRYPT|SHA256-CRYPT|CRYPT|PBKDF2|SSHA512|SSHA256"
 PasswordHash = Annotated[str, Meta(pattern=rf"\A\{{(?:{_SCHEMES})\}}[0-9A-Za-z$./+=,_-]{{1,400}}\Z")]
@@ -73,10 +76,12 @@ class Wire(Struct, frozen=True, kw_only=True):
 
 class Customer(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `customer`, key = the customer's id. `storage_bytes` is what the plan allows in sum, None =
-    unlimited."""
+    unlimited. Since wire 3: `contact`, to whom mail for postmaster@ and abuse@ of its domains goes where no
+    mailbox has the name ("": nobody); never such an address itself, so that it leads nowhere else."""
 
     username: Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,10}\Z")]
     storage_bytes: Count | None
+    contact: Target = ""
 
 
 class Domain(Wire, frozen=True, kw_only=True, omit_defaults=True):

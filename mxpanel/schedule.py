@@ -29,6 +29,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     ),
     "active customers without a mail server": every(10, "domains.tasks.sweep_placements"),
     "changes of many mailboxes that nobody works on": every(10, "domains.tasks.sweep_bulk_changes"),
+    "whom postmaster@ and abuse@ of customers lead to": every(15, "domains.tasks.sweep_role_addresses"),
     "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "lost second factors whose day is over": every(60, "accounts.tasks.sweep_factor_lifts"),
     "mailboxes that are imported": every(5, "domains.tasks.sweep_imports"),

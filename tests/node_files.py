@@ -25,8 +25,10 @@ def holding(directory: Path) -> Hashes:
 
 def node_rows(node: sqlite3.Connection, hashes: dict[str, str], keys: Path) -> Iterator[tuple[str, str, Any]]:
     """Kind, key and content of each row; what is missing of it outside node.db reads "none"."""
-    for key, username, storage in node.execute("SELECT id, username, storage_bytes FROM customers"):
-        yield "customer", key, wire.Customer(username=username, storage_bytes=storage)
+    for key, username, storage, contact in node.execute(
+        "SELECT id, username, storage_bytes, contact FROM customers"
+    ):
+        yield "customer", key, wire.Customer(username=username, storage_bytes=storage, contact=contact)
     names = {}
     for key, customer, name, accepts in node.execute("SELECT id, customer, name, accepts FROM domains"):
         names[key] = name

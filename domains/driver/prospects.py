@@ -175,7 +175,8 @@ def in_words(data: Side, other: Side) -> str:
             return "something that is not valid"
         case wire.Customer():
             storage = "without limit" if data.storage_bytes is None else f"{data.storage_bytes // MB} MB"
-            return f"{data.username}, storage {storage}"
+            contact = f", postmaster@ leads to {data.contact}" if data.contact else ""
+            return f"{data.username}, storage {storage}{contact}"
         case wire.Domain():
             return "hosted here" if data.accepts else "hosted, but takes no mail"
         case wire.Mailbox():

@@ -42,9 +42,10 @@ def _by_kind(rows: Iterable[tuple[str, UUID]]) -> dict[str, list[UUID]]:
 def _customers(keys: Keys) -> Contents:
     keys = list(keys)
     allowed = limit_of_each(keys, Feature.STORAGE_MB)
+    found = Customer.objects.filter(pk__in=keys).values_list("pk", "username", "placement__contact")
     return {
-        pk: wire.Customer(username=username, storage_bytes=_bytes(allowed[pk]))
-        for pk, username in Customer.objects.filter(pk__in=keys).values_list("pk", "username")
+        pk: wire.Customer(username=username, storage_bytes=_bytes(allowed[pk]), contact=contact or "")
+        for pk, username, contact in found
     }
 
 

@@ -289,6 +289,9 @@ class Placement(models.Model):
     )
     wished_at = models.DateTimeField(default=timezone.now, editable=False)
     placed_at = models.DateTimeField(null=True, editable=False)
+    contact = models.CharField(
+        max_length=254, blank=True, editable=False, help_text="Whom postmaster@ and abuse@ lead to there."
+    )
 
     def __str__(self) -> str:
         return f"{self.customer} on {self.server}"

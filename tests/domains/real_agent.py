@@ -178,8 +178,9 @@ class RealAgent:
 def held(agent: RealAgent) -> dict[tuple[str, str], Any]:
     """Every row that the node really holds, from its files, as the wire would carry it."""
     rows: dict[tuple[str, str], Any] = {}
-    for key, username, storage in agent.query("SELECT id, username, storage_bytes FROM customers"):
-        rows["customer", key] = wire.Customer(username=username, storage_bytes=storage)
+    query = "SELECT id, username, storage_bytes, contact FROM customers"
+    for key, username, storage, contact in agent.query(query):
+        rows["customer", key] = wire.Customer(username=username, storage_bytes=storage, contact=contact)
     for key, customer, name, accepts in agent.query("SELECT id, customer, name, accepts FROM domains"):
         rows["domain", key] = wire.Domain(customer=customer, name=name, accepts=bool(accepts))
     hashes = dict(agent.query("SELECT mailbox, hash FROM secrets", file="secrets/secrets.db"))

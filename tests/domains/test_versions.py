@@ -16,6 +16,7 @@ from domains.driver.sync import sync
 from domains.models import Incident, ServerSync
 from domains.tasks import pull_server
 from foundation.outbound import Reply, fetch
+from mailnode.wire import WIRE
 from tests.domains.conftest import HASH, fresh
 from tests.domains.settling import settled
 
@@ -64,7 +65,7 @@ def test_what_it_cannot_do_waits_for_its_upgrade(older, server, hosted):
     ServerSync.objects.update(retry_at=None)
     rebuild(server.pk)
     assert fresh(server).sync.rebuild_wanted_at is None
-    assert fresh(server).sync.wire == 2
+    assert fresh(server).sync.wire == WIRE
     assert settled(older, server)
 
 
@@ -81,12 +82,12 @@ def test_what_it_cannot_do_is_not_taken_on(older, server, hosted, as_, sam, verb
 
 
 def test_a_node_that_is_put_back_to_the_previous_version(agent, server, hosted):
-    assert fresh(server).sync.wire == 2
+    assert fresh(server).sync.wire == WIRE
     agent.kill()
     agent.start(OLDER_NODE)
     hosted.add_mailbox("anna", password_hash=HASH, by=None)
     sync(server.pk)
-    assert "wire version 2 is not spoken here" in fresh(server).sync.failure
+    assert f"wire version {WIRE} is not spoken here" in fresh(server).sync.failure
     try_again(server.pk)
     assert fresh(server).sync.failed_at is None
     assert settled(agent, server)
@@ -123,7 +124,7 @@ def test_fields_of_a_newer_node_are_passed_over(agent, server, hosted, monkeypat
 
     monkeypatch.setattr(client, "fetch", newer)
     pull_server(server.pk)
-    assert fresh(server).sync.wire == 2
+    assert fresh(server).sync.wire == WIRE
     hosted.add_mailbox("anna", password_hash=HASH, by=None)
     sync(server.pk)
     want_rebuild(server, "Because")

@@ -189,8 +189,9 @@ def password_hash(password: str) -> str:
 FAKE_HASH = "{ARGON2ID}$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$VGhpcyBpcyBubyBoYXNo"  # where nobody signs in
 
 
-def customer(name: str, storage_bytes: int | None = None) -> wire.Row:
-    return wire.row("customer", identity(name), wire.Customer(username=name, storage_bytes=storage_bytes))
+def customer(name: str, storage_bytes: int | None = None, contact: str = "") -> wire.Row:
+    data = wire.Customer(username=name, storage_bytes=storage_bytes, contact=contact)
+    return wire.row("customer", identity(name), data)
 
 
 def domain(name: str, owner: str = "acme", accepts: bool = True) -> wire.Row:
