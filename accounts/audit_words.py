@@ -35,7 +35,7 @@ WORDS = {
     "mailbox.restore": "restored the mailbox",
     "mailbox.suspend": "suspended the mailbox",
     "mailbox.unsuspend": "lifted the suspension of the mailbox",
-    "member.add": "joined or was added as member:",
+    "member.add": "made a member:",
     "member.change": "changed the role of",
     "member.leave": "left:",
     "member.remove": "removed the member",
