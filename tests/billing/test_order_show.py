@@ -137,7 +137,7 @@ def test_few_queries(
     in_review.ask_question("Who?", by=sam)
     client = as_(alice)
     client.get(in_review.get_absolute_url())
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         client.get(in_review.get_absolute_url())
 
 

@@ -140,7 +140,7 @@ def test_goes_on_after_a_kill_and_doubles_nothing(domain, boxes, monkeypatch):
     assert bulk_work.work(str(bulk.pk)) is False
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_two_workers_at_once_double_nothing(domain, monkeypatch):
     made = [Mailbox(domain=domain, local_part=f"b{number}", password_hash=HASH) for number in range(40)]
     Mailbox.objects.bulk_create(made)

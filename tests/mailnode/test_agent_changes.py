@@ -92,7 +92,7 @@ def test_a_row_that_stands_twice_refuses_the_page(agent: Server) -> None:
 
 
 def test_another_wire_version_is_refused(agent: Server) -> None:
-    page = json.loads(wire.encode(agent.page())) | {"wire": 3}
+    page = json.loads(wire.encode(agent.page())) | {"wire": wire.WIRES[1] + 1}
     assert agent.call("POST", "/v1/changes", json.dumps(page).encode())[0] == 422
 
 
