@@ -107,7 +107,7 @@ TAMPERING = {
     "domain more": (
         tamper("INSERT INTO domains VALUES (?, ?, 'ghost.test', 1)", uuid4().hex, uuid4().hex), "domain", "only"
     ),
-    "customer more": (tamper("INSERT INTO customers VALUES (?, 'ghost', 1)", uuid4().hex), "customer", "only"),
+    "customer more": (tamper("INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'ghost', 1)", uuid4().hex), "customer", "only"),
     "state of nobody": (add_state, "state", "only"),
     "mailbox of no domain": (
         tamper("INSERT INTO mailboxes VALUES (?, ?, 'ghost', 0, '')", uuid4().hex, uuid4().hex), "mailbox", "only"
@@ -145,7 +145,7 @@ def test_a_server_that_claims_rows_of_another_server_gets_nothing_of_them(agent,
     Placement.objects.create(customer=other, server=make_server("mx2.mxpanel.test"), placed_at=timezone.now())
     foreign = make_domain(other, "foreign.test", 1)
     mailbox, key = foreign.mailboxes.get(), foreign.dkim_keys.get()
-    agent.execute("INSERT INTO customers VALUES (?, 'other', 1)", other.pk.hex)
+    agent.execute("INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'other', 1)", other.pk.hex)
     agent.execute("INSERT INTO domains VALUES (?, ?, 'foreign.test', 1)", foreign.pk.hex, other.pk.hex)
     agent.execute("INSERT INTO mailboxes VALUES (?, ?, 'm0', 7, '')", mailbox.pk.hex, foreign.pk.hex)
     agent.execute("INSERT INTO dkim VALUES (?, ?, 'k1', 1, '')", key.pk.hex, foreign.pk.hex)
@@ -221,7 +221,7 @@ def make_domain(customer: Customer, name: str, mailboxes: int) -> Domain:
             Mailbox(domain=domain, local_part=f"m{number}", password_hash=HASH) for number in range(mailboxes)
         )
         for mailbox in made:
-            mailbox._record("mailbox.add", None)
+            mailbox.record("mailbox.add", None)
     return domain
 
 

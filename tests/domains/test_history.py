@@ -389,7 +389,9 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     for key, parent, local_part, quota, secret in boxes:
         agent.execute("INSERT INTO mailboxes VALUES (?, ?, ?, ?, '')", key, parent, local_part, quota)
         agent.execute("INSERT INTO secrets VALUES (?, ?)", key, secret, file="secrets/secrets.db")
-    agent.execute("INSERT INTO customers VALUES (?, 'other', NULL)", other.pk.hex)
+    agent.execute(
+        "INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'other', NULL)", other.pk.hex
+    )
     agent.execute("UPDATE customers SET storage_bytes = NULL")
     agent.execute(
         "INSERT INTO states VALUES (?, 'customer', ?, 1, 1, 1, 'a lie', NULL)", uuid4().hex, other.pk.hex

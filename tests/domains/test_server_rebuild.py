@@ -48,7 +48,7 @@ def fill(domain, prefix: str, number: int) -> None:
     mailboxes = [Mailbox(domain=domain, local_part=f"{prefix}{n}", password_hash=HASH) for n in range(number)]
     with unit_of_work():
         for mailbox in Mailbox.objects.bulk_create(mailboxes):
-            mailbox._record("mailbox.add", None)
+            mailbox.record("mailbox.add", None)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_many_rows_go_in_pages(agent, server, hosted):
             [Mailbox(domain=hosted, local_part=f"m{number}", password_hash=HASH) for number in range(2_500)]
         )
         for mailbox in mailboxes:
-            mailbox._record("mailbox.add", None)
+            mailbox.record("mailbox.add", None)
     before = ServerMark.objects.count()
     sync(server.pk)
     assert settled(agent, server)
