@@ -17,7 +17,8 @@ TAMPERINGS = {
     "domains refuse mail": (NODE, "UPDATE domains SET accepts = 0"),
     "a customer too much": (
         NODE,
-        "INSERT OR REPLACE INTO customers (id, username, storage_bytes) VALUES ('00000000000000000000000000000001', 'ghost', 1)",
+        "INSERT OR REPLACE INTO customers (id, username, storage_bytes)"
+        " VALUES ('00000000000000000000000000000001', 'ghost', 1)",
     ),
     "a domain too much": (
         NODE,

@@ -107,7 +107,11 @@ TAMPERING = {
     "domain more": (
         tamper("INSERT INTO domains VALUES (?, ?, 'ghost.test', 1)", uuid4().hex, uuid4().hex), "domain", "only"
     ),
-    "customer more": (tamper("INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'ghost', 1)", uuid4().hex), "customer", "only"),
+    "customer more": (
+        tamper("INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'ghost', 1)", uuid4().hex),
+        "customer",
+        "only",
+    ),
     "state of nobody": (add_state, "state", "only"),
     "mailbox of no domain": (
         tamper("INSERT INTO mailboxes VALUES (?, ?, 'ghost', 0, '')", uuid4().hex, uuid4().hex), "mailbox", "only"
