@@ -3,21 +3,28 @@
 import re
 import unicodedata
 
+import msgspec
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.exceptions import Argon2Error
 from django.contrib.auth.password_validation import CommonPasswordValidator
 from django.core.exceptions import ValidationError
+
+from mailnode.wire import PasswordHash
 
 LEAST, MOST = 8, 128
 _CRYPT_SALT = r"[./0-9A-Za-z]{1,16}"
 # Ready hashes by their scheme, each as Dovecot verifies it; a group is a cost, capped in COSTS.
 READY_HASHES = {
-    "ARGON2ID": re.compile(
-        r"\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=([1-4])\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,90}"
-    ),
-    "BLF-CRYPT": re.compile(r"\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}"),
-    "SHA512-CRYPT": re.compile(rf"\$6\$(?:rounds=([1-9]\d{{3,6}})\$)?{_CRYPT_SALT}\$[./0-9A-Za-z]{{86}}"),
-    "SHA256-CRYPT": re.compile(rf"\$5\$(?:rounds=([1-9]\d{{3,6}})\$)?{_CRYPT_SALT}\$[./0-9A-Za-z]{{43}}"),
+    scheme: re.compile(pattern, re.ASCII)  # the digits of other scripts are none to Dovecot
+    for scheme, pattern in {
+        "ARGON2ID": (
+            r"\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=([1-4])"
+            r"\$[A-Za-z0-9+/]{8,90}\$[A-Za-z0-9+/]{16,90}"
+        ),
+        "BLF-CRYPT": r"\$2[aby]\$(\d\d)\$[./0-9A-Za-z]{53}",
+        "SHA512-CRYPT": rf"\$6\$(?:rounds=([1-9]\d{{3,6}})\$)?{_CRYPT_SALT}\$[./0-9A-Za-z]{{86}}",
+        "SHA256-CRYPT": rf"\$5\$(?:rounds=([1-9]\d{{3,6}})\$)?{_CRYPT_SALT}\$[./0-9A-Za-z]{{43}}",
+    }.items()
 }
 COSTS = {  # each about a quarter of a second of the mail server's time, or 64 MiB, at most
     "ARGON2ID": (64 * 1024, 4, 4),
@@ -25,7 +32,6 @@ COSTS = {  # each about a quarter of a second of the mail server's time, or 64 M
     "SHA512-CRYPT": (200_000,),
     "SHA256-CRYPT": (200_000,),
 }
-OURS = "{ARGON2ID}"
 SCHEME = re.compile(r"\{([A-Za-z0-9.-]{1,32})\}")
 
 # OWASP's second choice for argon2id (19 MiB, 2 passes, 1 lane): 64 sign-ins a second on two cores.
@@ -54,18 +60,24 @@ def normalise(password: str) -> str:
 
 def hash_password(password: str) -> str:
     """`{ARGON2ID}` and the hash of an acceptable password. Takes some 30 ms: never inside a transaction."""
-    return OURS + _hasher.hash(normalise(password))
+    return "{ARGON2ID}" + _hasher.hash(normalise(password))
+
+
+def is_ours(ready: str) -> bool:
+    """Whether a hash costs what `hash_password` spends; what others made may cost a hundred times as much."""
+    cost = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    return ready.startswith(f"{{ARGON2ID}}$argon2id$v=19${cost}$")
 
 
 def verifies(password: str, ready: str) -> bool:
-    """Whether an acceptable password belongs to this hash; false also for hashes of other schemes than ours, which
+    """Whether an acceptable password belongs to this hash; false also for all hashes that are not like ours, which
     take a new hash of the same password instead. As slow as `hash_password`.
     """
-    if not ready.startswith(OURS):
+    if not is_ours(ready):
         return False
     try:
-        return _hasher.verify(ready.removeprefix(OURS), password)
-    except (Argon2Error, InvalidHashError):
+        return _hasher.verify(ready.removeprefix("{ARGON2ID}"), password)
+    except (Argon2Error, ValueError):  # another password; a hash that is none
         return False
 
 
@@ -86,7 +98,10 @@ def accept_hash(ready: str) -> str:
             f"This {{{name}}} hash costs a mail server too much to check; at most {_costs(name)}.",
             code="hash",
         )
-    return ready
+    try:
+        return msgspec.convert(ready, PasswordHash)
+    except msgspec.ValidationError as error:  # it would hold up its mail server
+        raise ValidationError(f"This is no complete {{{name}}} hash.", code="hash") from error
 
 
 def _costs(scheme: str) -> str:

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from accounts.models import User
 from billing.entitlements import Feature, limit
 from domains.mailbox_csv.reading import Fault, Line, read
-from domains.mailbox_password import OURS
+from domains.mailbox_password import is_ours
 from domains.models import Domain, Mailbox
 from domains.models.mailbox_import import Change, MailboxImport, start_import
 from domains.plan_room import check_quota
@@ -66,7 +66,7 @@ def _change(line: Line, present: Mailbox | None, storage_mb: int | None) -> Chan
         quota_mb=quota_mb,
         password=line.password,
         password_hash="" if line.password_hash == present.password_hash else line.password_hash,
-        compared=bool(line.password) and not present.password_hash.startswith(OURS),
+        compared=bool(line.password) and not is_ours(present.password_hash),
     )
 
 

@@ -3,15 +3,20 @@
 import io
 import shutil
 import subprocess
+import unicodedata
 
+import msgspec
 import pytest
 from django.core.exceptions import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domains.mailbox_csv import reading
 from domains.mailbox_csv.comparing import compare
 from domains.mailbox_csv.reading import read
 from domains.mailbox_csv.writing import export
-from domains.mailbox_password import accept_hash
+from domains.mailbox_password import READY_HASHES, accept_hash, verifies
+from mailnode.wire import PasswordHash
 from tests.domains.conftest import BASE, HASH
 
 TEXT = f'username,name,quota_mb,password\nanna,Änna,5,"{HASH}"\n'
@@ -148,6 +153,45 @@ def test_ready_hashes(scheme):
 def test_hashes_that_cost_too_much(dear):
     with pytest.raises(ValidationError, match="costs a mail server too much"):
         accept_hash(dear)
+
+
+@st.composite
+def nearly_hashes(draw: st.DrawFn) -> str:
+    """Ready hashes, and what is one but for a character or for digits of another script."""
+    scheme = draw(st.sampled_from(sorted(HASHES)))
+    ready = draw(st.sampled_from([HASHES[scheme], draw(st.from_regex(READY_HASHES[scheme], fullmatch=True))]))
+    if draw(st.booleans()):
+        zero = draw(st.sampled_from("٠०０𝟎"))
+        ready = "".join(
+            chr(ord(zero) + int(c)) if c in "0123456789" and draw(st.booleans()) else c for c in ready
+        )
+    if draw(st.booleans()):
+        at = draw(st.integers(0, len(ready)))
+        ready = ready[:at] + draw(st.text(max_size=2)) + ready[at + draw(st.integers(0, 1)) :]
+    return f"{{{scheme}}}{ready}"
+
+
+@given(nearly_hashes())
+def test_what_is_accepted_is_taken_by_mail_servers(ready):
+    """One row that its mail server refuses would hold up all others."""
+    try:
+        accepted = accept_hash(ready)
+    except ValidationError:
+        return
+    assert msgspec.convert(accepted, PasswordHash) == ready
+    assert ready.isascii()
+
+
+@pytest.mark.parametrize("cost", ["m=１９４５６,", "m=19456,t=٢", "$1२$", "rounds=２00000"])
+def test_digits_of_other_scripts_are_none(cost):
+    plain = unicodedata.normalize("NFKC", cost).translate({ord("٢"): "2", ord("२"): "2"})
+    scheme = next(name for name, ready in HASHES.items() if plain in ready)
+    with pytest.raises(ValidationError, match="no complete"):
+        accept_hash(f"{{{scheme}}}{HASHES[scheme].replace(plain, cost)}")
+
+
+def test_a_hash_that_is_none_belongs_to_no_password():
+    assert not verifies("a clear password", f"{HASH[:-43]}é")
 
 
 @pytest.mark.skipif(not shutil.which("doveadm"), reason="needs Dovecot")
