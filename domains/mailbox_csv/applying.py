@@ -21,6 +21,7 @@ from domains.driver.stamping import stamp
 from domains.mailbox_password import hash_password, verifies
 from domains.models import Domain, Kind, Mailbox, MailServer
 from domains.models.mailbox_import import Change, ImportChunk, MailboxImport, note_compared
+from domains.models.mailbox_invitation import end_waiting
 from domains.plan_room import check_quota, check_room_for_mailboxes
 from foundation.unit_of_work import current_work, unit_of_work
 
@@ -157,6 +158,7 @@ def _write(domain: Domain, changes: list[Change]) -> tuple[list[Mailbox], list[M
     Mailbox.objects.bulk_create(added)
     changed = [present[change.username] for change in altered]
     Mailbox.objects.bulk_update(changed, ["name", "quota_mb", "password_hash"])
+    end_waiting(present[change.username] for change in altered if change.password_hash)
     return added, changed
 
 

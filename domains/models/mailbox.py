@@ -153,13 +153,14 @@ class Mailbox(Deletable):
 
         ValidationError for a password that will not do.
         """
+        from domains.models.mailbox_invitation import end_waiting
+
         ready = ready_hash(password, password_hash)
         with unit_of_work():
-            new = {"password_hash": ready, "password_awaited_since": None}
-            if not Mailbox.objects.live().filter(pk=self.pk).update(**new):
+            if not Mailbox.objects.live().filter(pk=self.pk).update(password_hash=ready):
                 return False
+            end_waiting([self])
             self.password_hash, self.password_awaited_since = ready, None
-            self.invitations.pending().update(revoked_at=timezone.now())
             self.record("mailbox.password", by)
         return True
 

@@ -1,6 +1,7 @@
 """A link to another address, by which the owner of a mailbox sets its password, so that nobody else ever knows it."""
 
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -119,6 +120,13 @@ def invite_owner(mailbox: Mailbox, email: str, *, by: User | None) -> MailboxInv
         notices.send_notice(NOTICE, invitation.pk)
         _record("mailbox.invite", invitation, by)
     return invitation
+
+
+def end_waiting(mailboxes: Iterable[Mailbox]) -> None:
+    """Their passwords are set now, in this transaction: links to set them end, and nobody waits for owners."""
+    keys = [mailbox.pk for mailbox in mailboxes]
+    Mailbox.objects.filter(pk__in=keys).update(password_awaited_since=None)
+    MailboxInvitation.objects.pending().filter(mailbox__in=keys).update(revoked_at=timezone.now())
 
 
 def find_invitation(token: str) -> MailboxInvitation | None:

@@ -13,6 +13,7 @@ from domains.mailbox_csv.comparing import BATCH, compare
 from domains.mailbox_password import verifies
 from domains.models import ImportChunk, Mailbox, MailboxImport, ServerRow
 from domains.models.mailbox_import import forget_old_imports
+from domains.models.mailbox_invitation import invite_owner
 from tests.domains.conftest import BASE, HASH, PASSWORD, settle
 from tests.domains.settling import worker
 from tests.faults import kills, new_dice, report
@@ -176,6 +177,28 @@ def test_passwords_are_compared_before_anybody_confirms(client, domain, alice):
     ben, cy = domain.mailboxes.get(local_part="ben"), domain.mailboxes.get(local_part="cy")
     assert (ben.quota_mb, ben.password_hash) == (7, old)
     assert verifies(f"{PASSWORD} anew", cy.password_hash)
+
+
+def test_hashes_that_others_made_are_not_computed(domain, alice, monkeypatch):
+    """50,000 of them, each as dear as may be, would keep the cores for hours."""
+    dear = "{ARGON2ID}$argon2id$v=19$m=65536,t=4,p=4$c29tZXNhbHRzb21lc2FsdA$n4kmcrRBeVsZzFYxhZLqmRA8yKkHeYcPXaT2d5v1sYI"
+    imported(domain, f'username,password\nben,"{dear}"\n', alice)
+    monkeypatch.setattr(applying, "verifies", None)
+    found = made_of(domain, f"username,password\nben,{PASSWORD}\n")
+    assert (found.status, figures(found)) == ("ready", (0, 1, 0, 0))
+
+
+@pytest.mark.parametrize("cell", [QUOTED, PASSWORD])
+def test_a_password_ends_the_invitation_to_set_it(as_, domain, alice, anna, cell):
+    waiting = domain.add_mailbox("ben", invite="ben@elsewhere.example", by=alice)
+    invite_owner(anna, "anna@elsewhere.example", by=alice)
+    imported(domain, f"username,quota_mb,password\nben,5,{cell}\nanna,5,\n", alice)
+    waiting.refresh_from_db()
+    assert waiting.password_awaited_since is None
+    assert waiting.invitation is None
+    assert waiting.invitations.get().revoked_at
+    assert anna.invitation, "whose password the file does not set is still invited"
+    assert "Waiting for" not in as_(alice).get(waiting.get_absolute_url()).content.decode()
 
 
 def test_no_clear_password_stands_anywhere(domain, alice):
