@@ -1,8 +1,11 @@
-"""DKIM private keys as Rspamd reads them: `<dkim>/<domain>/<selector>.key` and one map of signing selectors.
+"""DKIM private keys as Rspamd reads them: `<dkim>/<domain>/<selector>.key`, and beside them `signing`, which names the
+selector that signs.
 
-A directory for each domain, because a domain name alone may fill a file name (253 of 255 bytes). Rspamd keeps
-a key that it has read until the file's time stamp, in whole seconds, is later than it was at reading; so a
-key that is made again under the same selector gets a stamp later than any that the name ever had."""
+A directory for each domain, because a domain name alone may fill a file name (253 of 255 bytes). `signing` is read
+anew for each message (`rspamd.local.lua`), so what is effective is signed: a map of Rspamd's own for all domains would
+be read whole after each change, seconds later. Rspamd keeps a key that it has read until the file's time stamp, in
+whole seconds, is later than it was at reading; so a key that is made again under the same selector gets a stamp later
+than any that the name ever had."""
 
 import hashlib
 import shutil
@@ -12,9 +15,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailnode.files import flush_file_system, write
+from mailnode.files import flush_directory, flush_file_system, write
 
-MAP_NAME = "selectors.map"
+CHOICE = "signing"
 
 
 def fingerprint(private_key: str) -> str:
@@ -108,12 +111,11 @@ class KeyFiles:
         """The selectors of a domain that have a key file."""
         return [path.stem for path in (self.directory / domain).glob("*.key")]
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """(domain, selector) of every key file."""
+    def domains(self) -> Iterator[str]:
+        """The domains that have key files."""
         for path in self.directory.iterdir():
             if path.is_dir() and path != self.staging:
-                for selector in self.selectors(path.name):
-                    yield path.name, selector
+                yield path.name
 
     def remove(self, domain: str, selector: str) -> None:
         """Remove a key; gone already is as good."""
@@ -121,18 +123,25 @@ class KeyFiles:
         if not self.selectors(domain):
             shutil.rmtree(self.directory / domain, ignore_errors=True)
 
-    def write_map(self, signing: list[tuple[str, str]]) -> None:
-        """Say which selector signs for each domain."""
-        text = "".join(f"{domain} {selector}\n" for domain, selector in signing)
-        write(self.directory / MAP_NAME, text.encode(), mode=0o640)
-
-    def signing(self) -> set[str]:
-        """The domains of the map."""
+    def chosen(self, domain: str) -> str:
+        """The selector that signs for a domain, "" for none."""
         try:
-            lines = (self.directory / MAP_NAME).read_text(errors="replace").splitlines()
+            return (self.directory / domain / CHOICE).read_text(errors="replace")
         except FileNotFoundError:
-            return set()
-        return {line.partition(" ")[0] for line in lines}
+            return ""
+
+    def choose(self, wanted: dict[str, str]) -> None:
+        """Say for these domains which selector signs, "" for none; one that has no keys is left alone."""
+        changed = {domain: selector for domain, selector in wanted.items() if selector != self.chosen(domain)}
+        folders = {self.directory / domain: selector for domain, selector in changed.items()}
+        for folder, selector in folders.items():
+            if selector and folder.is_dir():
+                write(folder / CHOICE, selector.encode(), mode=0o640, flush=len(folders) == 1)
+            elif not selector:
+                (folder / CHOICE).unlink()
+                flush_directory(folder)
+        if len(folders) > 1:
+            flush_file_system(self.directory)
 
     def clear_staging(self, waiting: set[tuple[str, str]]) -> None:
         """Remove keys that were staged for a page that never came to be. `waiting`: (key, fingerprint) of the

@@ -83,9 +83,7 @@ class Effects:
             if kind == "page of keys":
                 self.signing.install_page(subject)
         if "keys" in kinds:
-            self.signing.remove_strange()
-        if kinds & {"dkim", "keys"}:
-            self.signing.write_map()
+            self.signing.settle_all()
         if "secrets" in kinds:
             self._forget_strange_secrets()
         ledger = Ledger(self.store)

@@ -22,7 +22,6 @@ import secrets as random
 from pathlib import Path
 
 from mailnode import certificates, renewal, schema
-from mailnode.dkim import MAP_NAME
 from mailnode.files import Place, write
 from mailnode.settings import Settings
 
@@ -84,6 +83,7 @@ def initialise(settings: Settings) -> dict[str, str]:
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         place.settle()
     schema.create_node(settings.database)
+    _forget_selector_map(settings)
     schema.create_secrets(settings.secrets)
     schema.create_usage(settings.usage)
     _make_keys(settings)
@@ -97,7 +97,7 @@ def initialise(settings: Settings) -> dict[str, str]:
 
 
 def _make_keys(settings: Settings) -> None:
-    """The bearer key (in clear for root, hashed for the agent), Dovecot's API key, an empty selector map."""
+    """The bearer key (in clear for root, hashed for the agent) and Dovecot's API key."""
     users = settings.users
     if not settings.key_file.exists():
         write(settings.key_file, f"{renewal.new_key()}\n".encode(), mode=0o600)
@@ -106,7 +106,14 @@ def _make_keys(settings: Settings) -> None:
     if not doveadm.exists():
         write(doveadm, f"{random.token_hex(24)}\n".encode(), mode=0o600)
     Place(doveadm, 0o640, "root", users.agent).settle()
-    selectors = settings.dkim / MAP_NAME
-    if not selectors.exists():
-        write(selectors, b"", mode=0o640)
-    Place(selectors, 0o640, users.agent, users.rspamd).settle()
+
+
+def _forget_selector_map(settings: Settings) -> None:
+    """Earlier versions named the signing keys in one map; the agent says it beside each key when it starts."""
+    former = settings.dkim / "selectors.map"
+    if former.exists():
+        effect = (
+            "INSERT INTO effects (revision, kind, subject, detail) SELECT revision, 'keys', '', '' FROM meta;"
+        )
+        schema.add(settings.database, effect)
+        former.unlink()

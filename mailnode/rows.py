@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 
 import msgspec
 
@@ -52,10 +51,6 @@ class Reader:
     node: sqlite3.Connection
     keys: KeyFiles
 
-    @cached_property
-    def _signing(self) -> set[str]:
-        return self.keys.signing()
-
     def next_domains(self, after: str, limit: int) -> list[str]:
         """The ids of the next domains that the node holds anything of."""
         found = self.node.execute(NEXT_DOMAINS, {"after": after, "limit": limit})
@@ -63,7 +58,7 @@ class Reader:
 
     def of_domains(self, ids: Iterable[str]) -> dict[str, list[Entry]]:
         """Everything of these domains: each one's own row, its customer, mailboxes, keys, and the states of all of
-        these; a domain that is not here has no rows. A key only signs where Rspamd's map says so, too."""
+        these; a domain that is not here has no rows. A key only signs where Rspamd is told so, too."""
         given = json.dumps(list(ids))
         found: dict[str, list[Entry]] = defaultdict(list)
         names: dict[str, str] = {}
@@ -76,7 +71,7 @@ class Reader:
         for key, mailbox in self._mailboxes(f"WHERE m.domain IN {GIVEN}", given):
             found[mailbox.domain].append(("mailbox", key, mailbox))
         for key, dkim in self._keys(f"WHERE k.domain IN {GIVEN}", given):
-            signs = dkim.signs and names.get(dkim.domain, "") in self._signing
+            signs = dkim.signs and self.keys.chosen(names.get(dkim.domain, "")) == dkim.selector
             found[dkim.domain].append(("dkim", key, msgspec.structs.replace(dkim, signs=signs)))
         for domain, entry in self._states_of(given):
             found[domain].append(entry)

@@ -1,17 +1,16 @@
-"""Making Rspamd's key files, and its map of signing selectors, what the rows say."""
+"""Making Rspamd's key files, and the choice of which of them signs, what the rows say."""
 
 import time
 
 from mailnode.dkim import File, fingerprint
 from mailnode.store import Store
 
-KEYS_OF = (
-    "SELECT k.id, k.selector, k.fingerprint FROM domains d JOIN dkim k ON k.domain = d.id WHERE d.name = ?"
-)
+KEYS_OF = """SELECT k.id, k.selector, k.fingerprint, k.signs FROM domains d JOIN dkim k ON k.domain = d.id
+WHERE d.name = ?"""
 KEY = """SELECT d.name, k.selector, k.fingerprint FROM dkim k LEFT JOIN domains d ON d.id = k.domain
 WHERE k.id = ?"""
 SIGNERS = """SELECT d.name, max(k.selector) FROM dkim k JOIN domains d ON d.id = k.domain
-WHERE k.signs = 1 GROUP BY d.name ORDER BY d.name"""
+WHERE k.signs = 1 GROUP BY d.name"""
 
 
 class Signing:
@@ -28,17 +27,19 @@ class Signing:
         installed: list[File] = []
         removed: list[tuple[str, str]] = []
         settled: list[tuple[str, str]] = []
+        chosen: dict[str, str] = {}
         for domain in sorted(domains):
             wanted = self.store.node.execute(KEYS_OF, (domain,)).fetchall()
-            for key, selector, expected in wanted:
+            for key, selector, expected, _ in wanted:
                 current = self.keys.read(domain, selector)
                 if current is None or fingerprint(current) != expected:
                     staged = self.keys.staged(key, expected)
                     installed.append(self._file(domain, selector, staged))
                 settled.append((key, expected))
-            strange = set(self.keys.selectors(domain)) - {selector for _, selector, _ in wanted}
+            chosen[domain] = max((selector for _, selector, _, signs in wanted if signs), default="")
+            strange = set(self.keys.selectors(domain)) - {selector for _, selector, _, _ in wanted}
             removed += [(domain, selector) for selector in sorted(strange)]
-        self._put(installed, removed)
+        self._put(installed, removed, chosen)
         for key, expected in settled:
             self.keys.unstage(key, expected)
 
@@ -54,24 +55,24 @@ class Signing:
                 self.keys.stage(key, pem)
             elif self.keys.read(domain, selector) != pem:
                 installed.append(self._file(domain, selector, pem))
-        self._put(installed, [])
+        self._put(installed, [], {})
         self.keys.unstage_page(name)
 
-    def remove_strange(self) -> None:
-        """Remove every key file that no row knows."""
+    def settle_all(self) -> None:
+        """Once every wanted key is in force: remove every other one, and say which signs for each domain."""
         query = "SELECT d.name, k.selector FROM dkim k JOIN domains d ON d.id = k.domain"
         known = set(self.store.node.execute(query).fetchall())
-        self._put([], [file for file in self.keys.files() if file not in known])
-
-    def write_map(self) -> None:
-        """Say which selector signs for each domain."""
-        self.keys.write_map(self.store.node.execute(SIGNERS).fetchall())
+        signers = dict(self.store.node.execute(SIGNERS).fetchall())
+        domains = list(self.keys.domains())
+        files = ((domain, selector) for domain in domains for selector in self.keys.selectors(domain))
+        strange = [file for file in files if file not in known]
+        self._put([], strange, {domain: signers.get(domain, "") for domain in domains})
 
     def _file(self, domain: str, selector: str, pem: str) -> File:
         stamp = max(int(time.time()), self._last_stamp(domain, selector) + 2)
         return File(domain, selector, pem, stamp)
 
-    def _put(self, installed: list[File], removed: list[tuple[str, str]]) -> None:
+    def _put(self, installed: list[File], removed: list[tuple[str, str]], chosen: dict[str, str]) -> None:
         stamps = [(f"{file.domain}/{file.selector}", file.stamp) for file in installed]
         stamps += [
             (f"{domain}/{selector}", self._last_stamp(domain, selector)) for domain, selector in removed
@@ -80,6 +81,7 @@ class Signing:
             with self.store.transaction() as node:
                 node.executemany("INSERT OR REPLACE INTO dkim_files VALUES (?, ?)", stamps)
         self.keys.install(installed)
+        self.keys.choose(chosen)
         for domain, selector in removed:
             self.keys.remove(domain, selector)
 

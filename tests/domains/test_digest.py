@@ -74,9 +74,9 @@ def break_key(agent: RealAgent) -> None:
     (agent.home / "dkim/acme.test/k1.key").write_bytes(b"\xff\xfe")
 
 
-def lose_map(agent: RealAgent) -> None:
+def lose_choice(agent: RealAgent) -> None:
     """Without it Rspamd signs nothing."""
-    (agent.home / "dkim/selectors.map").unlink()
+    (agent.home / "dkim/acme.test/signing").unlink()
 
 
 def add_state(agent: RealAgent) -> None:
@@ -98,7 +98,7 @@ TAMPERING = {
     "key's file changed": (change_key, "dkim", "different"),
     "key's file gone": (remove_key, "dkim", "different"),
     "key's file garbage": (break_key, "dkim", "different"),
-    "map of keys gone": (lose_map, "dkim", "different"),
+    "choice of key gone": (lose_choice, "dkim", "different"),
     "states gone": (tamper("DELETE FROM states"), "state", "missing"),
     "state changed": (tamper("UPDATE states SET receive = 1"), "state", "different"),
     "mailbox more": (

@@ -56,7 +56,7 @@ def test_each_user_reaches_what_is_its_own(server: Server) -> None:
         "node": settings.database,
         "secrets": settings.secrets,
         "usage": settings.usage,
-        "keys": settings.dkim / "selectors.map",
+        "keys": settings.dkim,
         "bearer key": settings.key_file,
         "hashed key": settings.agent_directory / "key.sha256",
         "tls key": settings.tls / "key.pem",

@@ -1,13 +1,16 @@
 """What happens to messages: signatures, filters, counts; and that nothing of them leaves the mail store."""
 
 import base64
+import functools
 import os
+import smtplib
 import socket
 import ssl
 import subprocess
 import time
 
 import dkim
+import msgspec
 import pytest
 
 from mailnode import wire
@@ -24,7 +27,7 @@ from tests.mailnode.clients import (
     trusting,
     until,
 )
-from tests.mailnode.server import Server, dkim_key, identity, mailbox, password_hash
+from tests.mailnode.server import Server, dkim_key, gone, identity, mailbox, password_hash
 
 ANNA, BOB, MALLORY = "anna@acme.test", "bob@acme.test", "mallory@mal.test"
 
@@ -44,17 +47,40 @@ def is_signed(raw: bytes, record: bytes, selector: str = "k1") -> bool:
 def test_what_a_mailbox_sends_is_signed(mail_server: Server, private_key: str) -> None:
     mail_server.push(dkim_key("acme.test", private_key))
     with sign_in(mail_server, ANNA, "anna-secret") as client:
-        until(lambda: _is_signed_now(mail_server, client, private_key))
+        assert is_signed(sent(mail_server, client), record_of(private_key))
     with stranger(mail_server) as client:
         send(client, ANNA, [BOB], message(ANNA, BOB, "forged"))
     assert "DKIM-Signature" not in parsed(arrived(mail_server, BOB, "bob-secret", "forged"))
 
 
-def _is_signed_now(server: Server, client: object, private_key: str) -> bool:
-    """Rspamd sees a new key within a moment."""
+def sent(server: Server, client: smtplib.SMTP) -> bytes:
+    """What Anna sends now, as it arrives."""
     subject = f"signed {time.monotonic_ns()}"
     assert send(client, ANNA, [BOB], message(ANNA, BOB, subject))[0] == 250
-    return is_signed(arrived(server, BOB, "bob-secret", subject), record_of(private_key))
+    return arrived(server, BOB, "bob-secret", subject)
+
+
+def test_what_is_effective_is_signed_from_the_next_message_on(
+    mail_server: Server, private_keys: list[str]
+) -> None:
+    first, second, third = private_keys
+    key = functools.partial(dkim_key, "acme.test")
+    with sign_in(mail_server, ANNA, "anna-secret") as client:
+        mail_server.push(gone("dkim", "k1.acme.test"))
+        assert "DKIM-Signature" not in parsed(sent(mail_server, client))
+        mail_server.push(key(first))
+        assert is_signed(sent(mail_server, client), record_of(first))
+        mail_server.push(silent(key(first)), key(second, "k2"))
+        assert is_signed(sent(mail_server, client), record_of(second), "k2")
+        mail_server.push(gone("dkim", "k2.acme.test"), key(third, key="another under k1"))
+        assert is_signed(sent(mail_server, client), record_of(third))
+        mail_server.push(gone("dkim", "another under k1"), key(first))
+        assert is_signed(sent(mail_server, client), record_of(first))
+
+
+def silent(key: wire.Row) -> wire.Row:
+    """The same key, which does not sign."""
+    return wire.row("dkim", key.key, msgspec.structs.replace(wire.data_of(key), signs=False))
 
 
 def sieve(server: Server, user: str, password: str, script: str) -> None:

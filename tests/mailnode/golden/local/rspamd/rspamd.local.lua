@@ -1,4 +1,5 @@
--- Whoever has signed in writes under the address of that mailbox, or one with a +tag, and under that one alone.
+-- Whoever has signed in writes under the address of that mailbox, or one with a +tag, and under that one alone. The
+-- message is signed with the key that its domain has at that moment.
 -- "sieve" is what Dovecot hands in on loopback (vacation, redirect): see master.cf.
 local lpeg = require 'lpeg'
 local rspamd_util = require 'rspamd_util'
@@ -26,6 +27,17 @@ local function untagged(address)
   return (address:lower():gsub('^([^+@]*)%+[^@]*@', '%1@'))
 end
 
+-- dkim_signing takes the key and its selector from these variables.
+local function choose_key(task, domain)
+  local folder = '/srv/mx1/dkim/' .. domain
+  local file = io.open(folder .. '/signing')
+  if not file then return end
+  local selector = file:read('*a')
+  file:close()
+  task:get_mempool():set_variable('dkim_selector', selector)
+  task:get_mempool():set_variable('dkim_key', folder .. '/' .. selector .. '.key')
+end
+
 rspamd_config:register_symbol{
   name = 'HEADER_FROM_NOT_OWNED',
   type = 'prefilter',
@@ -44,7 +56,10 @@ rspamd_config:register_symbol{
       user = ((task:get_from('smtp') or {})[1] or {}).addr or '' -- Dovecot gives the script's mailbox (dovecot.conf)
     end
     local from = only_address(task)
-    if from and untagged(from.addr) == untagged(user) then return end
+    if from and untagged(from.addr) == untagged(user) then
+      choose_key(task, untagged(user):match('[^@]+$'))
+      return
+    end
     local text = 'The From header must be the one address that you signed in with'
     task:set_pre_result('reject', text, 'HEADER_FROM_NOT_OWNED', nil, STRONGEST)
   end,
