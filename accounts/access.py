@@ -6,7 +6,9 @@ from collections.abc import Callable
 from enum import Enum
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode, urljoin
 
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.decorators import reauthentication_required
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
@@ -14,6 +16,8 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.factors import WANTED_BY, has_factor
 from accounts.models import Customer, Membership, Role, User
@@ -107,13 +111,55 @@ def enter(request: Any, customer: Customer, permission: Permission) -> None:
         )
 
 
-def asks_again(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+def asks_again(view: Any = None, *, form_on: str = "") -> Any:
     """Before what can lock somebody out or let others in: ask for the second factor, or without one for the
     password, unless it was given within the last ACCOUNT_REAUTHENTICATION_TIMEOUT seconds.
 
-    Stands below @customer_page, so that strangers learn nothing. A POST that was held up goes on by itself.
+    Stands below @customer_page, so that strangers learn nothing. Whoever is held up comes back to the form, which
+    stands on this page itself, or, where that only takes a POST, on `form_on`, a path relative to it.
     """
-    return reauthentication_required(view)
+    if view is None:
+        return lambda view: asks_again(view, form_on=form_on)
+    guarded = reauthentication_required(view)
+
+    @wraps(view)
+    def page(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        request.form_on = urljoin(request.path, form_on)
+        return guarded(request, *args, **kwargs)
+
+    return page
+
+
+class AskAgainMiddleware:
+    """Answers ReauthenticationRequired in place of django-allauth, which would keep what was sent, passwords too, in the
+    session until the person has proved who they are. Here nothing is kept: they send the form again.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        if not isinstance(exception, ReauthenticationRequired):
+            return None
+        methods = get_adapter().get_reauthentication_methods(request.user)
+        url = methods[0]["url"] if methods else reverse("account_login")
+        if request.method == "POST":
+            messages.info(request, "Prove that it is you. Then send the form again: nothing was done yet.")
+        return redirect(f"{url}?{urlencode({'next': _way_back(request)})}")
+
+
+def _way_back(request: HttpRequest) -> str:
+    """The page on which the form stands that was held up."""
+    if request.method != "POST":
+        return request.get_full_path()
+    if form_on := getattr(request, "form_on", ""):
+        return str(form_on)
+    came_from = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(came_from, {request.get_host()}, request.is_secure())
+    return came_from if is_ours else reverse("accounts:home")
 
 
 def has_second_factor(request: Any) -> bool:

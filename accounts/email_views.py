@@ -20,7 +20,7 @@ def email_page(request: Any) -> HttpResponse:
 
 
 @require_POST
-@asks_again
+@asks_again(form_on="../")
 def email_change_ask(request: Any) -> HttpResponse:
     form = EmailChangeAskForm(request.POST, user=request.user)
     if not form.is_valid():

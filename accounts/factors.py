@@ -56,6 +56,7 @@ def factor_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
     def page(request: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST" or request.user.is_anonymous:
             return view(request, **kwargs)
+        request.form_on = request.path
         with unit_of_work():
             before = factors_of(request.user)
             answer = view(request, **kwargs)

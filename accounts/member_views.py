@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Permission, customer_page, may, role_of
+from accounts.access import Permission, asks_again, customer_page, may, role_of
 from accounts.member_forms import MemberChangeForm, MemberInviteForm
 from accounts.models import Invitation, Membership
 from accounts.models.invitation import find_invitation
@@ -26,6 +26,7 @@ def member_list(request: Any) -> HttpResponse:
 
 
 @customer_page(Permission.MEMBERS_EDIT)
+@asks_again
 def member_invite(request: Any) -> HttpResponse:
     form = MemberInviteForm(request.POST if request.method == "POST" else None, of=request.role)
     if form.is_valid() and (invitation := form.run(request.customer.invite_member, by=request.user)):
@@ -46,6 +47,7 @@ def member_page(request: Any, member: int) -> HttpResponse:
 
 @customer_page(Permission.MEMBERS_EDIT)
 @require_POST
+@asks_again(form_on="../")
 def member_change(request: Any, member: int) -> HttpResponse:
     found = _member(request, member, to_manage=True)
     form = MemberChangeForm(request.POST, of=request.role)
@@ -57,6 +59,7 @@ def member_change(request: Any, member: int) -> HttpResponse:
 
 @customer_page(Permission.MEMBERS_EDIT)
 @require_POST
+@asks_again(form_on="../")
 def member_remove(request: Any, member: int) -> HttpResponse:
     found = _member(request, member, to_manage=True)
     try:
@@ -83,6 +86,7 @@ def member_leave(request: Any) -> HttpResponse:
 
 @customer_page(Permission.MEMBERS_EDIT)
 @require_POST
+@asks_again(form_on="../../../")
 def invitation_resend(request: Any, invitation: str) -> HttpResponse:
     found = _invitation(request, invitation)
     try:

@@ -21,7 +21,7 @@ def ownership_page(request: Any) -> HttpResponse:
 
 @customer_page(Permission.OWNERS_EDIT)
 @require_POST
-@asks_again
+@asks_again(form_on="../")
 def ownership_offer(request: Any) -> HttpResponse:
     form = OwnershipOfferForm(request.POST, customer=request.customer)
     if form.is_valid() and (offer := form.run(request.customer.offer_ownership, by=request.user)):
@@ -41,7 +41,7 @@ def ownership_withdraw(request: Any) -> HttpResponse:
 
 @customer_page(Permission.MEMBERS_READ)
 @require_POST
-@asks_again
+@asks_again(form_on="../")
 def ownership_accept(request: Any) -> HttpResponse:
     offer = _offer(request)
     if offer is None or offer.offered_to != request.user:

@@ -57,7 +57,7 @@ def session_list(request: Any) -> HttpResponse:
 
 
 @require_POST
-@asks_again
+@asks_again(form_on="../")
 def session_end(request: Any) -> HttpResponse:
     """`which`: the id of one of the person's sessions; without it all others than this one."""
     which = request.POST.get("which", "")

@@ -20,7 +20,7 @@ def security_page(request: Any) -> HttpResponse:
 
 @customer_page(Permission.OWNERS_EDIT)
 @require_POST
-@asks_again
+@asks_again(form_on="../")
 def security_require(request: Any) -> HttpResponse:
     """Only by an owner who has a second factor: nobody locks themselves out, or asks more of others than of themselves."""
     if not has_factor(request.user):
@@ -34,7 +34,7 @@ def security_require(request: Any) -> HttpResponse:
 
 @customer_page(Permission.OWNERS_EDIT)
 @require_POST
-@asks_again
+@asks_again(form_on="../")
 def security_waive(request: Any) -> HttpResponse:
     if security.waive_factor(request.customer, by=request.user):
         messages.success(request, "The second factor is left to each member again.")

@@ -111,6 +111,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.audit.AuditMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.access.AskAgainMiddleware",
     "foundation.limits.LimitMiddleware",
 ]
 ROOT_URLCONF = "mxpanel.urls"

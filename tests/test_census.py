@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -126,6 +127,26 @@ def test_who_gets_in(name: str, clients: dict[str, Client], census_things: dict[
             if found not in expected:
                 wrong.append(f"{method} {path} as {role}: {found}, not {'/'.join(sorted(expected))}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_session_ever_holds_a_password(
+    as_: Callable[[User], Client], alice: User, acme: Customer, census_things: dict[str, Any]
+) -> None:
+    """Whatever form is sent with one, by somebody who has to prove who they are first, and by a visitor."""
+    clear = "clear-as-day-4711"
+    fields = dict.fromkeys(("password", "password1", "password2", "oldpassword", "code"), clear)
+    for name, keys in named_urls().items():
+        if name.startswith("admin:"):
+            continue
+        path = reverse(name, kwargs={key: {**SAMPLES, **census_things}[key] for key in keys})
+        for client in (as_(alice), Client()):
+            session = client.session
+            session["account_authentication_methods"] = []
+            session.save()
+            client.post(path, {"email": "x@example.test", "login": alice.email, **fields})
+            kept = [each.get_decoded() for each in Session.objects.all()]
+            assert clear not in str(kept), name
+            Session.objects.all().delete()
 
 
 def test_staff_see_every_list(

@@ -156,7 +156,7 @@ def test_an_address_that_became_somebody_elses_meanwhile_is_left_to_them(
     assert b"the address of another account" in Client().get(links[NEW]).content
 
 
-def test_it_asks_again_after_fifteen_minutes_and_goes_on_by_itself(
+def test_it_asks_again_after_fifteen_minutes_and_leads_back_to_the_form(
     as_: As, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = as_(alice)
@@ -165,7 +165,9 @@ def test_it_asks_again_after_fifteen_minutes_and_goes_on_by_itself(
     answer = client.post(ASK, {"email": NEW})
     assert answer["Location"].startswith("/accounts/reauthenticate/")
     assert not EmailChange.objects.exists()
-    client.post(answer["Location"], {"password": PASSWORD})
+    assert client.post(answer["Location"], {"password": PASSWORD})["Location"] == "/accounts/email/"
+    assert not EmailChange.objects.exists()
+    client.post(ASK, {"email": NEW})
     assert EmailChange.objects.get().new == NEW
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from allauth.core import context
 from allauth.core.exceptions import ReauthenticationRequired
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from accounts.access import asks_again
-from accounts.models import User
+from accounts.models import Customer, FactorRule, Role, User
 from tests.codes import code_now
 from tests.conftest import PASSWORD
 
@@ -90,3 +91,72 @@ def test_the_decorator_holds_a_view_up(
         ]
         with pytest.raises(ReauthenticationRequired):
             page(request)
+
+
+MEMBERS = "/c/acme/members/"
+
+
+def stale(client: Client) -> Client:
+    """Its person proved who they are more than fifteen minutes ago."""
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] = time.time() - LATER
+    session.save()
+    return client
+
+
+@pytest.fixture
+def at_members(acme: Customer, alice: User, bob: User) -> dict[str, str]:
+    """The grave acts of acme's pages, and where the form of each stands."""
+    member = f"{MEMBERS}{acme.memberships.get(user=bob).pk}/"
+    invitation = acme.invite_member("new@example.test", Role.READER, by=alice)
+    return {
+        f"{MEMBERS}invite/": f"{MEMBERS}invite/",
+        f"{member}change/": member,
+        f"{member}remove/": member,
+        f"{MEMBERS}invitations/{invitation.pk}/resend/": MEMBERS,
+        f"{MEMBERS}ownership/offer/": f"{MEMBERS}ownership/",
+        f"{MEMBERS}ownership/accept/": f"{MEMBERS}ownership/",
+        "/c/acme/security/require/": "/c/acme/security/",
+        "/c/acme/security/waive/": "/c/acme/security/",
+        "/accounts/email/change/": "/accounts/email/",
+        "/accounts/sessions/end/": "/accounts/sessions/",
+        "/accounts/password/change/": "/accounts/password/change/",
+        CODES: CODES,
+    }
+
+
+def test_a_grave_act_changes_nothing_and_leads_back_to_its_form(
+    as_: Callable[[User], Client], acme: Customer, alice: User, at_members: dict[str, str]
+) -> None:
+    before = list(acme.memberships.values_list("user", "role"))
+    mails = list(acme.invitations.values_list("email", "mails"))
+    for path, form_on in at_members.items():
+        cache.clear()  # ten proofs a minute are the limit
+        client = stale(as_(alice))
+        answer = client.post(path, {"email": "x@example.test", "role": "owner"})
+        assert answer.status_code == 302, path
+        assert answer["Location"].startswith("/accounts/reauthenticate/"), path
+        back = client.post(answer["Location"], {"password": PASSWORD})
+        assert (back.status_code, back["Location"]) == (302, form_on)
+        assert client.get(form_on).status_code == 200
+    assert list(acme.memberships.values_list("user", "role")) == before
+    assert list(acme.invitations.values_list("email", "mails")) == mails
+
+
+def test_a_form_of_a_page_that_wants_a_factor_leads_back_to_where_it_was_sent_from(
+    as_: Callable[[User], Client], acme: Customer, sam: User
+) -> None:
+    acme.add_member(sam, Role.ADMIN, by=None)
+    FactorRule.objects.create(customer=acme, by=sam)
+    client = as_(sam)
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session.save()
+    for referer, back in (
+        ("http://testserver/c/acme/", "%2Fc%2Facme%2F"),
+        ("https://evil.test/c/", "%2Faccounts%2Fhome%2F"),
+    ):
+        answer = client.post("/c/acme/domains/add/", {"domain": "x.test"}, HTTP_REFERER=referer)
+        assert answer["Location"].startswith("/accounts/2fa/reauthenticate/?next=")
+        assert answer["Location"].endswith(back)

@@ -74,7 +74,7 @@ def test_a_hostile_id_is_just_unknown(alice: User, which: str) -> None:
     assert sign_in(alice).post(END, {"which": which}).status_code == 404
 
 
-def test_it_asks_again_after_fifteen_minutes_and_goes_on_by_itself(
+def test_it_asks_again_after_fifteen_minutes_and_leads_back_to_the_list(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = sign_in(alice), sign_in(alice)
@@ -83,7 +83,10 @@ def test_it_asks_again_after_fifteen_minutes_and_goes_on_by_itself(
     answer = here.post(END)
     assert answer["Location"].startswith("/accounts/reauthenticate/")
     assert is_in(there)
+    assert b"nothing was done yet" in here.get(answer["Location"]).content
     assert here.post(answer["Location"], {"password": PASSWORD})["Location"] == LIST
+    assert is_in(there)
+    here.post(END)
     assert not is_in(there)
 
 
