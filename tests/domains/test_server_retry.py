@@ -194,13 +194,15 @@ def test_another_servers_answer_is_none(mx1, answers):
 
 
 def test_one_version_apart_and_no_more(mx1, monkeypatch):
-    for wires, spoken in (([1, 1], 1), ([1, 2], 2), ([2, 3], 2), ([1, 9], 2)):
+    low, high = wire.WIRES
+    apart = (([low, low], low), ([low, high], high), ([high, high + 1], high), ([low - 1, high + 7], high))
+    for wires, spoken in apart:
         body = json.dumps(STATUS | {"wires": wires}).encode()
         monkeypatch.setattr("domains.driver.agent.fetch", lambda *a, body=body, **k: Reply(200, {}, body))
         ServerSync.objects.update(failed_at=timezone.now())
         try_again(mx1)
         assert state(mx1).wire == spoken
-    body = json.dumps(STATUS | {"wires": [3, 4]}).encode()
+    body = json.dumps(STATUS | {"wires": [high + 1, high + 2]}).encode()
     monkeypatch.setattr("domains.driver.agent.fetch", lambda *a, **k: Reply(200, {}, body))
     pull_server(mx1.pk)
     assert "Upgrade the older one" in state(mx1).failure
