@@ -1,5 +1,8 @@
 """A panel whose database comes back from an older copy: the tables as they were at an earlier moment."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.apps import apps
 from django.db import connection, transaction
 
@@ -16,13 +19,29 @@ def keep() -> None:
 
 
 def bring_back() -> None:
-    """Lose everything since then."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    """Lose everything since then, also what the database itself refuses to forget."""
+    with triggers_asleep(), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # in any order
         for table in TABLES:
             cursor.execute(f"DELETE FROM {table}")  # noqa: S608
         for table in TABLES:
             cursor.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")  # noqa: S608
+
+
+@contextmanager
+def triggers_asleep() -> Iterator[None]:
+    """Those of ours; foreign keys are watched all the same."""
+    _triggers("DISABLE")
+    try:
+        yield
+    finally:
+        _triggers("ENABLE")
+
+
+def _triggers(what: str) -> None:
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"ALTER TABLE {table} {what} TRIGGER USER")
 
 
 def forget() -> None:
