@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -10,9 +11,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import staff_page
-from billing import fraudrecord
 from billing.access import find_order_for_staff
-from billing.forms import PaymentRecordForm, ReportFileForm, ReviewDecideForm
+from billing.forms import PaymentRecordForm, ReviewDecideForm
+from billing.fraud_card import fraud_card
 from billing.models import Order, OrderConflict
 from billing.review_queue import QUEUES, queue_page
 from billing.submissions import read_submission
@@ -35,14 +36,14 @@ def review_list(request: Any) -> HttpResponse:
 def review_show(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)
     if request.method != "POST":
-        return _review_page(request, order)
+        return review_page(request, order)
     form = ReviewDecideForm(request.POST)
     if not form.is_valid():
-        return _review_page(request, order, decide=form)
+        return review_page(request, order, decide=form)
     try:
         form.decide(order, by=request.user)
     except (OrderConflict, ValidationError) as error:
-        return _refused(request, number, error, decide=form)
+        return refused(request, number, error, decide=form)
     messages.success(request, f"Order {order.number}: done.")
     return redirect("billing:review-show", order.number)
 
@@ -53,68 +54,56 @@ def payment_record(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)
     form = PaymentRecordForm(request.POST)
     if not form.is_valid():
-        return _review_page(request, order, payment=form)
+        return review_page(request, order, payment=form)
     wanted = {name: form.cleaned_data[name] for name in ("method", "reference", "amount_minor", "currency")}
     try:
         order.record_payment(
             **wanted, submission=read_submission(form.cleaned_data, request.POST), by=request.user
         )
     except (OrderConflict, ValidationError) as error:
-        return _refused(request, number, error, payment=form)
+        return refused(request, number, error, payment=form)
     return redirect("billing:review-show", order.number)
 
 
-@staff_page
-@require_POST
-def report_file(request: Any, number: str) -> HttpResponse:
-    order = find_order_for_staff(number)
-    form = ReportFileForm(request.POST, order=order)
-    if not fraudrecord.is_on():
-        return _refused(request, number, OrderConflict("FraudRecord is switched off here: it has no key."))
-    if not form.is_valid():
-        return _review_page(request, order, report=form)
-    report = {"kind": form.cleaned_data["type"], "severity": form.cleaned_data["severity"]}
-    order.file_report(**report, text=form.cleaned_data["text"], by=request.user)
-    messages.success(request, "The report is filed. It is sent to FraudRecord within seconds.")
-    return redirect("billing:review-show", order.number)
-
-
-def _refused(request: Any, number: str, error: Exception, **forms: Any) -> HttpResponse:
+def refused(request: Any, number: str, error: Exception, **wrong: Any) -> HttpResponse:
     """The page as the order is now: 409 with the conflict, or 422 with the errors at their fields."""
     order = find_order_for_staff(number)
     if isinstance(error, OrderConflict):
-        return _review_page(request, order, conflict=str(error))
-    for form in forms.values():
+        return review_page(request, order, conflict=str(error))
+    for form in wrong.values():
         form.add_error(None, error)
-    return _review_page(request, order, **forms)
+    return review_page(request, order, **wrong)
 
 
-def _review_page(
+def review_page(
     request: Any,
     order: Order,
     *,
     conflict: str = "",
     decide: ReviewDecideForm | None = None,
     payment: PaymentRecordForm | None = None,
-    report: ReportFileForm | None = None,
+    fraud: forms.Form | None = None,
 ) -> HttpResponse:
-    """The form that was sent keeps the plain ids of the contract; the others step aside with a prefix."""
+    """The page of an order. The form that was sent keeps the plain ids of the contract; the others step aside with a
+    prefix. `fraud` is one of `billing.fraud_forms`.
+    """
     amount = {"currency": order.currency, "amount": order.due_amount}
-    text = {"seen": order.seen, "text": request.POST.get("text", "") if conflict else ""}
+    text = {
+        "seen": order.seen,
+        "text": request.POST.get("text", "") if conflict and "decision" in request.POST else "",
+    }
     context = {
         "order": order,
         "conflict": conflict,
-        "decide_form": decide or ReviewDecideForm(initial=text, auto_id=_ids("decide", report)),
+        "decide_form": decide or ReviewDecideForm(initial=text, auto_id=_ids("decide", fraud)),
         "payment_form": payment or PaymentRecordForm(initial=amount),
-        "report_form": report or ReportFileForm(order=order, auto_id="id_report_%s"),
-        "reports": order.fraud_reports.select_related("by"),
         "earlier_orders": order.placed_by.orders.with_status()
         .select_related("plan")
         .exclude(pk=order.pk)[:10],
         "steps": timeline(order, for_staff=True),
-        "fraudrecord_on": fraudrecord.is_on(),
+        **fraud_card(order, fraud),
     }
-    wrong = decide or payment or report
+    wrong = decide or payment or fraud
     return render(
         request, "billing/review_show.html", context, status=409 if conflict else 422 if wrong else 200
     )

@@ -1,7 +1,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from billing import review_views, views
+from billing import fraud_views, review_views, views
 
 
 class OrderNumberConverter(StringConverter):
@@ -21,5 +21,5 @@ urlpatterns = [
     path("admin/review/", review_views.review_list, name="review-list"),
     path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
     path("admin/review/<order:number>/payment/", review_views.payment_record, name="payment-record"),
-    path("admin/review/<order:number>/report/", review_views.report_file, name="report-file"),
+    path("admin/review/<order:number>/report/", fraud_views.report_file, name="report-file"),
 ]
