@@ -51,7 +51,8 @@ def stand_in() -> Iterator[Server]:
 
 @pytest.fixture
 def fraudrecord(stand_in: Server, settings: Any) -> Server:
-    """FraudRecord is switched on and reachable."""
+    """FraudRecord is switched on and reachable, and knows nobody."""
+    stand_in.ledger.reports.clear()
     settings.FRAUDRECORD_URL = f"http://127.0.0.1:{stand_in.server_port}/api/"
     settings.FRAUDRECORD_API_KEY = API_KEY
     settings.FRAUDRECORD_DEADLINE = 1.0
