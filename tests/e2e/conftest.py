@@ -8,6 +8,7 @@ from secrets import token_hex
 import pytest
 from django.db import connections
 
+from tests.e2e.browser import Browser
 from tests.e2e.fire import Fire
 from tests.e2e.hosting import Tenant
 from tests.e2e.mail import Account
@@ -25,6 +26,18 @@ def stack() -> Stack:
     found = Stack(path)
     assert len(found.servers) >= 2, "The stack has one mail server; these tests need MAIL_SERVERS=2."
     return found
+
+
+@pytest.fixture
+def browser(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """Chromium with JavaScript. Its pictures go to a folder of the artifacts that is named as the test's file."""
+    pictures = stack.artifacts / request.path.stem.removeprefix("test_").replace("_", "-")
+    pictures.mkdir(parents=True, exist_ok=True)
+    found = Browser(stack, pictures, request.function.__name__[len("test_") :][:40], javascript=True)
+    try:
+        yield found
+    finally:
+        found.close()
 
 
 @pytest.fixture(scope="session")

@@ -71,11 +71,13 @@ class Tenant:
         eventually(lambda: is_live(self.person.get(path).text), seconds, every=0.05)
 
 
-def become_customer(stack: Stack, staff: Person, plan: str = "10gb", password: str = "") -> Tenant:
+def become_customer(
+    stack: Stack, staff: Person, plan: str = "10gb", password: str = "", address: str = ""
+) -> Tenant:
     """A new person who signed up, ordered, was looked at where needed, paid, and is served."""
     mark = token_hex(4)
     person = Person(stack)
-    person.sign_up(f"owner-{mark}@people.test", password or f"person-{token_hex(8)}")
+    person.sign_up(address or f"owner-{mark}@people.test", password or f"person-{token_hex(8)}")
     order = person.sends("/order/", plan=plan, username=f"t{mark}", **DETAILS)
     eventually(lambda: status_of(person.get(order).text) in ("review", "unpaid"), 20)
     review = f"/admin/review/{order.rstrip('/').rpartition('/')[2]}/"

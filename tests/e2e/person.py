@@ -16,7 +16,6 @@ from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-CONFIRMATION = re.compile(r"https?://\S+(/accounts/confirm-email/[^\s/]+/)")
 PERIOD = 30  # seconds that one TOTP code is good for (RFC 6238)
 
 _used_counters: dict[str, int] = {}
@@ -80,10 +79,15 @@ def fresh_code(secret: str) -> str:
 
 
 def confirmation_link(stack: Stack, address: str) -> str:
-    """The path that the newest confirmation mail to `address` leads to; the mail comes in a moment."""
+    return mailed_link(stack, address, "/accounts/confirm-email/")
+
+
+def mailed_link(stack: Stack, address: str, beginning: str) -> str:
+    """The path, which begins so, that the newest mail to `address` leads to; the mail comes in a moment."""
+    pattern = re.compile(rf"https?://[^\s/]+({re.escape(beginning)}\S+)")
 
     def newest() -> str | None:
-        links = [CONFIRMATION.search(text) for text in mails_to(stack, address)]
+        links = [pattern.search(text) for text in mails_to(stack, address)]
         return next((link[1] for link in reversed(links) if link), None)
 
     return str(eventually(newest, 20))

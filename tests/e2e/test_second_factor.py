@@ -103,6 +103,14 @@ def test_an_authenticator_app_is_set_up_and_used_without_javascript(
     assert browser.path == "/accounts/home/"
     browser.open("/accounts/2fa/")
     assert "9 of 10 are left" in browser.text
+    sign_out(browser)
+    browser.sign_in(address, password)
+    browser.fill(code=recovery_code)
+    browser.press("Sign in")
+    assert browser.path == "/accounts/2fa/authenticate/", "a recovery code works twice"
+    browser.fill(code=fresh_code(secret))
+    browser.press("Sign in")
+    assert browser.path == "/accounts/home/"
 
 
 def sign_out(browser: Browser) -> None:

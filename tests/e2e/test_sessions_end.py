@@ -117,23 +117,3 @@ def test_an_address_made_again_starts_empty_and_the_old_mail_stays_apart(
     assert cannot_sign_in(account)
     acme.person.sends(f"{acme.mailbox_page(again)}delete/")
     eventually(lambda: cannot_sign_in(again), 10)
-
-
-def test_a_deleted_domain_comes_back_with_its_mailboxes(
-    acme: Tenant, anna: Account, new_name: Callable[[str], str]
-) -> None:
-    name = new_name("shut") + ".test"
-    acme.add_domain(name)
-    account = acme.add_mailbox(name, "info")
-    subject = send(anna, account.address)
-    arrived(account, subject)
-    session = imap_session(account)
-    acme.person.sends(acme.page(name, "delete"), confirm=name)
-    eventually(lambda: has_ended(session), 10)
-    with stranger(account.server) as client:
-        client.mail("someone@elsewhere.test")
-        assert client.rcpt(account.address)[0] >= 550
-    acme.person.sends(acme.page(name, "restore"))
-    acme.wait_live(acme.mailbox_page(account))
-    eventually(lambda: can_sign_in(account), 5)
-    arrived(account, subject)
