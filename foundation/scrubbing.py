@@ -8,7 +8,12 @@ _SECRETS = re.compile(
     r"['\"]?\s*[:=]\s*['\"]?(?:bearer\s+)?)([^'\"\s&,;}]+)"
 )
 _URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(@)")
-_LINKS = re.compile(r"(/(?:confirm-email|password/reset/key|mailbox/password|invitations)/)[^/\s'\"]+")
+# Paths before a one-time key, as they stand, and quoted in another address (`?next=%2Finvitations%2F…`).
+_SLASH = r"(?:/|%(?:25)*2f)"
+_LINKS = re.compile(
+    rf"(?i)({_SLASH}(?:confirm-email|password{_SLASH}reset{_SLASH}key|mailbox{_SLASH}password|invitations"
+    rf"|email{_SLASH}change|second-factor){_SLASH})(?:(?!{_SLASH})[^\s'\"&<>])+"
+)
 _HASHES = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$)[^\s'\"]+")
 
 
