@@ -127,8 +127,9 @@ def invitation_accept(request: Any, secret: str) -> HttpResponse:
         return HttpResponseNotAllowed(["POST"])
     try:
         invitation.accept(by=request.user)
-    except ValidationError:
-        return _invitation_page(request, secret, invitation, status=422)
+    except ValidationError as error:
+        refusal = error.messages if error.code == "blocked" else None  # the page itself says of the others
+        return _invitation_page(request, secret, invitation, refusal, status=422)
     return redirect(invitation.customer)
 
 
@@ -187,12 +188,15 @@ def _by_secret(secret: str) -> Invitation:
     return invitation
 
 
-def _invitation_page(request: Any, secret: str, invitation: Invitation, status: int = 200) -> HttpResponse:
+def _invitation_page(
+    request: Any, secret: str, invitation: Invitation, refusal: list[str] | None = None, status: int = 200
+) -> HttpResponse:
     over = invitation.status == "invited" and not invitation.stands
     context = {
         "secret": secret,
         "invitation": invitation,
         "customer": invitation.customer,
+        "refusal": refusal,
         "status": "revoked" if over else invitation.status,
         "is_for_user": request.user.is_authenticated and invitation.is_for(request.user),
         "is_member": request.user.is_authenticated and role_of(request.user, invitation.customer),

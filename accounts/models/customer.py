@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.urls import reverse
@@ -75,6 +76,11 @@ class Customer(models.Model):
         if self.suspension:
             return f"This customer is suspended. The reason: {self.suspension.reason.rstrip('.')}."
         return ""
+
+    def refuse_while_blocked(self) -> None:
+        """ValidationError with `blocked_reason`, where there is one."""
+        if reason := self.blocked_reason:
+            raise ValidationError(reason, code="blocked")
 
     def activate(self, *, by: "User | None") -> bool:
         """Note that service has begun; false when it had already."""

@@ -95,7 +95,8 @@ class Invitation(MailedLink):
     def accept(self, *, by: "User") -> Membership:
         """Make `by` a member; one who is a member already keeps the role they have. A second time changes nothing.
 
-        ValidationError when the invitation is over, is not for them, or who sent it may not invite any more.
+        ValidationError when the invitation is over, is not for them, or who sent it may not invite any more, and while
+        nothing of the customer can be changed.
         """
         with unit_of_work():
             lock_members(self.customer_id)
@@ -106,6 +107,7 @@ class Invitation(MailedLink):
                 raise ValidationError(f"This invitation is for {self.email}.", code="address")
             if not self.stands:
                 raise ValidationError("This invitation does not hold any more.", code="over")
+            self.customer.refuse_while_blocked()
             self.accepted_at, self.accepted_by = timezone.now(), by
             self.save(update_fields=["accepted_at", "accepted_by"])
             self._notice("invitation.accepted")

@@ -66,11 +66,15 @@ class OwnershipOffer(models.Model):
 
     @property
     def stands(self) -> bool:
-        """Whether it still can be accepted: not ended, in its days, by an owner, to another member."""
+        """Whether it still can be accepted: not ended, in its days, by an owner, to another member, both of whom may
+        sign in.
+        """
         role = role_in(self.customer_id, self.offered_to_id)
         return (
             self.ended_at is None
             and self.expires_at > timezone.now()
+            and self.offered_by.is_active
+            and self.offered_to.is_active
             and role_in(self.customer_id, self.offered_by_id) == Role.OWNER
             and role not in (None, Role.OWNER)
         )
@@ -78,12 +82,14 @@ class OwnershipOffer(models.Model):
     def accept(self, *, by: "User") -> bool:
         """Change places: `by` becomes owner, who offered it becomes admin. False when that has happened already.
 
-        ValidationError when it does not stand any more or was offered to somebody else.
+        ValidationError when it does not stand any more or was offered to somebody else, and while nothing of the
+        customer can be changed.
         """
         with unit_of_work():
             self._lock()
             if self.outcome == OfferOutcome.ACCEPTED and self.offered_to_id == by.pk:
                 return False
+            self.customer.refuse_while_blocked()
             if not self.stands or self.offered_to_id != by.pk:
                 raise ValidationError("This offer does not stand any more.", code="over")
             members = {member.user_id: member for member in self.customer.memberships.select_related("user")}

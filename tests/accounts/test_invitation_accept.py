@@ -90,6 +90,15 @@ def test_it_dies_with_the_right_of_who_sent_it(as_, acme, alice, dave, mallory):
     assert client.post(f"{path}accept/").status_code == 422
 
 
+def test_under_suspension_it_waits(as_, acme, mallory, sam, path):
+    acme.suspend(reason="Spam was sent.", by=sam)
+    answer = as_(mallory).post(f"{path}accept/")
+    assert (answer.status_code, b"Spam was sent." in answer.content) == (422, True)
+    assert not acme.memberships.filter(user=mallory).exists()
+    acme.lift_suspension(by=sam)
+    assert as_(mallory).post(f"{path}accept/").status_code == 302
+
+
 def test_a_member_keeps_the_role_they_have(as_, acme, alice, bob):
     bob.emailaddress_set.create(email="bob.private@example.test", verified=True)
     invitation = acme.invite_member("bob.private@example.test", Role.ADMIN, by=alice)

@@ -107,6 +107,34 @@ def test_an_offer_of_who_is_no_owner_any_more_is_over(acme, alice, bob, dave):
     assert acme.memberships.get(role=Role.OWNER).user == bob
 
 
+@pytest.mark.parametrize("side", ["giver", "taker"])
+def test_an_offer_of_or_to_who_may_not_sign_in_any_more_is_over(as_, acme, alice, bob, dave, side):
+    acme.memberships.get(user=bob).change_role(Role.OWNER, by=alice)
+    offer = acme.offer_ownership(acme.memberships.get(user=dave), by=alice)
+    gone = alice if side == "giver" else dave
+    gone.is_active = False  # by staff, who touch nothing else
+    gone.save()
+    offer = OwnershipOffer.objects.get(pk=offer.pk)
+    assert not offer.stands
+    with pytest.raises(ValidationError, match="does not stand"):
+        offer.accept(by=dave)
+    if side == "giver":
+        assert as_(dave).post(f"{PAGE}accept/").status_code == 409
+    assert set(acme.memberships.filter(role=Role.OWNER).values_list("user", flat=True)) == {alice.pk, bob.pk}
+    assert as_(bob).post(f"{PAGE}withdraw/").url == PAGE
+
+
+def test_under_suspension_nothing_changes_hands(as_, acme, alice, dave, sam):
+    offer = acme.offer_ownership(acme.memberships.get(user=dave), by=alice)
+    acme.suspend(reason="Spam was sent.", by=sam)
+    offer = OwnershipOffer.objects.get(pk=offer.pk)
+    with pytest.raises(ValidationError, match="Spam was sent"):
+        offer.accept(by=dave)
+    assert as_(dave).post(f"{PAGE}accept/").status_code == 403
+    acme.lift_suspension(by=sam)
+    assert OwnershipOffer.objects.get(pk=offer.pk).accept(by=dave)
+
+
 def test_twice_is_harmless(acme, alice, dave):
     offer = acme.offer_ownership(acme.memberships.get(user=dave), by=alice)
     assert offer.accept(by=dave)
