@@ -8,6 +8,7 @@ from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
 from django import forms
 
 from accounts.factors import has_factor
+from accounts.lifting import may_lift
 from accounts.models import FactorLift, User
 from foundation.lines import one_line
 
@@ -47,8 +48,10 @@ class FactorLiftAskForm(forms.ModelForm):
         user: User = self.cleaned_data["user"]
         if user == self.by:
             raise forms.ValidationError("Your own comes off by somebody else's word alone.")
-        if user.is_staff and not self.by.is_superuser:
+        if not may_lift(self.by, user):
             raise forms.ValidationError("That of staff comes off by a superuser's word alone.")
+        if not user.is_active:
+            raise forms.ValidationError("This person may not sign in; nobody can be told.")
         if not has_factor(user):
             raise forms.ValidationError("This person has no second factor.")
         return user
