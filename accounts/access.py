@@ -167,22 +167,29 @@ def has_second_factor(request: Any) -> bool:
     return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
 
 
-def staff_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Let in staff who signed in with a second factor. Staff without one are led to set it up; others get 403."""
+def staff_page(view: Callable[..., HttpResponseBase] | None = None, *, right: str = "") -> Any:
+    """Let in staff who signed in with a second factor and whose role has `right`, a permission such as
+    `billing.view_order` (`mxpanel.staff_roles`). Staff without a factor are led to set it up; others get 403.
+    """
 
-    @wraps(view)
-    def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refuse_non_staff(request)
-        return view(request, *args, **kwargs)
+    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        @wraps(view)
+        def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            refuse_non_staff(request, right)
+            return view(request, *args, **kwargs)
 
-    return page
+        return page
+
+    return decorate(view) if view else decorate
 
 
-def refuse_non_staff(request: Any) -> None:
-    """Pass staff who have shown a second factor; PermissionDenied for everybody who is no staff."""
+def refuse_non_staff(request: Any, right: str = "") -> None:
+    """Pass staff who have shown a second factor and have the right; PermissionDenied for everybody else."""
     if not (request.user.is_active and request.user.is_staff):
         raise PermissionDenied("These pages are for staff.")
     ask_for_factor(request, "Staff pages open only with a second factor. Choose one, and set it up.")
+    if right and not request.user.has_perm(right):
+        raise PermissionDenied("Your staff role does not include this. Ask a manager.")
 
 
 def ask_for_factor(request: Any, why: str) -> None:

@@ -15,7 +15,7 @@ from billing.models import OrderConflict
 from billing.review_views import refused, review_page
 
 
-@staff_page
+@staff_page(right="billing.add_fraudreport")
 @require_POST
 def report_file(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)

@@ -14,13 +14,13 @@ from accounts.access import staff_page
 from billing.access import find_order_for_staff
 from billing.forms import PaymentRecordForm, ReviewDecideForm
 from billing.fraud_card import fraud_card
-from billing.models import Order, OrderConflict
+from billing.models import Order, OrderConflict, OrderStatus
 from billing.review_queue import QUEUES, queue_page
 from billing.submissions import read_submission
 from billing.timeline import timeline
 
 
-@staff_page
+@staff_page(right="billing.view_order")
 @require_safe
 def review_list(request: Any) -> HttpResponse:
     queue = request.GET.get("status", "")
@@ -31,12 +31,17 @@ def review_list(request: Any) -> HttpResponse:
     return render(request, "billing/review_list.html", context)
 
 
-@staff_page
+@staff_page(right="billing.view_order")
 @require_http_methods(["GET", "HEAD", "POST"])
-def review_show(request: Any, number: str) -> HttpResponse:
+def review_show(request: Any, number: str) -> Any:
+    if request.method == "POST":
+        return _review_decide(request, number)
+    return review_page(request, find_order_for_staff(number))
+
+
+@staff_page(right="billing.add_reviewdecision")
+def _review_decide(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)
-    if request.method != "POST":
-        return review_page(request, order)
     form = ReviewDecideForm(request.POST)
     if not form.is_valid():
         return review_page(request, order, decide=form)
@@ -48,7 +53,7 @@ def review_show(request: Any, number: str) -> HttpResponse:
     return redirect("billing:review-show", order.number)
 
 
-@staff_page
+@staff_page(right="billing.add_payment")
 @require_POST
 def payment_record(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)
@@ -97,6 +102,8 @@ def review_page(
         "conflict": conflict,
         "decide_form": decide or ReviewDecideForm(initial=text, auto_id=_ids("decide", fraud)),
         "payment_form": payment or PaymentRecordForm(initial=amount),
+        "may_decide": request.user.has_perm("billing.add_reviewdecision")
+        and (decide is not None or order.status in (OrderStatus.REVIEW, OrderStatus.QUESTION)),
         "earlier_orders": order.placed_by.orders.with_status()
         .select_related("plan")
         .exclude(pk=order.pk)[:10],

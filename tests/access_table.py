@@ -1,23 +1,25 @@
 """Who may call what: one row a URL. The census (tests/test_census.py) runs it for every method and role."""
 
+import re
 from typing import Any, Literal
 
 from accounts.access import RIGHTS, Permission
+from mxpanel.staff_roles import RIGHTS as STAFF_RIGHTS
 
 Outcome = Literal["in", "login", "403", "404", "405"]
 
-ROLES = ("anonymous", "stranger", "reader", "billing", "admin", "owner", "staff")
+ROLES = ("anonymous", "stranger", "reader", "billing", "admin", "owner", "staff", *STAFF_RIGHTS)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 SAFE = ("GET", "HEAD")
 
 
 def outcomes(policy: dict[str, Any], method: str, role: str) -> set[str]:
     """What may come of it. A method without an entry is turned away, after the same doors as the others."""
-    rule = policy.get("GET" if method == "HEAD" else method)
+    rule, also = policy.get("GET" if method == "HEAD" else method), policy.get("also", {}).get(role, ())
     if rule is not None:
-        return {rule[role], *policy.get("also", {}).get(role, ())}
-    doors = {entry[role] for name, entry in policy.items() if name != "also"} - {"in"}
-    return doors or {"405"}
+        return {rule[role], *also}
+    doors = {entry[role] for name, entry in policy.items() if name != "also"}
+    return {"405" if door == "in" else door for door in doors} | set(also)
 
 
 def everybody(outcome: str = "in") -> dict[str, str]:
@@ -34,11 +36,13 @@ def members(permission: Permission) -> dict[str, str]:
         role: "in" if permission in RIGHTS[role] else "403"
         for role in ("reader", "billing", "admin", "owner")
     }
-    return {"anonymous": "login", "stranger": "404", "staff": "404", **rule}
+    return {**everybody("404"), "anonymous": "login", **rule}
 
 
-def staff() -> dict[str, str]:
-    return {**everybody("403"), "anonymous": "login", "staff": "in"}
+def staff(*rights: str) -> dict[str, str]:
+    """Superusers, and the roles that have one of the rights; without any named, all staff."""
+    allowed = [role for role, has in STAFF_RIGHTS.items() if not rights or has & set(rights)]
+    return {**everybody("403"), "anonymous": "login", "staff": "in", **dict.fromkeys(allowed, "in")}
 
 
 def get(rule: dict[str, str]) -> dict[str, Any]:
@@ -60,21 +64,36 @@ def library(rule: dict[str, str], *also: str) -> dict[str, Any]:
     }
 
 
-# Stock Django admin: the door is ours, what lies behind it Django's own rights decide.
-ADMIN: dict[str, Any] = {
-    **{method: staff() for method in METHODS if method != "HEAD"},
-    "also": {"staff": ("403", "404", "405")},
-}
+def method_first(policy: dict[str, Any]) -> dict[str, Any]:
+    """Staff without the right are told first that there is no such method."""
+    return {**policy, "also": dict.fromkeys(STAFF_RIGHTS, ("405",))}
+
+
+def stock_admin(name: str) -> dict[str, Any]:
+    """Stock Django admin: who gets through the door. What is behind it may be closed to all (403), or not there."""
+    page = re.fullmatch("admin:([a-z]+)_([a-z]+)_(changelist|add|change|delete|history)", name)
+    rule = staff()
+    if page:
+        app, model, verb = page.groups()
+        verbs = (verb,) if verb in ("add", "delete") else ("view", "change")
+        rule = staff(*(f"{app}.{verb}_{model}" for verb in verbs))
+    also = {role: ("403", "404", "405") for role, outcome in rule.items() if outcome == "in"}
+    if name.endswith("_history"):  # of what is not there, it says so before it looks at rights
+        also |= {role: ("in",) for role, outcome in rule.items() if outcome == "403" and role in STAFF_RIGHTS}
+    return {**{method: rule for method in METHODS if method != "HEAD"}, "also": also}
+
 
 TABLE: dict[str, dict[str, Any]] = {
     "admin:login": library(everybody("login")),  # both lead to the panel's own pages
-    "admin:logout": library({**everybody("403"), "anonymous": "login", "staff": "in"}),
-    "admin:domains_mailserver_progress": get(staff()),
-    "admin:domains_mailserver_rebuild": both(staff()),
-    "admin:domains_mailserver_digest": post(staff()),
-    "admin:domains_mailserver_sync": post(staff()),
-    "admin:domains_mailserver_resume": post(staff()),
-    "admin:domains_mailserver_lost_history": both(staff()),
+    "admin:logout": library(staff()),
+    "admin:domains_mailserver_progress": method_first(get(staff("domains.view_mailserver"))),
+    "admin:domains_mailserver_rebuild": method_first(both(staff("domains.change_mailserver"))),
+    "admin:domains_mailserver_digest": method_first(post(staff("domains.change_mailserver"))),
+    "admin:domains_mailserver_sync": method_first(post(staff("domains.change_mailserver"))),
+    "admin:domains_mailserver_resume": method_first(post(staff("domains.change_mailserver"))),
+    "admin:domains_mailserver_lost_history": method_first(
+        both(staff("domains.view_mailserver"), staff("domains.change_mailserver"))
+    ),
     "home": get(everybody()),
     "plans": get(everybody()),
     "status": get(everybody()),
@@ -118,10 +137,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:order-answer": post(members(Permission.ORDERS_EDIT)),
     "billing:order-cancel": post(members(Permission.ORDERS_EDIT)),
     "billing:order-list": get(members(Permission.ORDERS_READ)),
-    "billing:review-list": get(staff()),
-    "billing:review-show": both(staff()),
-    "billing:payment-record": post(staff()),
-    "billing:report-file": post(staff()),
+    "billing:review-list": get(staff("billing.view_order")),
+    "billing:review-show": both(staff("billing.view_order"), staff("billing.add_reviewdecision")),
+    "billing:payment-record": post(staff("billing.add_payment")),
+    "billing:report-file": post(staff("billing.add_fraudreport")),
     "domains:domain-list": get(members(Permission.DOMAINS_READ)),
     "domains:domain-add": both(members(Permission.DOMAINS_EDIT)),
     "domains:domain-page": get(members(Permission.DOMAINS_READ)),

@@ -8,6 +8,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from accounts.models import Customer, Role, User
@@ -78,6 +79,19 @@ def sam(person: Callable[..., User]) -> User:
     user = person("sam@example.test", name="Sam Staff", is_staff=True, is_superuser=True)
     TOTP.activate(user, TOTP_SECRET)
     return user
+
+
+@pytest.fixture
+def staff_of(person: Callable[..., User]) -> Callable[[str], User]:
+    """Make a member of staff with one role."""
+
+    def make(role: str) -> User:
+        user = person(f"{role}@staff.test", name=f"Some {role.capitalize()}", is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        TOTP.activate(user, TOTP_SECRET)
+        return user
+
+    return make
 
 
 @pytest.fixture

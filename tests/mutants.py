@@ -121,8 +121,11 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                 yield mutant(node, "pass", f"no refusal if {ast.unparse(node.test)}")
             case ast.FunctionDef(decorator_list=decorators):
                 for decorator in decorators:
-                    if isinstance(decorator, ast.Name) and decorator.id in DOORS:
-                        yield mutant(decorator, "(lambda view: view)", f"{node.name} without {decorator.id}")
+                    door = decorator.func if isinstance(decorator, ast.Call) else decorator
+                    if isinstance(door, ast.Name) and door.id in DOORS:
+                        yield mutant(decorator, "(lambda view: view)", f"{node.name} without {door.id}")
+            case ast.keyword(arg="right", value=ast.Constant(value)) if value:
+                yield mutant(node, 'right=""', f"right {value} not needed")
 
 
 def related_names() -> set[str]:

@@ -15,7 +15,8 @@ from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
 from domains.models import MailServer, ServerSync
 from domains.models.mailbox_invitation import invite_owner
-from tests.access_table import ADMIN, METHODS, ROLES, TABLE, Outcome, outcomes
+from mxpanel.staff_roles import RIGHTS as STAFF_RIGHTS
+from tests.access_table import METHODS, ROLES, TABLE, Outcome, outcomes, stock_admin
 
 SAMPLES: dict[str, Any] = {
     "customer": "acme",
@@ -55,7 +56,7 @@ def named_urls() -> dict[str, frozenset[str]]:
 def policy_of(name: str) -> dict[str, Any]:
     if name in TABLE:
         return TABLE[name]
-    return ADMIN if name.startswith("admin:") else {}
+    return stock_admin(name) if name.startswith("admin:") else {}
 
 
 def test_the_table_names_every_url_and_nothing_else():
@@ -67,7 +68,11 @@ def test_the_table_names_every_url_and_nothing_else():
 
 @pytest.fixture
 def clients(
-    as_: Callable[[User], Client], acme: Customer, other: Customer, request: pytest.FixtureRequest
+    as_: Callable[[User], Client],
+    acme: Customer,
+    other: Customer,
+    staff_of: Callable[[str], User],
+    request: pytest.FixtureRequest,
 ) -> dict[str, Client]:
     people = {
         "stranger": "mallory",
@@ -77,9 +82,11 @@ def clients(
         "owner": "alice",
         "staff": "sam",
     }
-    return {"anonymous": Client()} | {
-        role: as_(request.getfixturevalue(name)) for role, name in people.items()
-    }
+    return (
+        {"anonymous": Client()}
+        | {role: as_(request.getfixturevalue(name)) for role, name in people.items()}
+        | {role: as_(staff_of(role)) for role in STAFF_RIGHTS}
+    )
 
 
 @pytest.fixture
