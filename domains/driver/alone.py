@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from django.db import connection
+from foundation.alone import alone
 
 # Our classes of advisory locks.
 SYNC = 0x6D78_7379  # "mxsy"
@@ -15,21 +15,7 @@ IMPORT = 0x6D78_696D  # "mxim", of imports and not of servers
 IMPORT_TURN = 0x6D78_6974  # "mxit", of turns
 WATCH = 0x6D78_7761  # "mxwa", of all servers at once: number 0
 
-
-@contextmanager
-def alone(at: int, server_id: int) -> Iterator[bool]:
-    """Whether this process now has one of the above of the server to itself. The lock belongs to the database
-    session, so it ends with the process too.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [at, server_id])
-        mine = cursor.fetchone()[0]
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [at, server_id])
+__all__ = ["alone", "one_of"]
 
 
 @contextmanager
