@@ -45,6 +45,7 @@ WORDS = {
     "order.ask": "asked about the order",
     "order.cancel": "cancelled the order",
     "order.check": "checked the order",
+    "order.check_again": "asked FraudRecord again about the order",
     "order.place": "placed the order",
     "order.reject": "rejected the order",
     "ownership.decline": "declined the ownership offered to",
@@ -53,6 +54,9 @@ WORDS = {
     "ownership.withdraw": "ended the offer of the ownership to",
     "order.erase": "erased what the order said of a person:",
     "report.file": "reported to FraudRecord the order",
+    "report.withdraw": "withdrew a report to FraudRecord about the order",
+    "fraud_exemption.add": "exempted from FraudRecord",
+    "fraud_exemption.end": "ended the exemption from FraudRecord of",
     "payment.record": "recorded a payment for the order",
 }
 # Of the review of orders, members see what is meant for them; what it found stays with staff.

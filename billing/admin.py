@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin import AuditedAdmin, ReadOnlyAdmin
-from billing.models import FraudReport, Order, Payment, Plan, StorageUsage, Subscription
+from billing.models import FraudExemption, FraudReport, Order, Payment, Plan, StorageUsage, Subscription
 
 
 @admin.register(Plan)
@@ -59,6 +59,13 @@ class FraudReportAdmin(ReadOnlyAdmin):
     list_display = ("order", "kind", "severity", "by", "at", "sent_at", "problem")
     list_select_related = ("order", "by")
     search_fields = ("order__number", "code")
+
+
+@admin.register(FraudExemption)
+class FraudExemptionAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "reason", "by", "at")
+    list_select_related = ("customer", "by")
+    search_fields = ("customer__username", "reason")
 
 
 @admin.register(StorageUsage)

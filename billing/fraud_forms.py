@@ -13,7 +13,11 @@ from billing.personal_text import find_personal_data
 class ReportFileForm(forms.Form):
     """A report about the customer to FraudRecord; its text is published there, so it names nobody."""
 
-    type = LineField(max_length=32, help_text="In one or two words: fraud, chargeback, spam.")
+    type = LineField(
+        max_length=32,
+        help_text="In one or two words, such as spam, phishing, chargeback, stolen card.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
     severity = forms.IntegerField(min_value=1, max_value=10, help_text="From 1 (a nuisance) to 10 (a crime).")
     text = TextField(
         max_length=500,
@@ -33,7 +37,14 @@ class ReportFileForm(forms.Form):
     def _impersonal(self, text: str) -> str:
         found = find_personal_data(text, self.order)
         if found:
-            raise ValidationError(
-                f"This contains the customer's {found}. Reports are public: say what happened without it."
-            )
+            raise ValidationError(f"This contains {found}. Reports are public: say what happened without it.")
         return text
+
+
+class ReportWithdrawForm(forms.Form):
+    which = forms.UUIDField(widget=forms.HiddenInput)
+    reason = LineField(max_length=300, help_text="Stays with us: why the report is taken back.")
+
+
+class ExemptForm(forms.Form):
+    reason = LineField(max_length=300, help_text="Stays with us: why you vouch for this customer.")

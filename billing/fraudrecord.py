@@ -6,7 +6,8 @@ Everything goes by POST: a GET would put the key and the hashes into logs.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -14,30 +15,44 @@ import requests
 from django.conf import settings
 from urllib3.exceptions import NewConnectionError
 
+from billing.signals import key_answered
 from foundation import outbound
 
-FIELDS = ("name", "company", "email", "address", "phone", "ip", "domain")
+# What is sent, each as a hash of its own, and what the order page and the privacy notice call it.
+FIELDS = {
+    "name": "name",
+    "company": "company",
+    "email": "e-mail address",
+    "address": "postal address (street, town, region)",
+    "phone": "phone number",
+    "ip": "network address",
+    "domain": "domain",
+}
 MAX_ANSWER_BYTES = 64 * 1024
 _ROUNDS = 32_000
 _ENDS = " \t\n\r\0\x0b"
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 _REPORT = re.compile(r"<report>([0-9]{1,9})-([0-9]{1,9})-(0\.0|[1-9]\.[0-9]|10\.0)-([0-9a-f]{16})</report>")
 _REPORTED = re.compile(r"OK:([0-9A-Za-z]{1,64})")
+_DELETED = re.compile(r"OK(:[0-9A-Za-z]{1,64})?")
 # Answers that the same question will bring again: the fault is in our key or in our request.
-_OUR_FAULT = ("ERR:API", "ERR:NOT-APPROVED", "ERR:ACTION", "ERR:DATA", "NODATA")
+_OUR_KEY = ("ERR:API", "ERR:NOT-APPROVED")
+_OUR_FAULT = (*_OUR_KEY, "ERR:ACTION", "ERR:DATA", "NODATA")
 
 
 class FraudRecordError(Exception):
     """No verdict. `retry`: an outage, ask again later; otherwise ours to mend (the key, the request).
 
-    `reached`: the service may have acted on the call although its answer was not understood.
+    `reached`: the service may have acted on the call although its answer was not understood. `refusal`: the error of
+    the protocol that it answered with, one of ours, or empty.
     The text never holds what was sent or what came back.
     """
 
-    def __init__(self, message: str, *, retry: bool, reached: bool = False) -> None:
+    def __init__(self, message: str, *, retry: bool, reached: bool = False, refusal: str = "") -> None:
         super().__init__(message)
         self.retry = retry
         self.reached = reached
+        self.refusal = refusal
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,15 @@ class Verdict:
 def is_on() -> bool:
     """Whether this installation has a key; without one every order goes to staff."""
     return bool(settings.FRAUDRECORD_API_KEY)
+
+
+def why_off(country: str) -> str:
+    """Why nothing about a customer in `country` (ISO 3166) is sent, in words for staff; empty where it may be."""
+    if not is_on():
+        return "FraudRecord is switched off here: it has no key."
+    if country in settings.FRAUDRECORD_OFF_COUNTRIES:
+        return "FraudRecord is switched off for this country: nothing about the customer is sent there."
+    return ""
 
 
 def report_url(code: str) -> str:
@@ -89,6 +113,27 @@ def report(details: Mapping[str, str], *, kind: str, severity: int, text: str) -
     return match[1]
 
 
+def delete(code: str) -> None:
+    """Delete the report of ours with this code. Deleting twice does no harm.
+
+    Raises FraudRecordError; `refusal` is ERR:DATA where the service knows no such report of ours.
+    """
+    if not _DELETED.fullmatch(_call({"_action": "delete", "_code": code})):
+        raise FraudRecordError("FraudRecord did not confirm the deletion.", retry=True, reached=True)
+
+
+@contextmanager
+def telling_of_our_key() -> Iterator[None]:
+    """Around a call: says to the apps above whether our key was taken or refused; of outages nothing."""
+    try:
+        yield
+    except FraudRecordError as error:
+        if error.refusal in _OUR_KEY:
+            key_answered.send_robust(None, refusal=error.refusal)
+        raise
+    key_answered.send_robust(None, refusal="")
+
+
 def normalise(field: str, value: str) -> str:
     """As FraudRecord's PHP does: ends stripped, no spaces, ASCII lower-cased; a domain without `www.`."""
     plain = value.strip(_ENDS).replace(" ", "").translate(_ASCII_LOWER)
@@ -102,9 +147,14 @@ def fraud_hash(value: str) -> str:
     return value
 
 
-def _hashed(details: Mapping[str, str]) -> dict[str, str]:
+def normalised(details: Mapping[str, str]) -> dict[str, str]:
+    """Of the fields that are sent, those that are not empty, as they are hashed."""
     plain = {field: normalise(field, details.get(field, "")) for field in FIELDS}
-    return {field: fraud_hash(value) for field, value in plain.items() if value}
+    return {field: value for field, value in plain.items() if value}
+
+
+def _hashed(details: Mapping[str, str]) -> dict[str, str]:
+    return {field: fraud_hash(value) for field, value in normalised(details).items()}
 
 
 def _call(words: dict[str, str]) -> str:
@@ -123,7 +173,7 @@ def _call(words: dict[str, str]) -> str:
         raise FraudRecordError(f"FraudRecord answered with status {reply.status}.", retry=True, reached=True)
     answer = reply.body.decode("ascii", errors="replace").strip()
     if answer in _OUR_FAULT:
-        raise FraudRecordError(f"FraudRecord refused the call: {answer}.", retry=False)
+        raise FraudRecordError(f"FraudRecord refused the call: {answer}.", retry=False, refusal=answer)
     return answer
 
 

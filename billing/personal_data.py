@@ -4,24 +4,24 @@ from typing import Any
 
 from accounts import audit, privacy
 from accounts.models import User
-from billing.models import Order, OrderMessage, OrderStatus
+from billing.models import FraudReport, Order, OrderMessage, OrderStatus
 
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
 
 def export(user: User) -> dict[str, Any]:
     """Orders placed by `user` with their address, verdict and payments, and every message they wrote."""
-    orders = user.orders.with_facts().order_by("placed_at")[:10_000]
+    orders = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
     messages = OrderMessage.objects.filter(by=user).values("order__number", "kind", "text", "at")[:10_000]
     return {
-        "orders": [_order(order) for order in orders],
+        "orders": [_order(order) for order in orders.order_by("placed_at")[:10_000]],
         "messages": [{**message, "at": message["at"].isoformat()} for message in messages],
     }
 
 
 def erase(user: User) -> list[str]:
     """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books."""
-    kept = 0
+    kept, words = 0, []
     for order in user.orders.with_facts():
         if order.paid_minor or order.status == OrderStatus.ACTIVE:
             kept += 1
@@ -29,11 +29,15 @@ def erase(user: User) -> list[str]:
         if order.is_open:
             order.cancel(by=user)
         _blank(order)
-    return (
-        [f"{kept} orders with their address and payments: kept as tax law asks, for ten years"]
-        if kept
-        else []
-    )
+    if kept:
+        words.append(f"{kept} orders with their address and payments: kept as tax law asks, for ten years")
+    if (
+        standing := FraudReport.objects.filter(order__placed_by=user, withdrawal=None)
+        .exclude(code="")
+        .count()
+    ):
+        words.append(f"{standing} reports to FraudRecord: they stand until our staff withdraw them")
+    return words
 
 
 def _blank(order: Order) -> None:
@@ -49,7 +53,11 @@ def _blank(order: Order) -> None:
     order.messages.all().update(text="erased")
     order.signals.all().delete()
     order.traits.all().delete()
-    type(order.fraud_check).objects.filter(order=order).update(code="", next_ask_at=None)
+    type(order.fraud_check).objects.filter(order=order).update(code="", digest="", next_ask_at=None)
+    # Nothing more is sent about somebody whose details are gone; what is there already can still be withdrawn.
+    order.fraud_reports.exclude(next_try_at=None).update(
+        next_try_at=None, problem="Not sent: the order was erased."
+    )
     audit.record("order.erase", by=None, customer=order.customer, subject=order.number)
 
 
@@ -65,6 +73,17 @@ def _order(order: Order) -> dict[str, Any]:
         "client_address": order.client_address,
         **{field: getattr(order, field) for field in _ADDRESS},
         "fraud_check": {"outcome": order.fraud_check.outcome, "report": order.fraud_check.report_url},
+        "reports_to_fraudrecord": [
+            {
+                "at": report.at.isoformat(),
+                "type": report.kind,
+                "severity": report.severity,
+                "text": report.text,
+                "state": str(report.state),
+                "report": report.url,
+            }
+            for report in order.fraud_reports.all()
+        ],
         "signals": [signal.get_kind_display() for signal in order.signals.all()],
         "payments": [
             {"at": payment.at.isoformat(), "amount_minor": payment.amount_minor, "currency": payment.currency}

@@ -1,83 +1,126 @@
 """The check of an order: what we notice ourselves, who asks FraudRecord, when again, and what the answer means.
 
-A check is claimed by a conditional update, so of any number of workers one asks. The claim is a lease:
-a worker that dies holding it is followed by the sweep. A report is claimed for good: nobody follows a worker
-that may have sent it. The hashes live in the memory of the call alone.
+A check is claimed by a conditional update, so of any number of workers one asks. The claim is a lease: a worker that
+dies holding it is followed by the sweep. The same details, of whatever order, are asked about by one worker at a time
+and once in a day: they are known by a keyed hash of all of them together. The hashes that FraudRecord gets live in the
+memory of the call alone.
 """
 
+import json
 import logging
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from accounts import audit, notices
+from accounts.models import User
 from billing import fraudrecord
-from billing.models import FraudCheck, FraudReport, Order, OrderSignal, OrderStatus, Outcome
+from billing.exempting import exemption_of
+from billing.models import VERDICTS, FraudCheck, Order, OrderConflict, OrderSignal, OrderStatus, Outcome
 from billing.own_signals import find_signals, keep_signals
+from foundation.alone import alone
 from foundation.unit_of_work import unit_of_work
 
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)  # the deadline of a call, the hashing on a busy machine, and room
 LONGEST_WAIT = timedelta(hours=1)
-MAY_HAVE_ARRIVED = "It may have arrived: look there before sending another."
+SAME_DETAILS = timedelta(hours=24)  # a verdict about the same details holds so long
+CODES_KEPT = timedelta(days=365)
+ASKING = 0x6D78_6661  # "mxfa", our class of advisory locks
+OTHERS_TURN = timedelta(seconds=3)  # after which we look whether the other worker has a verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a check came to: with a verdict, when it was given (`at`) and the keyed hash of the details (`digest`)."""
+
+    outcome: Outcome
+    verdict: fraudrecord.Verdict | None = None
+    at: datetime | None = None
+    digest: str = ""
+    problem: str = ""
 
 
 def check_order(order_id: UUID | str) -> bool:
-    """Ask about one order and keep the verdict; false when it is not due or somebody else is asking."""
+    """Check one order and keep what it came to; false when it is not due or somebody else is at it."""
     now = timezone.now()
-    claimed = FraudCheck.objects.filter(order_id=order_id, next_ask_at__lte=now).update(
-        next_ask_at=now + LEASE, attempts=F("attempts") + 1
-    )
-    if not claimed:
+    check = FraudCheck.objects.filter(order_id=order_id)
+    due = check.filter(next_ask_at__lte=now)
+    if not due.update(next_ask_at=now + LEASE, attempts=F("attempts") + 1):
         return False
     order = Order.objects.with_facts().get(pk=order_id)
-    if order.status not in (OrderStatus.CHECKING, OrderStatus.REVIEW, OrderStatus.QUESTION):
-        FraudCheck.objects.filter(order_id=order_id).update(next_ask_at=None)
+    if not order.may_be_checked:
+        check.update(next_ask_at=None)
         return False
     signals = _look(order)
-    # Where we cannot look ourselves, FraudRecord is not asked either: a person would have to look anyhow.
-    answer = _ask(order) if signals is not None else (Outcome.OUTAGE, None)
-    _settle(order, *answer, signals or [])
+    if signals is None:
+        # Where we cannot look ourselves, FraudRecord is not asked either: a person would have to look anyhow.
+        _settle(order, Answer(Outcome.OUTAGE, problem="Our own signals could not be found."), [])
+        return True
+    if answer := _without_asking(order):
+        _settle(order, answer, signals)
+        return True
+    details = details_of(order)
+    digest = digest_of(details)
+    with alone(ASKING, int.from_bytes(bytes.fromhex(digest)[:4], signed=True)) as mine:
+        if not mine:
+            check.update(next_ask_at=timezone.now() + OTHERS_TURN)
+            return False
+        _settle(order, _known(digest) or _ask(order, details, digest), signals)
     return True
 
 
-def send_report(report_id: UUID | str) -> bool:
-    """Send one filed report; false when it is not due or somebody else is sending it.
+def ask_again(order: Order, *, by: User) -> bool:
+    """Staff want FraudRecord asked now; false when that is under way. OrderConflict where it must not be asked."""
+    from billing.tasks import check_order as check_order_task
 
-    A call that may have been taken although no answer came is not repeated: a person would be accused twice.
-    """
-    due = FraudReport.objects.filter(pk=report_id, next_try_at__lte=timezone.now())
-    if not due.update(next_try_at=None, attempts=F("attempts") + 1, problem=f"Sending. {MAY_HAVE_ARRIVED}"):
-        return False
-    report = FraudReport.objects.select_related("order").get(pk=report_id)
-    try:
-        code = fraudrecord.report(
-            details_of(report.order), kind=report.kind, severity=report.severity, text=report.text
-        )
-        outcome = {"sent_at": timezone.now(), "code": code, "problem": "", "next_try_at": None}
-    except fraudrecord.FraudRecordError as error:
-        again = timezone.now() + wait_after(report.attempts) if error.retry and not error.reached else None
-        problem = f"{error} {MAY_HAVE_ARRIVED}" if error.reached else str(error)
-        outcome = {"problem": problem[:200], "next_try_at": again}
-    FraudReport.objects.filter(pk=report_id).update(**outcome)
-    return True
+    with unit_of_work():
+        order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
+        check, now = order.fraud_check, timezone.now()
+        if not order.may_be_checked:
+            raise OrderConflict(
+                "FraudRecord is asked only about orders that wait for a decision or for payment."
+            )
+        if off := "" if exemption_of(order) else fraudrecord.why_off(order.country):
+            raise OrderConflict(off)
+        if until := asked_until(check):
+            raise OrderConflict(
+                "FraudRecord has answered about these very details, and is not asked about the same again before "
+                f"{until:%-d %B, %H:%M} UTC."
+            )
+        if check.next_ask_at and check.next_ask_at <= now + LEASE and not check.problem:
+            return False
+        check.next_ask_at, check.attempts = now, 0
+        check.save(update_fields=["next_ask_at", "attempts"])
+        audit.record("order.check_again", by=by, customer=order.customer, subject=order.number)
+        check_order_task.delay_on_commit(str(order.pk))
+        return True
+
+
+def asked_until(check: FraudCheck) -> datetime | None:
+    """Until when the verdict in force holds, so that nobody asks again; None when it may be asked."""
+    until = check.verdict_at and check.verdict_at + SAME_DETAILS
+    return until if until and until > timezone.now() and check.outcome in VERDICTS else None
+
+
+def forget() -> None:
+    """Forget what was kept for a time: keyed hashes after a day, codes of reports after a year."""
+    now = timezone.now()
+    FraudCheck.objects.exclude(digest="").filter(verdict_at__lte=now - SAME_DETAILS).update(digest="")
+    FraudCheck.objects.exclude(code="").filter(verdict_at__lte=now - CODES_KEPT).update(code="")
 
 
 def due_checks(limit: int = 200) -> list[UUID]:
     """Orders whose check is due, the one that waits longest first."""
     due = FraudCheck.objects.filter(next_ask_at__lte=timezone.now()).order_by("next_ask_at")
     return list(due.values_list("order_id", flat=True)[:limit])
-
-
-def due_reports(limit: int = 200) -> list[UUID]:
-    """Reports that wait to be sent."""
-    due = FraudReport.objects.filter(next_try_at__lte=timezone.now()).order_by("next_try_at")
-    return list(due.values_list("pk", flat=True)[:limit])
 
 
 def details_of(order: Order) -> dict[str, str]:
@@ -91,6 +134,12 @@ def details_of(order: Order) -> dict[str, str]:
         "ip": order.client_address or "",
         "domain": order.domain,
     }
+
+
+def digest_of(details: dict[str, str]) -> str:
+    """64 hex digits: a hash of what is sent, all together, keyed with our secret."""
+    text = json.dumps(fraudrecord.normalised(details), sort_keys=True)
+    return salted_hmac("billing.screening", text, algorithm="sha256").hexdigest()
 
 
 def wait_after(attempts: int) -> timedelta:
@@ -118,43 +167,70 @@ def _look(order: Order) -> list[OrderSignal] | None:
         return None
 
 
-def _ask(order: Order) -> tuple[Outcome, fraudrecord.Verdict | None]:
-    if not fraudrecord.is_on():
-        return Outcome.OFF, None
+def _without_asking(order: Order) -> Answer | None:
+    """What the check comes to where nothing may be sent; None where FraudRecord is to be asked."""
+    if exemption_of(order):
+        return Answer(Outcome.EXEMPT)
+    if fraudrecord.why_off(order.country):
+        return Answer(Outcome.COUNTRY if fraudrecord.is_on() else Outcome.OFF)
+    return None
+
+
+def _known(digest: str) -> Answer | None:
+    """The verdict of the last day about the same details, of this order or another; None without one."""
+    fresh = FraudCheck.objects.filter(digest=digest, verdict_at__gt=timezone.now() - SAME_DETAILS)
+    check = fresh.order_by("-verdict_at").first()
+    if check is None or check.verdict is None:
+        return None
+    return Answer(outcome_of(check.verdict), check.verdict, check.verdict_at, digest)
+
+
+def _ask(order: Order, details: dict[str, str], digest: str) -> Answer:
     try:
-        verdict = fraudrecord.query(details_of(order))
+        with fraudrecord.telling_of_our_key():
+            verdict = fraudrecord.query(details)
     except fraudrecord.FraudRecordError as error:
-        logger.log(
-            logging.WARNING if error.retry else logging.ERROR, "Check of order %s: %s", order.number, error
-        )
-        return Outcome.OUTAGE if error.retry else Outcome.REFUSED, None
+        level = logging.WARNING if error.retry else logging.ERROR
+        logger.log(level, "Check of order %s: %s", order.number, error)
+        return Answer(Outcome.OUTAGE if error.retry else Outcome.REFUSED, problem=str(error))
     except Exception as error:  # whatever breaks, the order goes to a person
         # The kind alone: its text could quote what was being sent.
         logger.error("Check of order %s broke: %s", order.number, type(error).__name__)
-        return Outcome.OUTAGE, None
-    return outcome_of(verdict), verdict
+        return Answer(Outcome.OUTAGE, problem=f"The check broke: {type(error).__name__}.")
+    return Answer(outcome_of(verdict), verdict, timezone.now(), digest)
 
 
-def _settle(
-    order: Order, outcome: Outcome, verdict: fraudrecord.Verdict | None, signals: list[OrderSignal]
-) -> None:
-    """Keep the outcome and the signals; tell the customer where it clears the order. A kept verdict is never overwritten."""
+def _settle(order: Order, answer: Answer, signals: list[OrderSignal]) -> None:
+    """Keep the outcome and the signals; tell the customer where it clears the order."""
     with unit_of_work():
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         check, before = locked.fraud_check, locked.status
         if check.next_ask_at is None:
             return
-        changed, check.outcome = check.outcome != outcome, outcome
-        check.answered_at = timezone.now()
-        check.next_ask_at = timezone.now() + wait_after(check.attempts) if outcome == Outcome.OUTAGE else None
-        if verdict:
-            check.value, check.count = verdict.value, verdict.count
-            check.reliability, check.code = verdict.reliability, verdict.code
+        was = check.outcome
+        _take(check, answer)
         check.save()
         keep_signals(locked, signals)
-        if changed:
+        if was != check.outcome:
             noticed = {"signals": [signal.kind for signal in signals]} if signals else {}
-            after: dict[str, Any] = {"outcome": outcome.value, **noticed}
-            audit.record("order.check", by=None, customer=locked.customer, subject=locked.number, after=after)
+            after: dict[str, Any] = {"outcome": str(check.outcome), **noticed}
+            audit.record(
+                "order.check", by=None, customer=locked.customer, subject=locked.number,
+                before={"outcome": was} if was else None, after=after,
+            )  # fmt: skip
         if before != OrderStatus.UNPAID and locked.status == OrderStatus.UNPAID:
             notices.send_notice("order.approved", locked.pk)
+
+
+def _take(check: FraudCheck, answer: Answer) -> None:
+    """Write the answer into the check. A verdict is never overwritten by the lack of one, and outlasts an exemption."""
+    now = timezone.now()
+    check.answered_at, check.problem = now, answer.problem[:200]
+    check.next_ask_at = now + wait_after(check.attempts) if answer.outcome == Outcome.OUTAGE else None
+    check.outcome = answer.outcome
+    if verdict := answer.verdict:
+        check.value, check.count = verdict.value, verdict.count
+        check.reliability, check.code = verdict.reliability, verdict.code
+        check.verdict_at, check.digest = answer.at, answer.digest
+    elif check.verdict and answer.outcome != Outcome.EXEMPT:
+        check.outcome = outcome_of(check.verdict)

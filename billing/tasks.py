@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import screening
+from billing import reporting, screening
 
 SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
 
@@ -14,7 +14,12 @@ def check_order(order_id: str) -> None:
 
 @shared_task
 def send_report(report_id: str) -> None:
-    screening.send_report(report_id)
+    reporting.send_report(report_id)
+
+
+@shared_task
+def send_withdrawal(withdrawal_id: int) -> None:
+    reporting.send_withdrawal(withdrawal_id)
 
 
 @shared_task
@@ -25,5 +30,13 @@ def sweep_checks() -> None:
 
 @shared_task
 def sweep_reports() -> None:
-    for report_id in screening.due_reports():
+    for report_id in reporting.due_reports():
         send_report.apply_async((str(report_id),), expires=SWEEP_SECONDS)
+    for withdrawal_id in reporting.due_withdrawals():
+        send_withdrawal.apply_async((withdrawal_id,), expires=SWEEP_SECONDS)
+
+
+@shared_task
+def sweep_fraud_records() -> None:
+    screening.forget()
+    reporting.forget_withdrawn()

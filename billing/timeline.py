@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing.models import Decision, MessageKind, Order, OrderStatus
+from billing.models import Decision, MessageKind, Order, OrderStatus, Outcome
 from billing.money import format_money
 
 
@@ -60,7 +60,8 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     check = order.fraud_check
     if check.answered_at:
         outcome = check.get_outcome_display() if for_staff else ""
-        title = "Automatic check done" if check.count is not None else "Passed on to our staff, unchecked"
+        checked = check.count is not None or check.outcome == Outcome.EXEMPT
+        title = "Automatic check done" if checked else "Passed on to our staff, unchecked"
         steps.append(Step(title, "done", check.answered_at, outcome))
     for message in order.messages.all():
         asked = message.kind == MessageKind.QUESTION

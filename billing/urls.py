@@ -22,4 +22,8 @@ urlpatterns = [
     path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
     path("admin/review/<order:number>/payment/", review_views.payment_record, name="payment-record"),
     path("admin/review/<order:number>/report/", fraud_views.report_file, name="report-file"),
+    path("admin/review/<order:number>/report/withdraw/", fraud_views.report_withdraw, name="report-withdraw"),
+    path("admin/review/<order:number>/check/", fraud_views.check_ask, name="check-ask"),
+    path("admin/review/<order:number>/exempt/", fraud_views.exemption_add, name="exemption-add"),
+    path("admin/review/<order:number>/exempt/end/", fraud_views.exemption_end, name="exemption-end"),
 ]

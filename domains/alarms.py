@@ -168,5 +168,17 @@ ALARMS: dict[IncidentKind, Alarm] = {
             see=signs.see_workers,
             is_over=signs.has_answered,
         ),
+        Alarm(
+            IncidentKind.FRAUDRECORD,
+            opens="FraudRecord refuses our key.",
+            closes="It takes the key, or the key is taken out of the settings.",
+            way_out=(
+                "Sign in at fraudrecord.com and see which key is ours and whether the account is approved, put the key into "
+                "FRAUDRECORD_API_KEY and start web and workers anew. Then ask again on the review page of an order: "
+                "that closes this. Orders wait for staff meanwhile, and those that were refused are asked again only by "
+                "hand."
+            ),
+            see=signs.see_fraudrecord,
+        ),
     )
 }

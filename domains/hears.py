@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from accounts.models import Customer, Stop
 from accounts.signals import suspension_changed
-from billing.signals import service_ended, service_started
+from billing.signals import key_answered, service_ended, service_started
 from domains.driver.stamping import stamp
-from domains.models import Kind, ServerRow, ServiceStop
+from domains.models import Kind, Pulse, ServerRow, ServiceStop, note_end
 from domains.placement import place
+from domains.signs import FRAUDRECORD
 from foundation.unit_of_work import unit_of_work
 
 
@@ -56,3 +57,15 @@ def on_service_ended(customer: Customer, **_: Any) -> None:
         )
         if made:
             stamp(customer, Kind.STATE, stop.pk)
+
+
+@receiver(key_answered, dispatch_uid="domains")
+def on_key_answered(refusal: str, **_: Any) -> None:
+    """Whether FraudRecord took our key, for the watch. The time of the first refusal stays."""
+    if not refusal:
+        note_end(FRAUDRECORD)
+        return
+    known = Pulse.objects.filter(name=FRAUDRECORD).first()
+    if known is None or not known.is_failing:
+        facts = {"failed_at": timezone.now(), "failure": refusal}
+        Pulse.objects.update_or_create(name=FRAUDRECORD, defaults=facts)

@@ -16,6 +16,7 @@ DIGEST_MAY_WAIT = timedelta(hours=6)
 REBUILD_MAY_WAIT = timedelta(minutes=15)
 USAGE_MAY_WAIT = timedelta(minutes=10)
 CANARY = "domains.tasks.canary"
+FRAUDRECORD = "fraudrecord"  # the pulse of our key
 SERVICES = frozenset({"agent", "keeper", "lookup", "postfix", "dovecot", "rspamd", "redis"})
 GIGABYTE = 2**30
 
@@ -213,6 +214,14 @@ def has_answered(look: Look, incident: Incident) -> bool:
     if queue in settings.CANARIES:
         return look.works(queue)
     return any(look.works(queue) for queue in settings.CANARIES)
+
+
+def see_fraudrecord(look: Look) -> Iterator[Wrong]:
+    """Where the last answer that says anything about our key refused it. Without a key nothing can be wrong with it."""
+    pulse = look.pulses.get(FRAUDRECORD)
+    if settings.FRAUDRECORD_API_KEY and pulse and pulse.is_failing:
+        text = f"FraudRecord refuses our key since {said(pulse.failed_at)}: {pulse.failure}."
+        yield Wrong("FraudRecord", text)
 
 
 def silent_after() -> timedelta:

@@ -20,7 +20,10 @@ CANARIES = {"panel": 5.0, "servers": 5.0, "slow": 15.0, "dns": 15.0}
 SCHEDULE: dict[str, dict[str, Any]] = {
     "mails that are owed": every(15, "accounts.tasks.sweep_notices"),
     "orders without their fraud check": every(10, "billing.tasks.sweep_checks"),
-    "fraud reports not yet sent": every(10, "billing.tasks.sweep_reports"),
+    "fraud reports not yet sent, or not yet deleted": every(10, "billing.tasks.sweep_reports"),
+    "codes of fraud reports after a year, keyed hashes after a day": every(
+        3600, "billing.tasks.sweep_fraud_records"
+    ),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),

@@ -261,6 +261,8 @@ FORM_LIMITS = {
     "account_reset_password": {"network": 60},
     "account_email_verification_sent": {"network": 60},
     "billing:order-place": {"address": 40, "network": 120, "person": 40},
+    "billing:check-ask": {"person": 60},
+    "billing:report-file": {"person": 60},
     "domains:domain-add": {"address": 60, "network": 180, "person": 60},
     "domains:domain-check": {"address": 60, "network": 180, "person": 60},
     "domains:mailbox-invite": {"address": 60, "network": 180, "person": 60},
@@ -282,6 +284,10 @@ MFA_FORMS = {
 FRAUDRECORD_URL = env.str("FRAUDRECORD_URL", "https://www.fraudrecord.com/api/")
 FRAUDRECORD_API_KEY = env.str("FRAUDRECORD_API_KEY", "")
 FRAUDRECORD_DEADLINE = env.float("FRAUDRECORD_DEADLINE", 10.0)
+# Countries (ISO 3166, of the postal address) about whose customers nothing is sent; staff look at their orders.
+FRAUDRECORD_OFF_COUNTRIES = [
+    code.strip().upper() for code in env.list("FRAUDRECORD_OFF_COUNTRIES", default=[])
+]
 FRAUDRECORD_REVIEW_COUNT = env.int("FRAUDRECORD_REVIEW_COUNT", 1)  # from so many reports on, staff look
 FRAUDRECORD_HOLD_VALUE = env.int("FRAUDRECORD_HOLD_VALUE", 10)  # held where all three are reached
 FRAUDRECORD_HOLD_RELIABILITY = env.int("FRAUDRECORD_HOLD_RELIABILITY", 5)

@@ -16,6 +16,8 @@ _REVIEWER = _ORDERS | {
     "accounts.view_customer",
     "billing.add_fraudreport",
     "billing.add_reviewdecision",
+    "billing.change_fraudcheck",
+    "billing.view_fraudexemption",
     "billing.view_fraudreport",
 }
 _SUPPORT = _ORDERS | {
@@ -54,6 +56,7 @@ _MANAGER = (
     | {
         "accounts.add_customersuspension",
         "accounts.change_customer",
+        "billing.add_fraudexemption",
         "billing.add_payment",
         "billing.add_plan",
         "billing.change_plan",

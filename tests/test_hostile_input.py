@@ -55,6 +55,10 @@ FORMS: dict[str, dict[str, str]] = {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
     },
     "/admin/review/{number}/report/": {"type": "fraud", "severity": "5", "text": "Chargeback"},
+    "/admin/review/{number}/report/withdraw/": {
+        "which": "7f3d2c1b-0a9e-4d8c-b7a6-000000000001", "reason": "A mistake"
+    },
+    "/admin/review/{number}/exempt/": {"reason": "An old friend"},
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
     "/c/acme/members/invite/": {"email": "new@example.test", "role": "reader"},
     "/c/acme/members/{member}/change/": {"role": "billing"},

@@ -1,4 +1,5 @@
-from billing.models.fraud import FraudCheck, FraudReport, Outcome
+from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
+from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.order import Order, OrderConflict
 from billing.models.payment import Payment, PaymentMethod, Subscription
 from billing.models.plan import Period, Plan
@@ -8,9 +9,12 @@ from billing.models.status import OrderStatus
 from billing.models.usage import StorageUsage
 
 __all__ = [
+    "CLEARING",
     "DECIDING",
+    "VERDICTS",
     "Decision",
     "FraudCheck",
+    "FraudExemption",
     "FraudReport",
     "MessageKind",
     "Order",
@@ -25,6 +29,8 @@ __all__ = [
     "PaymentMethod",
     "Period",
     "Plan",
+    "ReportState",
+    "ReportWithdrawal",
     "ReviewDecision",
     "SignalKind",
     "StorageUsage",

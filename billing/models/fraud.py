@@ -1,12 +1,11 @@
-from uuid import uuid4
+from decimal import Decimal
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.fraudrecord import report_url
+from billing.fraudrecord import Verdict, report_url
 
 
 class Outcome(models.TextChoices):
@@ -18,10 +17,19 @@ class Outcome(models.TextChoices):
     OUTAGE = "outage", "FraudRecord could not be reached; it is asked again"
     REFUSED = "refused", "FraudRecord refuses our key or our question; the operator must mend that"
     OFF = "off", "FraudRecord is switched off here"
+    COUNTRY = "country", "Not asked: FraudRecord is switched off for this country"
+    EXEMPT = "exempt", "Not asked: the customer is exempt"
+
+
+VERDICTS = frozenset({Outcome.CLEAN, Outcome.REPORTED, Outcome.HELD})
+# Those that let an order go on without a person, unless a signal of our own sends it to one.
+CLEARING = frozenset({Outcome.CLEAN, Outcome.EXEMPT})
 
 
 class FraudCheck(models.Model):
-    """The check of an order with FraudRecord: when to ask, and the verdict. Never what was sent."""
+    """The check of an order with FraudRecord: when to ask, and the verdict. Never what was sent: `digest` is a hash of
+    all details together, keyed with our secret, by which the same details are known for a day.
+    """
 
     order = models.OneToOneField("billing.Order", models.CASCADE, related_name="fraud_check")
     outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)
@@ -36,9 +44,14 @@ class FraudCheck(models.Model):
         null=True, default=timezone.now, help_text="Empty: not asked any more."
     )
     answered_at = models.DateTimeField(null=True)
+    verdict_at = models.DateTimeField(null=True, help_text="When FraudRecord said so.")
+    digest = models.CharField(max_length=64, blank=True, editable=False)
+    problem = models.CharField(max_length=200, blank=True, help_text="Why the last question has no answer.")
 
     class Meta:
         indexes = [
+            models.Index(fields=["digest"], condition=~Q(digest=""), name="fraud_check_same_details"),
+            models.Index(fields=["verdict_at"], condition=~Q(code=""), name="fraud_check_code_age"),
             models.Index(
                 fields=["next_ask_at"], condition=Q(next_ask_at__isnull=False), name="fraud_check_due"
             ),
@@ -62,40 +75,25 @@ class FraudCheck(models.Model):
         return self.outcome == Outcome.HELD
 
     @property
+    def verdict(self) -> Verdict | None:
+        """What FraudRecord said, where it has spoken; its code is empty once that is a year ago."""
+        if self.value is None or self.count is None or self.reliability is None:
+            return None
+        return Verdict(self.value, self.count, Decimal(self.reliability), self.code)
+
+    @property
     def report_url(self) -> str:
         """The page at FraudRecord that integrations are required to link to; empty without a verdict."""
         return report_url(self.code) if self.code else ""
 
 
-class FraudReport(models.Model):
-    """A report about a customer that staff send to FraudRecord. Its text is published in clear."""
+class FraudExemption(models.Model):
+    """Staff vouch for a customer: FraudRecord is not asked about its orders, nor about others that its owners place."""
 
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="fraud_reports")
-    kind = models.CharField("type", max_length=32, help_text="One or two words, published as they are.")
-    severity = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(10)])
-    text = models.TextField(max_length=500)
+    customer = models.OneToOneField("accounts.Customer", models.CASCADE, related_name="fraud_exemption")
+    reason = models.CharField(max_length=300)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    next_try_at = models.DateTimeField(
-        null=True, default=timezone.now, help_text="Empty: not tried any more."
-    )
-    sent_at = models.DateTimeField(null=True)
-    code = models.CharField(max_length=64, blank=True)
-    problem = models.CharField(max_length=200, blank=True)
-
-    class Meta:
-        ordering = ["at"]
-        indexes = [
-            models.Index(
-                fields=["next_try_at"], condition=Q(next_try_at__isnull=False), name="fraud_report_due"
-            ),
-        ]
-        constraints = [
-            models.CheckConstraint(condition=Q(severity__range=(1, 10)), name="fraud_report_severity_range"),
-            models.UniqueConstraint(fields=["order", "kind", "severity", "text"], name="fraud_report_once"),
-        ]
 
     def __str__(self) -> str:
-        return f"Report of {self.order_id}: {self.kind}"
+        return f"{self.customer} is exempt"

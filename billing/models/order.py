@@ -16,7 +16,7 @@ from accounts import audit, notices
 from accounts.models import Customer
 from billing import signals
 from billing.countries import COUNTRIES
-from billing.models.fraud import FraudReport, Outcome
+from billing.models.fraud import CLEARING
 from billing.models.payment import Payment, Subscription
 from billing.models.plan import Period
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
@@ -106,7 +106,7 @@ class Order(models.Model):
         if last := self.last_message:
             return OrderStatus.QUESTION if last.kind == MessageKind.QUESTION else OrderStatus.REVIEW
         outcome = self.fraud_check.outcome
-        if outcome == Outcome.CLEAN and not self.is_signalled:
+        if outcome in CLEARING and not self.is_signalled:
             return OrderStatus.UNPAID
         return OrderStatus.REVIEW if outcome else OrderStatus.CHECKING
 
@@ -129,6 +129,11 @@ class Order(models.Model):
     def is_open(self) -> bool:
         """Whether something may still become of it, so that it can be cancelled."""
         return self.status not in (OrderStatus.ACTIVE, OrderStatus.REJECTED, OrderStatus.CANCELLED)
+
+    @property
+    def may_be_checked(self) -> bool:
+        """Whether FraudRecord may be asked about it: something may become of it, and nobody has decided yet."""
+        return self.is_open and getattr(self, "decision", None) is None
 
     @property
     def paid_minor(self) -> int:
@@ -243,22 +248,6 @@ class Order(models.Model):
             if order.is_paid and order.status == OrderStatus.UNPAID:
                 order._activate(by=by)
             return payment
-
-    def file_report(self, *, kind: str, severity: int, text: str, by: "User") -> "FraudReport":
-        """Report the customer to FraudRecord (a task sends it); the same again is the one already filed."""
-        from billing.tasks import send_report
-
-        with self._locked() as order:
-            report, made = FraudReport.objects.get_or_create(
-                order=order, kind=kind, severity=severity, text=text, defaults={"by": by}
-            )
-            if made:
-                audit.record(
-                    "report.file", by=by, customer=order.customer, subject=order.number,
-                    after={"type": kind, "severity": severity, "text": text},
-                )  # fmt: skip
-                send_report.delay_on_commit(str(report.pk))
-            return report
 
     @contextmanager
     def _locked(self) -> Iterator["Order"]:

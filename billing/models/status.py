@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
 
-from billing.models.fraud import Outcome
+from billing.models.fraud import CLEARING
 from billing.models.review import Decision, MessageKind, OrderMessage
 from billing.models.signal import DECIDING, OrderSignal
 
@@ -51,7 +51,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
                 When(last_kind=MessageKind.QUESTION, then=Value(OrderStatus.QUESTION)),
                 When(last_kind=MessageKind.ANSWER, then=Value(OrderStatus.REVIEW)),
                 When(
-                    Q(fraud_check__outcome=Outcome.CLEAN) & ~Exists(deciding_signals()),
+                    Q(fraud_check__outcome__in=CLEARING) & ~Exists(deciding_signals()),
                     then=Value(OrderStatus.UNPAID),
                 ),
                 When(fraud_check__outcome="", then=Value(OrderStatus.CHECKING)),

@@ -32,6 +32,7 @@ class IncidentKind(models.TextChoices):
     CERTIFICATE = "certificate", "certificate ends soon"
     SWEEP = "sweep", "periodic work fails"
     WORKER = "worker", "workers are silent"
+    FRAUDRECORD = "fraudrecord", "FraudRecord refuses our key"
 
 
 class Incident(models.Model):

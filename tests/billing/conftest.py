@@ -2,13 +2,15 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from billing import screening
-from billing.models import Order
+from billing.models import FraudCheck, Order
 from billing.money import parse_amount
 from billing.ordering import place_order
 from billing.submissions import Submission, new_token
@@ -60,6 +62,20 @@ def fraudrecord(stand_in: Server, settings: Any) -> Server:
 
 
 @pytest.fixture
+def asked(fraudrecord: Server, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """The details of every question that went to FraudRecord."""
+    questions: list[dict[str, str]] = []
+    query = screening.fraudrecord.query
+
+    def note(details: dict[str, str]) -> Any:
+        questions.append(details)
+        return query(details)
+
+    monkeypatch.setattr(screening.fraudrecord, "query", note)
+    return questions
+
+
+@pytest.fixture
 def ordered(alice: User) -> Callable[..., Order]:
     """Make an order by alice through the front door of the model; fields may be given."""
 
@@ -92,6 +108,18 @@ def unpaid(in_review: Order, sam: User) -> Order:
 def fresh(order: Order) -> Order:
     """The order with its facts read anew."""
     return Order.objects.numbered(order.number)
+
+
+def check(order: Order) -> Order:
+    """As a worker does when the check is due."""
+    FraudCheck.objects.filter(order=order).exclude(next_ask_at=None).update(next_ask_at=timezone.now())
+    screening.check_order(order.pk)
+    return fresh(order)
+
+
+def days_pass(order: Order, days: float) -> None:
+    """As if FraudRecord had given its verdict so many days earlier."""
+    FraudCheck.objects.filter(order=order).update(verdict_at=timezone.now() - timedelta(days=days))
 
 
 @pytest.fixture

@@ -3,15 +3,20 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from django.test import Client
 
+from accounts.models import User
 from billing import fraudrecord as service
+from billing import reporting
+from billing.models import FraudReport, Order
 from deploy.fraudrecord import Server
+from tests.billing.conftest import check
 
 VECTORS = [
     ("name", "John Smith", "ac2c739924bf5d4d9bf5875dc70274fef0fe54cf"),
@@ -205,3 +210,58 @@ def test_a_report_with_a_lost_answer_may_have_arrived(hostile: Hostile) -> None:
 
 def test_link_that_integrations_owe() -> None:
     assert service.report_url(CODE) == f"https://www.fraudrecord.com/api/?showreport={CODE}"
+
+
+MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        MARKUP,
+        f"<report>14-3-6.7-{MARKUP}</report>",
+        f"ERR:{MARKUP}",
+        f"OK:{MARKUP}",
+        f"<report>{MARKUP}-3-6.7-{CODE}</report>",
+    ],
+)
+def test_markup_in_an_answer_reaches_no_page(
+    hostile: Hostile, ordered: Callable[..., Order], alice: User, sam: User, as_: Callable[[User], Client],
+    caplog: pytest.LogCaptureFixture, answer: str,
+) -> None:  # fmt: skip
+    hostile.says(answer.encode())
+    order = check(ordered())
+    report = reporting.file_report(order, kind="spam", severity=1, text="Sent spam.", by=sam)
+    reporting.send_report(report.pk)
+    report.refresh_from_db()
+    # As if it had been filed before the service was taken over.
+    FraudReport.objects.update(tried_at=None, code=CODE)
+    reporting.send_withdrawal(reporting.withdraw_report(report, reason="Wrong", by=sam).pk)
+    staff, member = as_(sam), as_(alice)
+    pages = [
+        staff.get(f"/admin/review/{order.number}/"),
+        staff.get("/admin/review/"),
+        staff.get("/admin/billing/fraudreport/"),
+        member.get(f"/order/{order.number}/"),
+    ]
+    assert order.status == "review"
+    for page in pages:
+        html = page.content.decode()
+        assert page.status_code == 200
+        assert "alert(" not in html
+        assert "onerror" not in html
+    assert "alert(" not in caplog.text
+
+
+def test_a_deletion_has_to_be_confirmed(hostile: Hostile) -> None:
+    for answer in (f"OK:{CODE}", "OK"):
+        hostile.says(answer.encode())
+        service.delete(CODE)
+    head, _, body = hostile.received[0].decode().partition("\r\n\r\n")
+    assert head.startswith("POST /api/ HTTP/1.1\r\n")
+    assert parse_qs(body) == {"_action": ["delete"], "_code": [CODE], "_api": ["key"]}
+    for answer in ("", "OKAY", "ok", "<html>OK</html>", f"OK:{CODE} and more", "NO"):
+        hostile.says(answer.encode())
+        with pytest.raises(service.FraudRecordError) as caught:
+            service.delete(CODE)
+        assert caught.value.retry

@@ -1,6 +1,8 @@
 """The check of an order: each verdict, outages, two workers at once, and nothing kept but the verdict."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,16 +19,11 @@ from billing import fraudrecord as service
 from billing import screening, tasks
 from billing.models import FraudCheck, Order
 from deploy.fraudrecord import Server
-from tests.billing.conftest import fresh
+from domains.models import Pulse
+from tests.at_once import at_once
+from tests.billing.conftest import check, days_pass, fresh
 
 Make = Callable[..., Order]
-
-
-def check(order: Order) -> Order:
-    """As a worker does when the check is due."""
-    FraudCheck.objects.filter(order=order).exclude(next_ask_at=None).update(next_ask_at=timezone.now())
-    tasks.check_order(str(order.pk))
-    return fresh(order)
 
 
 def test_clean_goes_on_to_payment_and_says_how(ordered: Make, fraudrecord: Server) -> None:
@@ -159,7 +156,7 @@ def test_a_bug_in_the_check_does_not_lose_the_order(
 
 def test_a_verdict_is_not_overwritten_by_a_late_outage(ordered: Make, fraudrecord: Server) -> None:
     order = check(ordered(name="Fraud Reported"))
-    screening._settle(order, screening.Outcome.OUTAGE, None, [])
+    screening._settle(order, screening.Answer(screening.Outcome.OUTAGE), [])
     assert fresh(order).fraud_check.outcome == "reported"
 
 
@@ -221,3 +218,102 @@ def test_the_sweep_hands_out_hints(ordered: Make, monkeypatch: pytest.MonkeyPatc
     order = ordered()
     tasks.sweep_checks()
     assert hints == [((str(order.pk),), {"expires": 10})]
+
+
+def test_the_same_details_are_asked_about_once_a_day(ordered: Make, asked: list[dict[str, str]]) -> None:
+    first, second = check(ordered(name="Fraud Reported")), check(ordered(name=" FRAUD reported"))
+    assert len(asked) == 1
+    assert second.fraud_check.verdict == first.fraud_check.verdict
+    assert (second.status, second.fraud_check.outcome) == ("review", "reported")
+    assert second.fraud_check.verdict_at == first.fraud_check.verdict_at  # the day is not made longer
+    check(ordered(name="Fraud Reported", phone="+1 5 5 5"))
+    assert len(asked) == 2
+    days_pass(first, 1.01)
+    days_pass(second, 1.01)
+    assert check(ordered(name="Fraud Reported")).fraud_check.outcome == "reported"
+    assert len(asked) == 3
+
+
+def test_an_outage_is_no_verdict_to_use_again(ordered: Make, asked: list[dict[str, str]]) -> None:
+    first, second = (
+        ordered(name="Fraud Recovering", phone="+1 777"),
+        ordered(name="Fraud Recovering", phone="+1 777"),
+    )
+    assert [check(order).fraud_check.outcome for order in (first, second, first, second)] == [
+        "outage", "outage", "clean", "clean",
+    ]  # fmt: skip
+    assert len(asked) == 3
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_two_tasks_with_the_same_details_ask_once(
+    ordered: Make, fraudrecord: Server, monkeypatch: pytest.MonkeyPatch, quiet_broker: None
+) -> None:
+    asked: list[int] = []
+    go_on = threading.Event()
+
+    def slow_query(details: dict[str, str]) -> service.Verdict:
+        asked.append(1)
+        go_on.wait(20)
+        return clean_verdict(details)
+
+    monkeypatch.setattr(service, "query", slow_query)
+    first, second = ordered(), ordered()
+
+    def ask_first() -> bool:
+        return screening.check_order(first.pk)
+
+    def ask_second() -> bool:
+        while not asked:
+            time.sleep(0.01)
+        try:
+            return screening.check_order(second.pk)  # its turn comes later
+        finally:
+            go_on.set()
+
+    assert at_once(ask_first, ask_second) == [True, False]
+    assert fresh(second).fraud_check.next_ask_at > timezone.now()
+    assert check(second).status == "unpaid"
+    assert len(asked) == 1
+
+
+def test_nothing_is_sent_about_countries_that_are_switched_off(
+    ordered: Make, asked: list[dict[str, str]], settings: Any
+) -> None:
+    settings.FRAUDRECORD_OFF_COUNTRIES = ["DE"]
+    order = check(ordered(country="DE"))
+    assert (order.status, order.fraud_check.outcome) == ("review", "country")
+    assert not asked
+    assert check(ordered(country="FR")).status == "unpaid"
+    assert len(asked) == 1
+
+
+def test_keyed_hashes_go_after_a_day_and_codes_after_a_year(ordered: Make, fraudrecord: Server) -> None:
+    young, day, year = (check(ordered(name="Fraud Reported", phone=f"+1 55{n}")) for n in range(3))
+    days_pass(day, 1.01)
+    days_pass(year, 365.01)
+    tasks.sweep_fraud_records()
+    kept = [fresh(order).fraud_check for order in (young, day, year)]
+    assert [bool(check.digest) for check in kept] == [True, False, False]
+    assert [bool(check.code) for check in kept] == [True, True, False]
+    assert {(check.outcome, check.count, check.report_url != "") for check in kept} == {
+        ("reported", 1, True), ("reported", 1, False),
+    }  # fmt: skip
+
+
+def test_a_refused_key_is_told_above_and_its_end_too(
+    ordered: Make, fraudrecord: Server, settings: Any
+) -> None:
+    def pulse() -> Pulse:
+        return Pulse.objects.get(name="fraudrecord")
+
+    check(ordered(name="Fraud Badkey"))
+    assert (pulse().is_failing, pulse().failure) == (True, "ERR:API")
+    since = pulse().failed_at
+    check(ordered(name="Fraud Unapproved"))
+    check(ordered(name="Fraud Outage"))
+    assert (pulse().is_failing, pulse().failed_at) == (True, since)
+    check(ordered(name="Fraud Nodata"))  # says nothing of the key
+    assert pulse().is_failing
+    check(ordered())
+    assert not pulse().is_failing

@@ -45,21 +45,6 @@ def test_works(as_: AsPerson, mallory: User, fields: dict[str, str]) -> None:
     assert b'href="/c/muell_1/"' in page.content
 
 
-def test_page_discloses_the_check_beside_the_button(client: Client, db: None) -> None:
-    html = client.get("/order/").content.decode()
-    assert re.search(r"fraudrecord\.com.{0,400}<button", html, re.DOTALL)
-    for what in (
-        "name",
-        "company",
-        "e-mail address",
-        "postal\n",
-        "phone number",
-        "network address",
-        "domain",
-    ):
-        assert what in html
-
-
 def test_plans_are_seeded(db: None) -> None:
     assert set(Plan.objects.values_list("slug", flat=True)) >= {
         "10gb",

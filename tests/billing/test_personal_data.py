@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
+
+from django.utils import timezone
 
 from accounts import privacy
 from accounts.models import User
-from billing.models import Order
+from billing import reporting
+from billing.models import FraudReport, Order
 from foundation.unit_of_work import unit_of_work
 from tests.billing.conftest import fresh, pay
 
@@ -37,3 +41,21 @@ def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
         assert gone.street == "erased"
         assert gone.client_address is None
     assert fresh(unpaid).street == "1 Long Street"
+
+
+def test_reports_about_the_person_are_handed_out_and_none_is_sent_about_erased_details(
+    in_review: Order, alice: User, sam: User, settings: Any
+) -> None:
+    settings.FRAUDRECORD_API_KEY = "key"
+    sent = reporting.file_report(in_review, kind="spam", severity=2, text="Sent spam.", by=sam)
+    FraudReport.objects.filter(pk=sent.pk).update(code="c0de", sent_at=timezone.now(), next_try_at=None)
+    waiting = reporting.file_report(in_review, kind="spam", severity=3, text="Sent more.", by=sam)
+    reports = privacy.export_person(alice)["billing"]["orders"][0]["reports_to_fraudrecord"]
+    assert [(report["text"], report["state"]) for report in reports] == [
+        ("Sent spam.", "sent"), ("Sent more.", "waiting"),
+    ]  # fmt: skip
+    with unit_of_work():
+        kept = privacy.erase_person(alice)["billing"]
+    assert any("1 reports to FraudRecord" in words for words in kept)
+    assert not reporting.send_report(waiting.pk)
+    assert FraudReport.objects.get(pk=sent.pk).code == "c0de"  # so that it can be withdrawn

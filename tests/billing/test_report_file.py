@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from billing import screening, tasks
+from billing import reporting, tasks
 from billing.models import FraudReport, Order
 from deploy.fraudrecord import Server
 
@@ -74,7 +74,26 @@ PERSONAL = [
     "of Ejemplar SL",
     "domain ejemplar.test",
     "from 198.51.100.7",
+    "mail from alice at example dot test",
+    "from Al\u200bice@example.test",
+    "Money went to Ejemplar, we think.",
+    "EJEMPLAR again",
+    "write to somebody.else@elsewhere.example",
+    "came from 203.0.113.99 at night",
+    "came from 2001:db8:1:2::3 at night",
+    "paid with 4111 1111 1111 1111",
 ]
+
+IMPERSONAL = [
+    "Sent 40,000 messages on 2026-11-28 12:30, all spam; 3.2.1 of the terms.",
+    "Charged back 59.00 USD after 30 days, twice.",
+    "An ejemplar of a spammer: 10:15:30 to 11:00.",
+]
+
+
+@pytest.mark.parametrize("text", IMPERSONAL)
+def test_what_happened_may_be_said(order: Order, sam: User, as_: AsPerson, text: str) -> None:
+    assert file(as_(sam), order, text=text).status_code == 302
 
 
 @pytest.mark.parametrize("text", PERSONAL)
@@ -118,6 +137,29 @@ def test_without_a_key_there_is_nothing_to_file(
     assert FraudReport.objects.count() == 0
 
 
+def test_nothing_is_filed_about_countries_that_are_switched_off(
+    order: Order, sam: User, as_: AsPerson, settings: Any
+) -> None:
+    settings.FRAUDRECORD_OFF_COUNTRIES = ["DE"]
+    answer = file(as_(sam), order)
+    assert answer.status_code == 409
+    assert "switched off for this country" in answer.content.decode()
+    assert FraudReport.objects.count() == 0
+
+
+def test_one_that_was_refused_is_sent_when_it_is_filed_again(
+    order: Order, sam: User, as_: AsPerson, settings: Any
+) -> None:
+    key, settings.FRAUDRECORD_API_KEY = settings.FRAUDRECORD_API_KEY, "wrong"
+    file(as_(sam), order)
+    report = make_due(FraudReport.objects.get())
+    assert (report.state, report.next_try_at) == ("failed", None)
+    settings.FRAUDRECORD_API_KEY = key
+    file(as_(sam), order)
+    assert make_due(report).state == "sent"
+    assert FraudReport.objects.count() == 1
+
+
 def make_due(report: FraudReport) -> FraudReport:
     FraudReport.objects.exclude(next_try_at=None).update(next_try_at=timezone.now() - timedelta(seconds=1))
     tasks.send_report(str(report.pk))
@@ -127,10 +169,10 @@ def make_due(report: FraudReport) -> FraudReport:
 
 def test_an_outage_is_waited_out(order: Order, sam: User, settings: Any, fraudrecord: Server) -> None:
     url, settings.FRAUDRECORD_URL = settings.FRAUDRECORD_URL, "http://127.0.0.1:1/api/"
-    report = make_due(order.file_report(kind="spam", severity=1, text="x", by=sam))
+    report = make_due(reporting.file_report(order, kind="spam", severity=1, text="x", by=sam))
     assert report.next_try_at > timezone.now()
     assert report.problem
-    assert screening.due_reports() == []
+    assert reporting.due_reports() == []
     settings.FRAUDRECORD_URL = url
     report = make_due(report)
     assert report.code
@@ -141,7 +183,7 @@ def test_an_outage_is_waited_out(order: Order, sam: User, settings: Any, fraudre
 def test_one_that_may_have_arrived_is_left_to_people(
     ordered: Callable[..., Order], sam: User, fraudrecord: Server, name: str
 ) -> None:
-    report = make_due(ordered(name=name).file_report(kind="spam", severity=1, text="x", by=sam))
+    report = make_due(reporting.file_report(ordered(name=name), kind="spam", severity=1, text="x", by=sam))
     assert report.next_try_at is None
     assert report.sent_at is None
     assert "may have arrived" in report.problem
@@ -153,10 +195,10 @@ def test_nobody_follows_a_worker_that_died_sending(
     def die(*args: Any, **words: Any) -> str:
         raise SystemExit
 
-    monkeypatch.setattr(screening.fraudrecord, "report", die)
-    report = order.file_report(kind="spam", severity=1, text="x", by=sam)
+    monkeypatch.setattr(reporting.fraudrecord, "report", die)
+    report = reporting.file_report(order, kind="spam", severity=1, text="x", by=sam)
     with pytest.raises(SystemExit):
-        screening.send_report(report.pk)
+        reporting.send_report(report.pk)
     report.refresh_from_db()
     assert report.next_try_at is None
     assert report.sent_at is None

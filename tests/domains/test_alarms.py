@@ -11,8 +11,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from billing.signals import key_answered
 from domains.alarms import ALARMS
-from domains.models import Incident, IncidentKind, MailServer, Pulse, ServerSync, open_incident
+from domains.models import (
+    Incident,
+    IncidentKind,
+    IncidentReport,
+    MailServer,
+    Pulse,
+    ServerSync,
+    open_incident,
+)
 from domains.signs import periodic_work
 from domains.watch import Watch
 from tests.domains.conftest import make_server, settle
@@ -332,6 +341,29 @@ def test_beat_or_the_broker_is_silent(well, clock):
     clock.silent.clear()
     clock.passes(10)
     assert Incident.objects.count() == 1
+
+
+def test_a_key_that_fraudrecord_refuses_is_told_once(well, clock, settings):
+    settings.FRAUDRECORD_API_KEY = "key"
+    for _ in range(3):  # as many orders
+        key_answered.send(None, refusal="ERR:API")
+        clock.passes(60)
+    assert wrong() == [("fraudrecord", "FraudRecord")]
+    assert "ERR:API" in text_of(IncidentKind.FRAUDRECORD)
+    assert Incident.objects.count() == IncidentReport.objects.count() == 1
+    key_answered.send(None, refusal="")
+    clock.passes(10)
+    assert not wrong()
+
+
+def test_without_a_key_none_is_refused(well, clock, settings):
+    settings.FRAUDRECORD_API_KEY = "key"
+    key_answered.send(None, refusal="ERR:NOT-APPROVED")
+    clock.passes(10)
+    assert wrong()
+    settings.FRAUDRECORD_API_KEY = ""
+    clock.passes(10)
+    assert not wrong()
 
 
 def test_after_an_absence_of_the_watch_nobody_is_called_silent_for_it(well, clock):

@@ -1,0 +1,47 @@
+"""Customers whom staff vouch for: FraudRecord is not asked about them."""
+
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Customer, Membership, Role, User
+from billing.models import CLEARING, FraudCheck, FraudExemption, Order
+from foundation.unit_of_work import unit_of_work
+
+
+def exemption_of(order: Order) -> FraudExemption | None:
+    """The exemption that holds for `order`: of its customer, or of one whose owner placed it."""
+    owned = Membership.objects.filter(user=order.placed_by_id, role=Role.OWNER).values("customer")
+    exempt = FraudExemption.objects.filter(Q(customer=order.customer_id) | Q(customer__in=owned))
+    return exempt.select_related("customer", "by").first()
+
+
+def exempt_customer(customer: Customer, *, reason: str, by: User) -> bool:
+    """Exempt a customer, and let the orders go on that wait because of FraudRecord; false when it was exempt before."""
+    with unit_of_work():
+        _, made = FraudExemption.objects.get_or_create(
+            customer=customer, defaults={"reason": reason, "by": by}
+        )
+        if not made:
+            return False
+        after = {"reason": reason}
+        audit.record("fraud_exemption.add", by=by, customer=customer, subject=customer.username, after=after)
+        owners = Membership.objects.filter(customer=customer, role=Role.OWNER).values("user")
+        orders = Order.objects.filter(Q(customer=customer) | Q(placed_by__in=owners)).undecided()
+        waiting = FraudCheck.objects.filter(order__in=orders.values("pk")).exclude(outcome__in=CLEARING)
+        waiting.update(next_ask_at=timezone.now(), attempts=0)  # the sweep finds them
+        return True
+
+
+def end_exemption(customer: Customer, *, by: User) -> bool:
+    """FraudRecord is asked about its next orders again; false when it was not exempt."""
+    with unit_of_work():
+        exemption = FraudExemption.objects.select_for_update().filter(customer=customer).first()
+        if exemption is None:
+            return False
+        before = {"reason": exemption.reason}
+        audit.record(
+            "fraud_exemption.end", by=by, customer=customer, subject=customer.username, before=before
+        )
+        exemption.delete()
+        return True
