@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator
-from ipaddress import IPv4Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 
 from billing.plain_words import plain_digits, plain_words
+from foundation.limits import network_of
 
 # Forms of companies, which one writes and another leaves out.
 _LEGAL_FORMS = frozenset({
@@ -41,12 +42,8 @@ def network(address: str | None) -> str:
     if not address:
         return ""
     parsed = ip_address(address)
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    parsed = mapped or parsed
-    if not parsed.is_global:
-        return ""
-    size = 24 if isinstance(parsed, IPv4Address) else 48
-    return str(ip_network((parsed, size), strict=False))
+    is_public = (getattr(parsed, "ipv4_mapped", None) or parsed).is_global
+    return network_of(address) if is_public else ""
 
 
 def _trait(kind: str, text: str) -> Iterator[tuple[str, str]]:

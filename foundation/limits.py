@@ -43,7 +43,7 @@ class LimitMiddleware:
         if request.method != "POST" or not limits:
             return None
         for what, who in _senders(request):
-            if what in limits and not _counted(request, f"{name} {what}", f"{limits[what]}/m/key", who):
+            if what in limits and not _counted(request, f"{name}:{what}", f"{limits[what]}/m/key", who):
                 return too_many(request)
         return None
 
