@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID
 
 from django import forms
@@ -12,6 +14,9 @@ from domains.models.mailbox_queries import MailboxQuerySet
 from domains.plan_room import QUOTA_MOST_MB
 
 MOST_TICKED = 200
+MOST_SHOWN = (
+    4_000  # characters of a list's query: search and place, each of up to 100 that take up to 12 in a URL
+)
 
 
 class BulkAddForm(VerbForm):
@@ -38,6 +43,9 @@ class BulkAddForm(VerbForm):
     def clean(self) -> dict[str, Any]:
         """The arguments of `propose_bulk_change`. Http404 when all that is ticked belongs to others."""
         data = super().clean() or {}
+        if shown_list(self.data) is None:
+            text = "What the list shows did not arrive as it was sent. Open the list again, then choose once more."
+            self.add_error("scope", text)
         if "scope" in data:
             data["mailboxes"] = self._mailboxes(data.pop("scope"))
         return data
@@ -51,6 +59,12 @@ class BulkAddForm(VerbForm):
         if scope == "ticked" and self.ticks and not chosen.exists():
             raise Http404
         return chosen
+
+
+def shown_list(posted: Mapping[str, Any]) -> QueryDict | None:
+    """The query of the list that was chosen from; None for what is no list's: cut short it would choose more."""
+    shown = posted.get("list", "")
+    return QueryDict(shown) if len(shown) <= MOST_SHOWN and "\0" not in unquote(shown) else None
 
 
 def _is_uuid(text: str) -> bool:

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from domains.models import Mailbox, MailboxSuspension
-from domains.models.bulk import BulkChange, BulkItem, BulkVerb
-from domains.plan_room import lock
+from domains.models.bulk import UNDER_WAY, BulkChange, BulkItem, BulkVerb
+from domains.plan_room import Room
 from foundation.unit_of_work import unit_of_work
 
 BATCH = 100
@@ -30,9 +30,8 @@ Outcome, Undo = BulkItem.Outcome, BulkItem.Undo
 
 def owed() -> list[UUID]:
     """Bulk changes that have begun, are not through, and that nobody works on."""
-    under_way = Q(started_at__isnull=False, finished_at=None) | Q(undo_at__isnull=False, undone_at=None)
     silent = Q(worked_at=None) | Q(worked_at__lt=timezone.now() - SILENCE)
-    return list(BulkChange.objects.filter(under_way, silent).values_list("pk", flat=True)[:100])
+    return list(BulkChange.objects.filter(UNDER_WAY, silent).values_list("pk", flat=True)[:100])
 
 
 def work(bulk_id: str) -> bool:
@@ -51,9 +50,9 @@ def run_batch(bulk_id: str) -> bool:
         bulk = held.select_related("domain__customer", "by", "undo_by").filter(pk=bulk_id).first()
         if bulk is None or not bulk.is_working:
             return False
-        items = list(_waiting(bulk)[:BATCH])
+        items, held_up = list(_waiting(bulk)[:BATCH]), _held_up(bulk)
         for item, mailbox in zip(items, _locked(bulk, items), strict=True):
-            (_take_back if bulk.undo_at else _do)(bulk, item, mailbox)
+            (_take_back if bulk.undo_at else _do)(bulk, item, mailbox, held_up)
         BulkItem.objects.bulk_update(items, ["outcome", "undo", "former", "why"])
         _note(bulk, items)
     return len(items) == BATCH
@@ -66,9 +65,9 @@ def _waiting(bulk: BulkChange) -> Any:
 
 
 def _locked(bulk: BulkChange, items: list[BulkItem]) -> list[Mailbox]:
-    """The items' mailboxes, locked in one order; before them the customer, where it will be locked."""
+    """The items' mailboxes, locked in one order; before them the customer, where its plan's room is wanted."""
     if bulk.undo_at and bulk.verb == BulkVerb.DELETE:
-        lock(bulk.domain.customer)
+        bulk.room = Room(bulk.domain.customer)
     chosen = Mailbox.objects.filter(pk__in=[item.mailbox_id for item in items])
     found = {mailbox.pk: mailbox for mailbox in chosen.select_for_update().order_by("pk")}
     for mailbox in found.values():
@@ -76,9 +75,16 @@ def _locked(bulk: BulkChange, items: list[BulkItem]) -> list[Mailbox]:
     return [found[item.mailbox_id] for item in items]
 
 
-def _do(bulk: BulkChange, item: BulkItem, mailbox: Mailbox) -> None:
+def _held_up(bulk: BulkChange) -> str:
+    """Why nothing of this customer or domain may be changed any more, nor brought back."""
+    return bulk.domain.customer.blocked_reason or (
+        "The domain was deleted." if bulk.domain.deleted_at else ""
+    )
+
+
+def _do(bulk: BulkChange, item: BulkItem, mailbox: Mailbox, held_up: str) -> None:
     act = _ACTS[bulk.verb]
-    item.outcome, item.why = Outcome.REFUSED, _why_not(bulk, mailbox)
+    item.outcome, item.why = Outcome.REFUSED, held_up[:300] or _gone(mailbox)
     if not item.why:
         former, item.why = _tried(lambda: act.do(mailbox, bulk))
         item.former = former or None
@@ -86,18 +92,18 @@ def _do(bulk: BulkChange, item: BulkItem, mailbox: Mailbox) -> None:
             item.outcome = Outcome.CHANGED if former else Outcome.UNCHANGED
 
 
-def _take_back(bulk: BulkChange, item: BulkItem, mailbox: Mailbox) -> None:
+def _take_back(bulk: BulkChange, item: BulkItem, mailbox: Mailbox, held_up: str) -> None:
     act = _ACTS[bulk.verb]
-    gone = "" if bulk.verb == BulkVerb.DELETE else _why_not(bulk, mailbox)
-    done, item.why = (False, gone) if gone else _tried(lambda: act.undo(mailbox, bulk, item.former or {}))
+    why_not = held_up[:300] or ("" if bulk.verb == BulkVerb.DELETE else _gone(mailbox))
+    done, item.why = (
+        (False, why_not) if why_not else _tried(lambda: act.undo(mailbox, bulk, item.former or {}))
+    )
     item.undo = Undo.UNDONE if done else Undo.LEFT
     if not done and not item.why:
         item.why = "It was changed since."
 
 
-def _why_not(bulk: BulkChange, mailbox: Mailbox) -> str:
-    if bulk.domain.deleted_at:
-        return "The domain was deleted."
+def _gone(mailbox: Mailbox) -> str:
     return "It was deleted meanwhile." if mailbox.deleted_at else ""
 
 
@@ -183,7 +189,7 @@ def _delete(mailbox: Mailbox, bulk: BulkChange) -> Former:
 
 def _restore(mailbox: Mailbox, bulk: BulkChange, former: Former) -> bool:
     same = mailbox.deleted_at is not None and mailbox.deleted_at.isoformat() == former["deleted_at"]
-    return same and mailbox.restore(by=bulk.undo_by)
+    return same and mailbox.restore(by=bulk.undo_by, room=bulk.room)
 
 
 _ACTS = {

@@ -37,15 +37,37 @@ def check_room_for_domain(customer: Customer) -> None:
 
 def no_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> str:
     """Why the plan has no room for `more` mailboxes, in words; empty when it has."""
-    if allowed is None or not more:
-        return ""
+    return _full(_mailboxes_of(customer), more, allowed) if more and allowed is not None else ""
+
+
+def _mailboxes_of(customer: Customer) -> int:
     mailboxes = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
-    present = customer.domains.live().aggregate(present=mailboxes)["present"]
-    if present + more <= allowed:
+    return int(customer.domains.live().aggregate(present=mailboxes)["present"])
+
+
+def _full(present: int, more: int, allowed: int | None) -> str:
+    if allowed is None or present + more <= allowed:
         return ""
     return (
         f"Your plan holds {allowed} mailboxes, and {present} are there. Delete some, or take a larger plan."
     )
+
+
+class Room:
+    """The plan's room for mailboxes, counted once, while the customer stays locked until COMMIT."""
+
+    def __init__(self, customer: Customer) -> None:
+        self.allowed = limit(customer, Feature.MAILBOXES)
+        self.present = 0
+        if self.allowed is not None:
+            lock(customer)
+            self.present = _mailboxes_of(customer)
+
+    def take(self) -> None:
+        """One place; ValidationError where there is none."""
+        if why := _full(self.present, 1, self.allowed):
+            raise ValidationError(why, code="limit")
+        self.present += 1
 
 
 def check_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> None:

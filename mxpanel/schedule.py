@@ -14,7 +14,7 @@ def canary(queue: str, seconds: float) -> dict[str, Any]:
 
 
 # Queue -> seconds between the canaries that prove that it works (domains.alarms, WORKER).
-CANARIES = {"panel": 5.0, "servers": 5.0, "slow": 15.0, "dns": 15.0}
+CANARIES = {"panel": 5.0, "servers": 5.0, "slow": 15.0, "dns": 15.0, "bulk": 15.0}
 
 
 SCHEDULE: dict[str, dict[str, Any]] = {

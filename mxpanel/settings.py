@@ -183,7 +183,9 @@ CELERY_TASK_ROUTES = {
     "domains.tasks.compare_server": {"queue": "slow"},
     "domains.tasks.take_over_server": {"queue": "slow"},
     "domains.tasks.pull_server": {"queue": "slow"},
-    "domains.tasks.import_mailboxes": {"queue": "slow"},
+    # Many mailboxes at once, by slices of seconds that ask for the next one: neither sweeps nor mail servers wait.
+    "domains.tasks.import_mailboxes": {"queue": "bulk"},
+    "domains.tasks.work_on_bulk_change": {"queue": "bulk"},
     # Each look may wait some ten seconds for strangers' name servers, and sweeps and mails must not wait with it.
     "domains.tasks.check_domain": {"queue": "dns"},
 }
@@ -264,7 +266,9 @@ FORM_LIMITS = {
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 60},
     "domains:domain-add": {"address": 60, "network": 180, "person": 60},
+    "domains:bulk-add": {"address": 30, "network": 90, "person": 30},
     "domains:domain-check": {"address": 60, "network": 180, "person": 60},
+    "domains:import-add": {"address": 20, "network": 60, "person": 20},
     "domains:mailbox-invite": {"address": 60, "network": 180, "person": 60},
     "domains:owner-password": {"address": 30, "network": 120},
 }

@@ -13,6 +13,7 @@ QUEUES = {
     "servers": 2,
     "slow": 4,
     "dns": 2,
+    "bulk": 3,
 }  # threads: this work waits for networks and databases, not for a CPU
 
 # Of the environment of whoever typed `make run` these are theirs, not the panel's.

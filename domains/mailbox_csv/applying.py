@@ -1,4 +1,4 @@
-"""The slow half of an import, by workers: passwords are compared and hashed on every core, then each chunk becomes true
+"""The slow half of an import, by workers: passwords are compared and hashed on all cores, then each chunk becomes true
 in one transaction, which also takes the chunk away. A worker that dies leaves whole chunks, and nothing is done twice.
 """
 
@@ -25,8 +25,10 @@ from domains.models.mailbox_invitation import end_waiting
 from domains.plan_room import check_quota, check_room_for_mailboxes
 from foundation.unit_of_work import current_work, unit_of_work
 
-TURN_SECONDS = 20.0  # then others may come first
-AT_ONCE = 2  # imports at work at the same time: they share the queue with what mends mail servers
+TURN_SECONDS = 5.0  # then others may come first
+AT_ONCE = 2  # imports at work at the same time: they share the queue with other work on many mailboxes
+HASHERS = max(2, len(os.sched_getaffinity(0)) // AT_ONCE)  # threads of one import
+GIVES_WAY = 10  # Unix "nice": pages and changes of mail servers come first, on every core
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,7 +57,7 @@ def _step(import_id: int) -> bool:
     if chunk is None:
         return False
     try:
-        _apply(found, chunk, on_every_core(_hashed, chunk.changes))
+        _apply(found, chunk, at_leisure(_hashed, chunk.changes))
     except ValidationError as error:
         found.stop(" ".join(error.messages))
     except IntegrityError as error:  # somebody added one of these just now: the next try passes it over
@@ -72,9 +74,7 @@ def _compare(found: MailboxImport, chunk: ImportChunk) -> bool:
     hashes = dict(
         found.domain.mailboxes.live().filter(local_part__in=names).values_list("local_part", "password_hash")
     )
-    same = on_every_core(
-        lambda change: verifies(change.password, hashes.get(change.username, "")), comparable
-    )
+    same = at_leisure(lambda change: verifies(change.password, hashes.get(change.username, "")), comparable)
     equal = {change.username for change, is_same in zip(comparable, same, strict=True) if is_same}
     kept = [
         replace(change, password="" if change.username in equal else change.password, compared=True)
@@ -85,9 +85,13 @@ def _compare(found: MailboxImport, chunk: ImportChunk) -> bool:
     return True
 
 
-def on_every_core(job: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in the order of the items. Threads do: argon2 lets go of Python's lock while it works."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+def at_leisure(job: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results in the order of the items, by threads that leave the cores to whoever else wants them. Threads do:
+    argon2 lets go of Python's lock while it works.
+    """
+    with ThreadPoolExecutor(
+        HASHERS, initializer=os.nice, initargs=(GIVES_WAY,)
+    ) as pool:  # of this thread, on Linux
         return list(pool.map(job, items))
 
 

@@ -1,19 +1,21 @@
 """One change of many mailboxes: proposed with a summary, then made in batches, and for a day to be had back."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet, ValidationError
-from django.db import connection, models
+from django.db import IntegrityError, connection, models
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
 from accounts.models import User
 from billing.entitlements import Feature, limit
-from domains.plan_room import check_quota
+from domains.plan_room import Room, check_quota
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 UNDO_FOR = timedelta(hours=24)  # how long after its end it can be undone
 PROPOSED_KEPT = timedelta(days=1)
 DONE_KEPT = timedelta(days=30)
+UNDER_WAY = models.Q(started_at__isnull=False, finished_at=None) | models.Q(
+    undo_at__isnull=False, undone_at=None
+)
 
 
 class BulkVerb(models.TextChoices):
@@ -56,16 +61,14 @@ class BulkChange(models.Model):
     undone = models.PositiveIntegerField(default=0, help_text="Changed back.")
     left = models.PositiveIntegerField(default=0, help_text="Not changed back: changed by others since.")
 
+    room: Room | None = None  # of the customer's plan, while a batch of deleted mailboxes comes back
+
     class Meta:
         ordering = ["-made_at"]
-        indexes = [
-            models.Index(
-                fields=["worked_at"],
-                condition=models.Q(started_at__isnull=False, finished_at=None)
-                | models.Q(undo_at__isnull=False, undone_at=None),
-                name="bulk_under_way",
-            ),
+        constraints = [
+            models.UniqueConstraint(fields=["domain"], condition=UNDER_WAY, name="bulk_one_under_way")
         ]
+        indexes = [models.Index(fields=["worked_at"], condition=UNDER_WAY, name="bulk_under_way")]
 
     def __str__(self) -> str:
         return f"{self.get_verb_display()}: {self.total} mailboxes of {self.domain}"
@@ -105,9 +108,12 @@ class BulkChange(models.Model):
         return self.changed + self.unchanged + self.refused, self.total
 
     def start(self, *, by: User | None) -> bool:
-        """Begin; false when it has begun before. The work itself is a task's (`domains.bulk_work`)."""
+        """Begin; false when it has begun before. The work itself is a task's (`domains.bulk_work`).
+
+        ValidationError while another change of this domain is under way.
+        """
         now = timezone.now()
-        with unit_of_work():
+        with _one_at_a_time(), unit_of_work():
             if not BulkChange.objects.filter(pk=self.pk, started_at=None).update(started_at=now, by=by):
                 return False
             self.started_at = now
@@ -118,10 +124,10 @@ class BulkChange(models.Model):
     def undo(self, *, by: User | None) -> bool:
         """Begin to bring back what was; what is not done yet stays undone. False when that has begun before.
 
-        ValidationError when it never began, or its day is over.
+        ValidationError when it never began, its day is over, or another change of this domain is under way.
         """
         now = timezone.now()
-        with unit_of_work():
+        with _one_at_a_time(), unit_of_work():
             self.refresh_from_db(from_queryset=BulkChange.objects.select_for_update(of=("self",)))
             if self.undo_at:
                 return False
@@ -180,19 +186,35 @@ class BulkItem(models.Model):
 def propose_bulk_change(
     domain: "Domain", verb: str, mailboxes: "MailboxQuerySet", quota_mb: int | None = None, *, by: User | None
 ) -> BulkChange:
-    """Choose these mailboxes of `domain` for a change; nothing is changed before `start`.
+    """Choose these mailboxes of `domain` for a change; nothing is changed before `start`. An earlier choice that was
+    not started gives way: each may have 100,000 items.
 
     ValidationError when there are none, or the quota is above the plan's storage.
     """
     if verb == BulkVerb.QUOTA:
         check_quota(quota_mb or 0, limit(domain.customer, Feature.STORAGE_MB))
     with unit_of_work():
+        type(domain).objects.select_for_update(no_key=True).only("pk").get(pk=domain.pk)
+        domain.bulk_changes.filter(started_at=None).delete()
         bulk = domain.bulk_changes.create(verb=verb, quota_mb=quota_mb, by=by)
         bulk.total = _choose(bulk, mailboxes.filter(domain=domain).live())
         if not bulk.total:
             raise ValidationError("No mailbox is chosen. Tick some, or take all that match.", code="none")
         bulk.save(update_fields=["total"])
     return bulk
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if "bulk_one_under_way" not in str(error):
+            raise
+        text = (
+            "Another change of many mailboxes of this domain is under way. Wait for its end, then try again."
+        )
+        raise ValidationError(text, code="under_way") from error
 
 
 def _choose(bulk: BulkChange, mailboxes: "MailboxQuerySet") -> int:

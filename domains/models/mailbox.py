@@ -22,7 +22,7 @@ from domains.models.domain import Domain
 from domains.models.mailbox_queries import FULL_MB, INDEXES, MailboxQuerySet
 from domains.models.mailbox_suspension import MailboxSuspension
 from domains.models.server import Kind, ServerRow, ServerSync
-from domains.plan_room import QUOTA_MOST_MB, check_quota, check_room_for_mailboxes
+from domains.plan_room import QUOTA_MOST_MB, Room, check_quota
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -215,19 +215,20 @@ class Mailbox(Deletable):
             self.record("mailbox.delete", by)
         return True
 
-    def restore(self, *, by: User | None) -> bool:
-        """Undo the deletion, with mail, password and suspension as they were; false when it is not deleted.
+    def restore(self, *, by: User | None, room: Room | None = None) -> bool:
+        """Undo the deletion, with mail, password and suspension as they were; false when it is not deleted. `room` is
+        that of the customer's plan, where many come back in one transaction.
 
         Raises ValidationError when its days are over, the plan is used up, or the address exists again.
         """
         with exists_if_doubled("__all__"), unit_of_work():
-            allowed = limit(self.customer, Feature.MAILBOXES)
-            check_room_for_mailboxes(self.customer, 1 if self.deleted_at else 0, allowed)
+            room = room or Room(self.customer)  # locks the customer, then
             self._lock()
             if not self.deleted_at:
                 return False
             self.refuse_past_its_days()
             Mailbox.objects.filter(pk=self.pk).update(deleted_at=None)
+            room.take()  # by those alone that do come back
             self.deleted_at = None
             self.record("mailbox.restore", by)
         return True

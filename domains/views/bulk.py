@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
 from domains import bulk_summary
-from domains.bulk_form import BulkAddForm
+from domains.bulk_form import BulkAddForm, shown_list
 from domains.mailbox_search import MailboxSearch
 from domains.models import BulkChange
 from domains.models.bulk import propose_bulk_change
@@ -31,7 +32,7 @@ def bulk_list(request: Any, domain: str) -> HttpResponse:
 @require_POST
 def bulk_add(request: Any, domain: str) -> HttpResponse:
     found = domain_of(request, domain)
-    search = MailboxSearch(found, QueryDict(request.POST.get("list", "")[:500]))
+    search = MailboxSearch(found, shown_list(request.POST) or QueryDict())
     form = BulkAddForm(request.POST, search=search)
     if form.is_valid() and (bulk := form.run(partial(propose_bulk_change, found), by=request.user)):
         return redirect(bulk)
@@ -50,17 +51,19 @@ def bulk_page(request: Any, domain: str, bulk: UUID) -> HttpResponse:
 @customer_page(Permission.MAILBOXES_EDIT)
 @require_POST
 def bulk_start(request: Any, domain: str, bulk: UUID) -> HttpResponse:
-    found = _bulk(request, domain, bulk)
-    found.start(by=request.user)
-    return redirect(found)
+    return _run(request, domain, bulk, BulkChange.start)
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
 @require_POST
 def bulk_undo(request: Any, domain: str, bulk: UUID) -> HttpResponse:
+    return _run(request, domain, bulk, BulkChange.undo)
+
+
+def _run(request: Any, domain: str, bulk: UUID, verb: Callable[..., bool]) -> HttpResponse:
     found = _bulk(request, domain, bulk)
     try:
-        found.undo(by=request.user)
+        verb(found, by=request.user)
     except ValidationError as refusal:
         return _show(request, found, refusal=refusal.messages, status=422)
     return redirect(found)

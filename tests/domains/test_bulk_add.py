@@ -1,7 +1,9 @@
+from urllib.parse import urlencode
+
 import pytest
 
 from accounts.models import AuditEntry
-from domains.models import BulkChange, Mailbox
+from domains.models import BulkChange, BulkItem, Mailbox
 from tests.domains.conftest import BASE, HASH
 
 URL = f"{BASE}acme.test/bulk/add/"
@@ -135,6 +137,50 @@ def test_what_is_wrong_is_said(as_, alice, boxes, posted, field):
     assert response.status_code == 422
     if "q=nobody" not in posted.get("list", ""):
         assert f'id="id_{field}_error"' in response.content.decode()
+    assert not BulkChange.objects.exists()
+
+
+def test_what_was_not_started_gives_way(as_, alice, served, domain, boxes):
+    elsewhere = served.domains.create(name="second.test")
+    elsewhere.mailboxes.create(local_part="s", password_hash=HASH)
+    client = as_(alice)
+    client.post(URL.replace("acme.test", "second.test"), {"verb": "delete", "scope": "matching"})
+    client.post(URL, {"verb": "suspend", "scope": "matching"})
+    begun = domain.bulk_changes.get()
+    begun.start(by=alice)
+    for _ in range(3):
+        client.post(URL, {"verb": "delete", "scope": "matching"})
+    assert [bulk.status for bulk in domain.bulk_changes.all()] == ["proposed", "working"]
+    assert BulkItem.objects.count() == 11
+    client.post(URL, {"verb": "delete", "scope": "matching", "list": "q=nobody"})
+    assert domain.bulk_changes.count() == 2, "what is refused takes nothing away"
+
+
+def test_too_often(as_, alice, settings, boxes):
+    assert {"domains:bulk-add", "domains:import-add"} <= settings.FORM_LIMITS.keys()
+    settings.FORM_LIMITS = {"domains:bulk-add": {"person": 2}}
+    client = as_(alice)
+    posted = {"verb": "delete", "scope": "matching"}
+    assert [client.post(URL, posted).status_code for _ in range(3)] == [302, 302, 429]
+
+
+@pytest.mark.parametrize(
+    "shown", ["q=%00", "q=a%00b&state=active", "q=\0", "after=%00", "q=box&" + "x" * 4_000]
+)
+def test_a_nul_in_what_the_list_shows_is_refused(as_, alice, boxes, shown):
+    for scope in ("matching", "page"):
+        response = as_(alice).post(URL, {"verb": "delete", "scope": scope, "list": shown})
+        assert response.status_code == 422
+        assert "did not arrive as it was sent" in response.content.decode()
+    assert not BulkChange.objects.exists()
+
+
+def test_a_long_search_is_taken_whole(as_, alice, domain, boxes):
+    """What is cut off would choose more mailboxes than the list showed."""
+    shown = urlencode({"q": "щ" * 100, "state": "suspended"})
+    assert as_(alice).post(URL, {"verb": "delete", "scope": "matching", "list": shown}).status_code == 422
+    shown = urlencode({"q": "", "after": "𝕩" * 30 + "z" * 70, "state": "suspended"})
+    assert as_(alice).post(URL, {"verb": "delete", "scope": "matching", "list": shown}).status_code == 422
     assert not BulkChange.objects.exists()
 
 

@@ -6,6 +6,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from deploy.stack.panel import QUEUES
 from domains import bulk_work, tasks
 from domains.models import BulkChange, BulkItem, Mailbox, MailboxSuspension, ServerRow
 from domains.models.bulk import forget_old_bulk_changes, propose_bulk_change
@@ -116,6 +117,61 @@ def test_what_is_not_started_does_nothing(domain, boxes):
     assert not MailboxSuspension.objects.exists()
 
 
+def test_one_at_a_time_in_a_domain(as_, alice, served, domain, boxes):
+    first = propose(domain, "suspend")
+    first.start(by=alice)
+    second = propose(domain, "quota", quota_mb=7)
+    client = as_(alice)
+    refused = client.post(second.url_of("bulk-start"))
+    assert refused.status_code == 422
+    page = refused.content.decode()
+    assert "Another change of many mailboxes of this domain is under way" in page
+    assert 'data-status="proposed"' in page
+    elsewhere = served.domains.create(name="second.test")
+    elsewhere.mailboxes.create(local_part="s", password_hash=HASH)
+    assert propose(elsewhere, "suspend").start(by=alice)
+    bulk_work.work(str(first.pk))
+    assert client.post(second.url_of("bulk-start")).status_code == 302
+    assert client.post(first.url_of("bulk-undo")).status_code == 422
+    assert not AuditEntry.objects.filter(action="bulk.undo").exists()
+
+
+def test_a_suspension_of_the_customer_stops_it(as_, alice, acme, domain, boxes, monkeypatch):
+    monkeypatch.setattr(bulk_work, "BATCH", 2)
+    bulk = propose(domain, "delete")
+    bulk.start(by=alice)
+    assert bulk_work.run_batch(str(bulk.pk))
+    acme.suspend(reason="Unpaid.", by=None)
+    assert bulk_work.work(str(bulk.pk)) is False
+    bulk.refresh_from_db()
+    assert (bulk.status, bulk.changed, bulk.refused) == ("done", 2, 3)
+    assert domain.mailboxes.live().count() == 3
+    assert "suspended. The reason: Unpaid." in as_(alice).get(bulk.get_absolute_url()).content.decode()
+
+
+def test_many_mailboxes_have_a_queue_of_their_own(settings):
+    routes = settings.CELERY_TASK_ROUTES
+    assert {
+        routes[f"domains.tasks.{name}"]["queue"] for name in ("work_on_bulk_change", "import_mailboxes")
+    } == {"bulk"}
+    assert set(QUEUES) == set(settings.CANARIES) == {route["queue"] for route in routes.values()} | {"panel"}
+
+
+def test_works_by_slices(domain, boxes, monkeypatch):
+    """Each asks for the next one and stands behind others in the queue."""
+    monkeypatch.setattr(bulk_work, "BATCH", 2)
+    monkeypatch.setattr(bulk_work, "TURN", 0.0)
+    asked: list[str] = []
+    monkeypatch.setattr(tasks.work_on_bulk_change, "delay", asked.append)
+    bulk = propose(domain, "suspend")
+    bulk.start(by=None)
+    for slices in (1, 2, 2):
+        tasks.work_on_bulk_change(str(bulk.pk))
+        assert asked == [str(bulk.pk)] * slices
+    bulk.refresh_from_db()
+    assert (bulk.status, bulk.changed) == ("done", 5)
+
+
 def test_goes_on_after_a_kill_and_doubles_nothing(domain, boxes, monkeypatch):
     """The second batch dies before it commits; another worker finds and ends the work."""
     monkeypatch.setattr(bulk_work, "BATCH", 2)
@@ -191,6 +247,7 @@ def test_reader_gets_403_and_sees(as_, bob, domain, boxes):
 def test_the_list_is_bounded(as_, alice, domain, boxes, django_assert_max_num_queries):
     for _ in range(35):
         propose(domain, "quota", quota_mb=1).start(by=alice)
+        BulkChange.objects.update(finished_at=timezone.now())
     client = as_(alice)
     with django_assert_max_num_queries(8):
         page = client.get(f"{BASE}acme.test/bulk/").content.decode()
@@ -198,7 +255,11 @@ def test_the_list_is_bounded(as_, alice, domain, boxes, django_assert_max_num_qu
 
 
 def test_old_ones_are_forgotten(domain, boxes):
-    never, old, young = propose(domain, "delete"), done(propose(domain, "suspend")), propose(domain, "delete")
+    old, young, never = (
+        done(propose(domain, "suspend")),
+        done(propose(domain, "quota", quota_mb=7)),
+        propose(domain, "delete"),
+    )
     BulkChange.objects.filter(pk=never.pk).update(made_at=timezone.now() - timedelta(hours=25))
     BulkChange.objects.filter(pk=old.pk).update(finished_at=timezone.now() - timedelta(days=31))
     forget_old_bulk_changes()

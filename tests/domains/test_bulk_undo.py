@@ -1,6 +1,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -93,6 +95,33 @@ def test_what_cannot_come_back_is_said(domain, boxes):  # noqa: F811
     assert (bulk.undone, bulk.left) == (2, 3)
     assert "exists" in bulk.items.get(mailbox=boxes[0]).why
     assert domain.mailboxes.live().count() == 3
+
+
+def counts_of(queries) -> int:
+    return sum("COUNT(" in query["sql"] for query in queries)
+
+
+def test_room_is_counted_once_for_all_that_come_back(domain, boxes):  # noqa: F811
+    """Counting 100,000 mailboxes for each of 100,000 would take days."""
+    Plan.objects.filter(subscriptions__customer=domain.customer).update(mailboxes=5)
+    bulk = done(propose(domain, "delete"))
+    bulk.undo(by=None)
+    with CaptureQueriesContext(connection) as queries:
+        bulk_work.work(str(bulk.pk))
+    assert domain.mailboxes.live().count() == 5
+    assert counts_of(queries.captured_queries) == 1
+
+
+@pytest.mark.parametrize("verb", ["delete", "suspend"])
+@pytest.mark.parametrize("end", ["deleted", "suspended"])
+def test_nothing_comes_back_in_what_has_ended(acme, domain, boxes, verb, end):  # noqa: F811
+    bulk = done(propose(domain, verb))
+    bulk.undo(by=None)
+    domain.delete(by=None) if end == "deleted" else acme.suspend(reason="Unpaid.", by=None)
+    bulk_work.work(str(bulk.pk))
+    bulk.refresh_from_db()
+    assert (bulk.status, bulk.undone, bulk.left) == ("undone", 0, 5)
+    assert end in bulk.items.first().why
 
 
 def test_stops_what_is_under_way(domain, boxes, monkeypatch):  # noqa: F811

@@ -1,5 +1,7 @@
 import io
+import os
 import signal
+import threading
 import time
 
 import pytest
@@ -177,6 +179,16 @@ def test_passwords_are_compared_before_anybody_confirms(client, domain, alice):
     ben, cy = domain.mailboxes.get(local_part="ben"), domain.mailboxes.get(local_part="cy")
     assert (ben.quota_mb, ben.password_hash) == (7, old)
     assert verifies(f"{PASSWORD} anew", cy.password_hash)
+
+
+def test_gives_way_to_others():
+    """Threads that hash are nicer than the process around them, and no more than the cores are there for."""
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    nice = set(
+        applying.at_leisure(lambda _: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), range(9))
+    )
+    assert nice == {min(19, mine + applying.GIVES_WAY)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == mine
 
 
 def test_hashes_that_others_made_are_not_computed(domain, alice, monkeypatch):
