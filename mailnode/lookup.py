@@ -6,6 +6,7 @@ by one line `action=…` and an empty line. Answers, in this order:
 
     450 4.7.1  the signed-in sender's sending is stopped
     450 4.2.1  the recipient's receiving is stopped
+    450 4.7.1  too much mail for postmaster@ and abuse@ within an hour
     552 5.2.2  the mailbox is full (seen in usage.db, confirmed by Dovecot's quota-status)
     452 4.2.2  the plan of the recipient's customer is full
     451 4.3.0  node.db cannot be read

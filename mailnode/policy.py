@@ -9,6 +9,7 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from mailnode import schema
+from mailnode.role_mail import RoleMail
 from mailnode.settings import Settings
 
 DUNNO = "DUNNO"
@@ -57,6 +58,7 @@ class Policy:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.reopen()
+        self.role_mail = RoleMail()
         self.signed_in: OrderedDict[tuple[str, str, str, str], tuple[str, float]] = OrderedDict()
 
     def reopen(self) -> None:
@@ -107,7 +109,7 @@ class Policy:
         address = f"{local_part.partition('+')[0]}@{domain}"
         mailbox = self._mailbox(address)
         if mailbox is None:
-            return None
+            return self.role_mail.against(self.node, address, question)
         if not mailbox.accepts:  # its mail lives elsewhere; Postfix may remember for a moment that it did not
             return None if question.get("sasl_username") else NO_RELAY
         if mailbox.receive is not None:

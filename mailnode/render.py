@@ -43,6 +43,12 @@ DOVECOT = {f"dovecot/{name}": f"dovecot/{name}" for name in (
 OTHERS = {"dovecot/before.sieve": "dovecot/sieve/before.sieve", "redis/redis.conf": "redis/redis.conf"}
 
 
+# The domain `d` and customer `c` of a role address (RFC 2142) that no mailbox has; %-letters are Postfix's.
+ROLE = """domains d JOIN customers c ON c.id = d.customer WHERE d.name = '%d' AND d.accepts = 1 AND '%u' IN
+    ('postmaster', 'abuse') AND c.contact <> '' AND NOT EXISTS
+    (SELECT 1 FROM mailboxes m WHERE m.domain = d.id AND m.local_part = '%u')"""
+
+
 @dataclass(frozen=True)
 class File:
     """One configuration file: its path in the server's directory, its text, and the daemon that reads it."""
@@ -128,6 +134,7 @@ def _values(settings: Settings) -> dict[str, str]:
         "short_name": settings.name.partition(".")[0],
         "ciphers": CIPHERS,
         "holds": schema.HOLDS,
+        "role": " ".join(ROLE.split()),
         "message_size_limit": str(settings.message_size_limit),
         "connections_per_address": str(settings.connections_per_address),
         "interfaces": _interfaces(settings),

@@ -36,8 +36,8 @@ UserName = Annotated[str, Meta(pattern=r"\A[a-z_][a-z0-9_-]{0,31}\Z")]
 
 
 class Ports(Struct, frozen=True, kw_only=True):
-    """TCP ports of the services for mail clients and other mail servers, and of the loopback listener where
-    Dovecot hands in what Sieve sends (`reinject`)."""
+    """TCP ports of the services for mail clients and other mail servers, and of the loopback listeners where
+    Dovecot hands in what Sieve sends (`reinject`), and Postfix what goes to a role address (`roles`)."""
 
     smtp: Port = 25
     submission: Port = 587
@@ -49,6 +49,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     pop3s: Port = 995
     sieve: Port = 4190
     reinject: Port = 10_026
+    roles: Port = 10_027
 
 
 class Agent(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ PANEL_PORTS = {"web": 0, "dns": 53, "postgres": 432, "redis": 379, "fraudrecord"
 MAIL_PORTS = {
     "smtp": 25,
     "reinject": 26,
+    "roles": 27,
     "pop3": 110,
     "imap": 143,
     "sieve": 190,

@@ -13,10 +13,12 @@ from mailnode import settings as node_settings
 from mailnode.processes import Process, processes
 
 PORTS_OF = {
-    "postfix": ("smtp", "submission", "submission_alt", "submissions", "reinject"),
+    "postfix": ("smtp", "submission", "submission_alt", "submissions", "reinject", "roles"),
     "dovecot": ("imap", "imaps", "pop3", "pop3s", "sieve"),
 }
-CLIENT_PORTS = tuple(name for names in PORTS_OF.values() for name in names if name != "reinject")
+CLIENT_PORTS = tuple(
+    name for names in PORTS_OF.values() for name in names if name not in ("reinject", "roles")
+)
 EFFECTIVE_WITHIN = 90
 
 

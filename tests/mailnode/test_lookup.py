@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailnode import wire
+from mailnode import role_mail, wire
 from tests.mailnode.clients import ask, connect
 from tests.mailnode.server import Server, customer, domain, gone, identity, mailbox, state
 
@@ -48,6 +48,39 @@ def test_nothing_speaks_against_a_message(lookup: Server) -> None:
     assert ask(lookup, recipient="nobody@acme.test") == "DUNNO"
     assert ask(lookup, recipient="someone@elsewhere.example", sasl_username=ANNA) == "DUNNO"
     assert ask(lookup, recipient="", sasl_username=ANNA) == "DUNNO"
+
+
+def test_role_addresses_take_so_much_an_hour(lookup: Server) -> None:
+    """Counted when a recipient is named, for each domain and each customer, and only for domains of ours."""
+    lookup.push(*(domain(f"acme-{number}.test") for number in range(6)))
+    most, of_all = role_mail.MOST_OF_DOMAIN, role_mail.MOST_OF_CUSTOMER
+
+    def asked(name: str, times: int, **more: str) -> list[str]:
+        client = connect(lookup)
+        roles = ("postmaster", "Abuse", "abuse+tag")
+        with client:
+            return [ask(lookup, client, recipient=f"{roles[n % 3]}@{name}", **more)[:9] for n in range(times)]
+
+    assert set(asked("acme-0.test", most * 2, protocol_state="END-OF-MESSAGE")) == {"DUNNO"}
+    assert asked("acme-0.test", most + 2) == ["DUNNO"] * most + ["450 4.7.1"] * 2
+    assert set(asked("elsewhere.example", most + 2, sasl_username=ANNA)) == {"DUNNO"}
+    others = [answer for number in range(1, 6) for answer in asked(f"acme-{number}.test", most)]
+    assert others.count("DUNNO") == of_all - most
+    assert ask(lookup, recipient=ANNA) == "DUNNO"
+
+
+def test_allowances_come_back_within_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr(role_mail.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(role_mail, "REMEMBERED", 3)
+    left = role_mail.RoleMail()
+    assert [left.take("a", 2) for _ in range(3)] == [True, True, False]
+    clock[0] += 1_801
+    assert [left.take("a", 2) for _ in range(2)] == [True, False]
+    clock[0] += 1_000_000
+    assert [left.take("a", 2) for _ in range(3)] == [True, True, False]
+    assert all(left.take(key, 2) for key in "bcd")
+    assert len(left.left) == 3, "what was not asked of for the longest is forgotten"
 
 
 @pytest.mark.parametrize(

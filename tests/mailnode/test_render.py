@@ -25,7 +25,7 @@ VARIANTS = {
         "test_patterns": True,
         "delay_failed_sign_ins": False,
         "ports": Ports(smtp=8025, submission=8587, submission_alt=8525, submissions=8465, imap=8143, imaps=8993,
-                       pop3=8110, pop3s=8995, sieve=8190, reinject=8026),
+                       pop3=8110, pop3s=8995, sieve=8190, reinject=8026, roles=8027),
     },
     "internet": {},
 }  # fmt: skip

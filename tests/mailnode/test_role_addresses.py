@@ -1,10 +1,11 @@
 """postmaster@ and abuse@ of every domain, answered by a real Postfix."""
 
+import smtplib
 import subprocess
 
 import pytest
 
-from tests.mailnode.clients import arrived, message, send, sign_in, stranger, until
+from tests.mailnode.clients import arrived, find, message, parsed, send, sign_in, stranger, until
 from tests.mailnode.server import Server, customer, domain, gone, mailbox, password_hash, state
 
 ANNA, MALLORY = "anna@acme.test", "mallory@mal.test"
@@ -41,6 +42,8 @@ def test_a_mailbox_of_that_name_comes_first(mail_server: Server, contact: str) -
     assert to(mail_server, "postmaster@acme.test", "for the mailbox")[0] == 250
     assert arrived(mail_server, "postmaster@acme.test", "postmaster-secret", "for the mailbox")
     mail_server.push(gone("mailbox", "postmaster@acme.test"))
+    to(mail_server, ANNA, "another")  # Postfix remembers for some seconds where the last one went
+    assert arrived(mail_server, ANNA, "anna-secret", "another")
     assert to(mail_server, "postmaster@acme.test", "for the contact")[0] == 250
     assert arrived(mail_server, contact, "mallory-secret", "for the contact")
 
@@ -65,9 +68,56 @@ def test_nobody_writes_under_them(mail_server: Server, contact: str) -> None:
         assert (code, text[:5]) == (553, "5.7.1")
 
 
-def test_what_comes_back_goes_round_no_more(mail_server: Server) -> None:
-    """The contact is gone, and the mail's sender is a role address, too: one bounce, which is dropped."""
+def test_it_goes_on_under_no_sender_and_as_it_was(mail_server: Server, contact: str) -> None:
+    """Nothing can come back to whoever stands as its sender, and SPF of theirs is not asked."""
+    mime = {
+        "MIME_Version": "1.0",
+        "Content_Type": "text/plain; charset=utf-8",
+        "Content_Transfer_Encoding": "8bit",
+    }
+    text = message(STRANGER, "abuse@acme.test", "as it was", body="Grüße  \r\n\tund mehr\r\n\r\n", **mime)
+    with stranger(mail_server) as client:
+        client.mail(STRANGER, ["BODY=8BITMIME", "RET=FULL", "ENVID=a>b"])
+        client.rcpt(ANNA)
+        client.rcpt("abuse@acme.test", ["NOTIFY=SUCCESS,FAILURE"])
+        assert client.data(text.encode())[0] == 250
+    own = arrived(mail_server, ANNA, "anna-secret", "as it was")
+    sent_on = arrived(mail_server, contact, "mallory-secret", "as it was")
+    assert parsed(own)["Return-Path"] == f"<{STRANGER}>"
+    assert parsed(sent_on)["Return-Path"] == "<>"
+    assert sent_on[sent_on.index(b"From: ") :] == text.encode()
+
+
+def test_every_sender_is_taken_off(mail_server: Server, contact: str) -> None:
+    for number, sender in enumerate(['"a> b"@nowhere.invalid', "", "postmaster@acme.test", MALLORY]):
+        assert to(mail_server, "abuse@acme.test", f"sender {number}", sender=sender)[0] == 250
+        assert (
+            parsed(arrived(mail_server, contact, "mallory-secret", f"sender {number}"))["Return-Path"] == "<>"
+        )
+
+
+@pytest.mark.parametrize("sender", [MALLORY, "postmaster@acme.test", ""])
+def test_what_cannot_be_delivered_comes_back_to_nobody(mail_server: Server, sender: str) -> None:
+    """A forged sender would get the bounce of what was never theirs."""
     mail_server.push(customer("acme", contact="nobody@mal.test"))
-    assert to(mail_server, "abuse@acme.test", "nowhere to go", sender="postmaster@acme.test")[0] == 250
+    assert to(mail_server, "abuse@acme.test", "nowhere to go", sender=sender)[0] == 250
     until(lambda: queue_is_empty(mail_server))
+    assert not find(mail_server, MALLORY, "mallory-secret", "Undelivered")
     mail_server.push(customer("acme"))
+
+
+def test_what_was_taken_is_sent_on_however_long_its_way(mail_server: Server, contact: str) -> None:
+    """From so many servers as may be: refused on its second way it would be a bounce."""
+    hops = "".join(f"Received: from a{number}.invalid by b{number}.invalid\r\n" for number in range(48))
+    text = hops + message(STRANGER, "abuse@acme.test", "far away")
+    with stranger(mail_server) as client:
+        assert send(client, STRANGER, ["abuse@acme.test"], text)[0] == 250
+    assert arrived(mail_server, contact, "mallory-secret", "far away")
+
+
+def test_the_way_there_is_for_our_own_domains_alone(mail_server: Server, contact: str) -> None:
+    with smtplib.SMTP("127.0.0.1", mail_server.ports["roles"], timeout=30) as client:
+        client.ehlo("localhost")
+        assert client.esmtp_features["size"] == "", "as large as may have come in, and a line more"
+        code, text = send(client, STRANGER, [STRANGER], message(STRANGER, STRANGER))
+        assert (code, text[:5]) == (554, "5.7.1")
