@@ -2,16 +2,18 @@
 was missed.
 """
 
+from collections.abc import Collection
 from typing import Any
 
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from accounts.models import Customer, Stop
+from accounts.models import Customer, Membership, Role, Stop, User
 from accounts.signals import suspension_changed
 from billing.signals import key_answered, service_ended, service_started
 from domains.driver.stamping import stamp
-from domains.models import Kind, Pulse, ServerRow, ServiceStop, note_end
+from domains.models import Kind, Placement, Pulse, ServerRow, ServiceStop, note_end
 from domains.placement import place
 from domains.signs import FRAUDRECORD
 from foundation.unit_of_work import unit_of_work
@@ -27,6 +29,20 @@ def on_suspension_changed(customer: Customer, **_: Any) -> None:
         for key, lifted_at in suspensions.items():
             if (lifted_at is None) != (key in standing):
                 stamp(customer, Kind.STATE, key, gone=lifted_at is not None)
+
+
+@receiver([post_save, post_delete], sender=Membership, dispatch_uid="domains")
+def on_membership_changed(instance: Membership, **_: Any) -> None:
+    """Another owner may be whom postmaster@ and abuse@ lead to now (domains.role_addresses)."""
+    Placement.objects.filter(customer=instance.customer_id).update(contact_due_at=timezone.now())
+
+
+@receiver(post_save, sender=User, dispatch_uid="domains")
+def on_person_changed(instance: User, update_fields: Collection[str] | None, **_: Any) -> None:
+    """The same of an owner's address. Signing in, which saves a person too, changes none."""
+    if update_fields is None or not {"email", "is_active"}.isdisjoint(update_fields):
+        owned = instance.memberships.filter(role=Role.OWNER).values("customer")
+        Placement.objects.filter(customer__in=owned).update(contact_due_at=timezone.now())
 
 
 @receiver(service_started, dispatch_uid="domains")

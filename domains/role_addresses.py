@@ -6,10 +6,14 @@ what it is compared with are the same.
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts.models import Customer, Membership, Role
 from domains.driver.stamping import stamp
@@ -20,26 +24,56 @@ from foundation.unit_of_work import unit_of_work
 ROLES = ("postmaster", "abuse")
 SINCE_WIRE = 3
 AT_ONCE = 500
+CLAIM = timedelta(
+    minutes=1
+)  # for the look that is under way; a worker that dies in it is made good for after that
+EVERY = timedelta(days=1)
 MOST = 254
 LOCAL_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9'&=_.+-]{0,62}[A-Za-z0-9_-])?")  # as on the wire
 
 
 def sweep() -> int:
-    """Tell each mail server of contacts that are others now: another owner, another address, a newer mailnode."""
-    placed = Placement.objects.exclude(placed_at=None).order_by("pk")
-    facts = list(placed.values_list("pk", "customer_id", "contact", "server__sync__wire"))
-    owners = _owners()
-    wrong = []
-    for pk, customer, present, wire in facts:
-        wanted = contact_of(owners.get(customer, ())) if wire >= SINCE_WIRE else ""
-        if wanted != present:
-            wrong.append((pk, customer, wanted))
-    for start in range(0, len(wrong), AT_ONCE):
+    """Tell mail servers of contacts that are others now. Looked at are those for which `domains.hears` noted a change,
+    and each once a day, for what nobody told of; how many were wrong.
+    """
+    now, count = timezone.now(), 0
+    claimed = now + CLAIM
+    due = Placement.objects.filter(contact_due_at__lte=now).exclude(placed_at=None)
+    while found := _put_off(due, claimed):
+        wrong = _wrong(found)
         with unit_of_work():
-            for pk, customer, wanted in wrong[start : start + AT_ONCE]:
-                Placement.objects.filter(pk=pk).update(contact=wanted)
-                stamp(Customer(pk=customer), Kind.CUSTOMER, customer)
-    return len(wrong)
+            customers = [placement.customer_id for placement, _ in wrong]
+            # As who changes members does: the customer before its placement.
+            list(Customer.objects.select_for_update(no_key=True).filter(pk__in=customers).order_by("pk"))
+            for placement, wanted in wrong:
+                Placement.objects.filter(pk=placement.pk).update(contact=wanted)
+                stamp(Customer(pk=placement.customer_id), Kind.CUSTOMER, placement.customer_id)
+        # What changed since it was read is due again, and stays so.
+        _put_off(Placement.objects.filter(pk__in=found, contact_due_at=claimed), now + EVERY)
+        count += len(wrong)
+    return count
+
+
+def _put_off(placements: QuerySet[Placement], until: datetime) -> list[int]:
+    """The ids of some of these placements, which are looked at again from `until` on. What somebody changes just now
+    is passed over and not waited for.
+    """
+    with transaction.atomic():
+        free = placements.select_for_update(skip_locked=True).order_by("contact_due_at")
+        found = list(free.values_list("pk", flat=True)[:AT_ONCE])
+        Placement.objects.filter(pk__in=found).update(contact_due_at=until)
+    return found
+
+
+def _wrong(ids: list[int]) -> list[tuple[Placement, str]]:
+    """Of these placements those with another contact than they should have, with the right one."""
+    found = Placement.objects.filter(pk__in=ids).select_related("server__sync").order_by("pk")
+    owners = _owners(ids)
+    wanted = [
+        (each, contact_of(owners.get(each.customer_id, ())) if each.server.sync.wire >= SINCE_WIRE else "")
+        for each in found
+    ]
+    return [(each, contact) for each, contact in wanted if contact != each.contact]
 
 
 def contact_of(addresses: Iterable[str]) -> str:
@@ -59,11 +93,9 @@ def contact_of(addresses: Iterable[str]) -> str:
     return ""
 
 
-def _owners() -> dict[UUID, list[str]]:
-    """The sign-in addresses of the owners of each customer that is placed, the first owner first."""
-    found = Membership.objects.filter(
-        role=Role.OWNER, user__is_active=True, customer__placement__placed_at__isnull=False
-    )
+def _owners(ids: list[int]) -> dict[UUID, list[str]]:
+    """The sign-in addresses of the owners of each of these placements' customers, the first owner first."""
+    found = Membership.objects.filter(role=Role.OWNER, user__is_active=True, customer__placement__in=ids)
     addresses: dict[UUID, list[str]] = defaultdict(list)
     for customer, address in found.order_by("created_at").values_list("customer_id", "user__email"):
         addresses[customer].append(address)

@@ -18,7 +18,7 @@ from domains.driver import foreign
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import PULL, alone
 from domains.driver.points import note
-from domains.models import Mailbox, MailServer, ServerSync
+from domains.models import Mailbox, MailServer, Placement, ServerSync
 from mailnode import wire
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,10 @@ def pull_status(server: MailServer, *, deadline: float | None = None) -> wire.St
         "agent_not_after": status.agent_not_after,
         "services": {service.name: service.running for service in status.services},
     }
-    note(server, wire=_common_wire(server, status), reported=reported, reported_at=now, contact_at=now)
+    spoken = _common_wire(server, status)
+    if spoken != server.sync.wire:  # whom role addresses lead to is said in newer ones alone
+        Placement.objects.filter(server=server).update(contact_due_at=now)
+    note(server, wire=spoken, reported=reported, reported_at=now, contact_at=now)
     return status
 
 

@@ -292,6 +292,16 @@ class Placement(models.Model):
     contact = models.CharField(
         max_length=254, blank=True, editable=False, help_text="Whom postmaster@ and abuse@ lead to there."
     )
+    contact_due_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="When to look next whether that is still right."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["contact_due_at"], condition=~Q(placed_at=None), name="placement_contact_due"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.customer} on {self.server}"
