@@ -86,6 +86,8 @@ class MailboxInvitation(models.Model):
         """
         ready = hash_password(password)
         with unit_of_work():
+            # As whoever sets its password otherwise, and ends this: the mailbox before its invitations.
+            Mailbox.objects.select_for_update().only("pk").filter(pk=self.mailbox_id).first()
             mine = MailboxInvitation.objects.open().filter(pk=self.pk, mailbox__domain__deleted_at=None)
             if not mine.update(used_at=timezone.now()):
                 return False

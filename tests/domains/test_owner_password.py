@@ -1,18 +1,22 @@
 """The owner of a mailbox sets its password by a link, without signing in to the panel."""
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
 from argon2 import PasswordHasher
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry
 from domains.driver.rows import contents
 from domains.models import Mailbox, MailboxInvitation
-from domains.models.mailbox_invitation import invite_owner
+from domains.models.mailbox_invitation import end_waiting, invite_owner
 from foundation.scrubbing import scrub
+from foundation.unit_of_work import unit_of_work
 from tests.domains.conftest import HASH, PASSWORD, revision_of
 
 READY = "/mailbox/ready/"
@@ -103,6 +107,27 @@ def test_not_after_its_end(ben, end):
     assert Client().get(url).status_code == 404
     assert Client().post(url, {"password": PASSWORD}).status_code == 404
     assert Mailbox.objects.get().password_hash == before
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_password_that_an_import_sets_meanwhile_wins(ben):
+    """The two wait for each other in one order, so that neither is broken off."""
+    invitation, accepted = ben.invitation, []
+
+    def accept() -> None:
+        accepted.append(invitation.accept(PASSWORD))
+        connection.close()
+
+    thread = threading.Thread(target=accept)
+    with unit_of_work():
+        Mailbox.objects.select_for_update().get(pk=ben.pk)
+        thread.start()
+        time.sleep(1)  # by now it waits for the mailbox
+        end_waiting([ben])
+    thread.join()
+    assert accepted == [False]
+    ben.refresh_from_db()
+    assert ben.password_awaited_since is None
 
 
 def test_of_two_at_once_one_sets_it(ben):
