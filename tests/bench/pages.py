@@ -1,4 +1,4 @@
-"""Times of pages, see `page_times` and `mailbox_lists`, each on a database of its own."""
+"""Times of pages, see `page_times`, `mailbox_lists` and `review_page`, each on a database of its own."""
 
 from tests.bench.own_database import run_apart
 from tests.bench.stack import Stack
@@ -7,3 +7,4 @@ from tests.bench.stack import Stack
 def run(stack: Stack) -> None:
     run_apart(stack, "page_times")
     run_apart(stack, "mailbox_lists")
+    run_apart(stack, "review_page")
