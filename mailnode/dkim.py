@@ -1,9 +1,9 @@
-"""DKIM private keys as Rspamd reads them: `<dkim>/<domain>/<selector>.key`, and beside them `signing`, which names the
-selector that signs.
+"""DKIM private keys as Rspamd reads them: `<dkim>/<domain>/<selector>.key` is the one that signs; others of the domain,
+published or kept for a rotation, are `<selector>.kept`.
 
-A directory for each domain, because a domain name alone may fill a file name (253 of 255 bytes). `signing` is read
-anew for each message (`rspamd.local.lua`), so what is effective is signed: a map of Rspamd's own for all domains would
-be read whole after each change, seconds later. Rspamd keeps a key that it has read until the file's time stamp, in
+A directory for each domain, because a domain name alone may fill a file name (253 of 255 bytes). It is looked at anew
+for each message (`rspamd.local.lua`), so what is effective is signed: a map of Rspamd's own for all domains would be
+read whole after each change, seconds later. Rspamd keeps a key that it has read until the file's time stamp, in
 whole seconds, is later than it was at reading; so a key that is made again under the same selector gets a stamp later
 than any that the name ever had."""
 
@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from mailnode.files import flush_directory, flush_file_system, write
+from mailnode.files import flush_file_system, write
 
-CHOICE = "signing"
+SUFFIX = {True: ".key", False: ".kept"}  # whether it signs
 
 
 def fingerprint(private_key: str) -> str:
@@ -25,11 +25,18 @@ def fingerprint(private_key: str) -> str:
     return hashlib.sha256(private_key.encode()).hexdigest()
 
 
-class File(NamedTuple):
-    """A key as it shall be in force; `stamp` is the file's time, in seconds since the epoch."""
+class Name(NamedTuple):
+    """What a key is in force as; `signs` of at most one in a domain."""
 
     domain: str
     selector: str
+    signs: bool
+
+
+class File(NamedTuple):
+    """A key as it shall be in force; `stamp` is the file's time, in seconds since the epoch."""
+
+    name: Name
     pem: str
     stamp: int
 
@@ -80,68 +87,52 @@ class KeyFiles:
     def _staged(self, key: str, wanted: str) -> Path:
         return self.staging / f"{key}.{wanted[:16]}"
 
-    def path(self, domain: str, selector: str) -> Path:
-        """The file that Rspamd reads for this domain and selector."""
-        return self.directory / domain / f"{selector}.key"
+    def path(self, name: Name) -> Path:
+        """The file of a key."""
+        return self.directory / name.domain / f"{name.selector}{SUFFIX[name.signs]}"
 
-    def read(self, domain: str, selector: str) -> str | None:
+    def read(self, name: Name) -> str | None:
         """The PEM text that is in force, whatever somebody made of it, or None."""
         try:
-            return self.path(domain, selector).read_text(errors="replace")
+            return self.path(name).read_text(errors="replace")
         except FileNotFoundError:
             return None
 
     def install(self, files: list[File]) -> None:
         """Put keys in force."""
         for file in files:
-            target = self.path(file.domain, file.selector)
+            target = self.path(file.name)
             target.parent.mkdir(mode=0o2750, exist_ok=True)
             write(target, file.pem.encode(), mode=0o640, stamp=file.stamp, flush=len(files) == 1)
         if len(files) > 1:
             flush_file_system(self.directory)
 
-    def stamp(self, domain: str, selector: str) -> int:
-        """The time stamp of the key file, 0 when there is none."""
+    def stamp(self, name: Name) -> int:
+        """The time stamp of the file, 0 when there is none."""
         try:
-            return int(self.path(domain, selector).stat().st_mtime)
+            return int(self.path(name).stat().st_mtime)
         except FileNotFoundError:
             return 0
 
-    def selectors(self, domain: str) -> list[str]:
-        """The selectors of a domain that have a key file."""
-        return [path.stem for path in (self.directory / domain).glob("*.key")]
+    def of(self, domain: str) -> list[Name]:
+        """The keys of a domain that have a file."""
+        return [
+            Name(domain, path.stem, signs)
+            for signs, suffix in SUFFIX.items()
+            for path in (self.directory / domain).glob(f"*{suffix}")
+        ]
 
-    def domains(self) -> Iterator[str]:
-        """The domains that have key files."""
+    def all(self) -> Iterator[Name]:
+        """Every key that has a file."""
         for path in self.directory.iterdir():
             if path.is_dir() and path != self.staging:
-                yield path.name
+                yield from self.of(path.name)
 
-    def remove(self, domain: str, selector: str) -> None:
+    def remove(self, name: Name) -> None:
         """Remove a key; gone already is as good."""
-        self.path(domain, selector).unlink(missing_ok=True)
-        if not self.selectors(domain):
-            shutil.rmtree(self.directory / domain, ignore_errors=True)
-
-    def chosen(self, domain: str) -> str:
-        """The selector that signs for a domain, "" for none."""
-        try:
-            return (self.directory / domain / CHOICE).read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-
-    def choose(self, wanted: dict[str, str]) -> None:
-        """Say for these domains which selector signs, "" for none; one that has no keys is left alone."""
-        changed = {domain: selector for domain, selector in wanted.items() if selector != self.chosen(domain)}
-        folders = {self.directory / domain: selector for domain, selector in changed.items()}
-        for folder, selector in folders.items():
-            if selector and folder.is_dir():
-                write(folder / CHOICE, selector.encode(), mode=0o640, flush=len(folders) == 1)
-            elif not selector:
-                (folder / CHOICE).unlink()
-                flush_directory(folder)
-        if len(folders) > 1:
-            flush_file_system(self.directory)
+        self.path(name).unlink(missing_ok=True)
+        if not self.of(name.domain):
+            shutil.rmtree(self.directory / name.domain, ignore_errors=True)
 
     def clear_staging(self, waiting: set[tuple[str, str]]) -> None:
         """Remove keys that were staged for a page that never came to be. `waiting`: (key, fingerprint) of the

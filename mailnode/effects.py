@@ -83,7 +83,7 @@ class Effects:
             if kind == "page of keys":
                 self.signing.install_page(subject)
         if "keys" in kinds:
-            self.signing.settle_all()
+            self.signing.remove_strange()
         if "secrets" in kinds:
             self._forget_strange_secrets()
         ledger = Ledger(self.store)

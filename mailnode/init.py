@@ -83,7 +83,6 @@ def initialise(settings: Settings) -> dict[str, str]:
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         place.settle()
     schema.create_node(settings.database)
-    _forget_selector_map(settings)
     schema.create_secrets(settings.secrets)
     schema.create_usage(settings.usage)
     _make_keys(settings)
@@ -106,14 +105,3 @@ def _make_keys(settings: Settings) -> None:
     if not doveadm.exists():
         write(doveadm, f"{random.token_hex(24)}\n".encode(), mode=0o600)
     Place(doveadm, 0o640, "root", users.agent).settle()
-
-
-def _forget_selector_map(settings: Settings) -> None:
-    """Earlier versions named the signing keys in one map; the agent says it beside each key when it starts."""
-    former = settings.dkim / "selectors.map"
-    if former.exists():
-        effect = (
-            "INSERT INTO effects (revision, kind, subject, detail) SELECT revision, 'keys', '', '' FROM meta;"
-        )
-        schema.add(settings.database, effect)
-        former.unlink()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mailnode import schema, wire
-from mailnode.dkim import KeyFiles
+from mailnode.dkim import KeyFiles, Name
 from mailnode.settings import Settings
 
 Entry = tuple[str, str, wire.Data]  # kind, key, content
@@ -58,21 +58,18 @@ class Reader:
 
     def of_domains(self, ids: Iterable[str]) -> dict[str, list[Entry]]:
         """Everything of these domains: each one's own row, its customer, mailboxes, keys, and the states of all of
-        these; a domain that is not here has no rows. A key only signs where Rspamd is told so, too."""
+        these; a domain that is not here has no rows."""
         given = json.dumps(list(ids))
         found: dict[str, list[Entry]] = defaultdict(list)
-        names: dict[str, str] = {}
         customers = {entry[1]: entry for entry in self._customers_of(given)}
         for key, data in self._domains(f"WHERE id IN {GIVEN}", given):
             found[key].append(("domain", key, data))
-            names[key] = data.name
             if data.customer in customers:
                 found[key].append(customers[data.customer])
         for key, mailbox in self._mailboxes(f"WHERE m.domain IN {GIVEN}", given):
             found[mailbox.domain].append(("mailbox", key, mailbox))
         for key, dkim in self._keys(f"WHERE k.domain IN {GIVEN}", given):
-            signs = dkim.signs and self.keys.chosen(names.get(dkim.domain, "")) == dkim.selector
-            found[dkim.domain].append(("dkim", key, msgspec.structs.replace(dkim, signs=signs)))
+            found[dkim.domain].append(("dkim", key, dkim))
         for domain, entry in self._states_of(given):
             found[domain].append(entry)
         return found
@@ -129,7 +126,7 @@ class Reader:
 
     def _keys(self, where: str, *values: object) -> Iterator[tuple[str, wire.Dkim]]:
         for key, domain, selector, signs, name in self.node.execute(f"{KEYS} {where}", values):
-            private_key = (name and self.keys.read(name, selector)) or ""
+            private_key = (name and self.keys.read(Name(name, selector, bool(signs)))) or ""
             yield key, wire.Dkim(domain=domain, selector=selector, private_key=private_key, signs=bool(signs))
 
     def _states(self, where: str, *values: object) -> Iterator[tuple[str, wire.State]]:

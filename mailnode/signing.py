@@ -1,16 +1,15 @@
-"""Making Rspamd's key files, and the choice of which of them signs, what the rows say."""
+"""Making Rspamd's key files what the rows say."""
 
 import time
 
-from mailnode.dkim import File, fingerprint
+from mailnode.dkim import File, Name, fingerprint
 from mailnode.store import Store
 
-KEYS_OF = """SELECT k.id, k.selector, k.fingerprint, k.signs FROM domains d JOIN dkim k ON k.domain = d.id
+KEYS_OF = """SELECT k.id, k.selector, k.signs, k.fingerprint FROM domains d JOIN dkim k ON k.domain = d.id
 WHERE d.name = ?"""
-KEY = """SELECT d.name, k.selector, k.fingerprint FROM dkim k LEFT JOIN domains d ON d.id = k.domain
+KEY = """SELECT d.name, k.selector, k.signs, k.fingerprint FROM dkim k LEFT JOIN domains d ON d.id = k.domain
 WHERE k.id = ?"""
-SIGNERS = """SELECT d.name, max(k.selector) FROM dkim k JOIN domains d ON d.id = k.domain
-WHERE k.signs = 1 GROUP BY d.name"""
+NAMES = "SELECT d.name, k.selector, k.signs FROM dkim k JOIN domains d ON d.id = k.domain"
 
 
 class Signing:
@@ -25,68 +24,59 @@ class Signing:
         is there and not wanted. Raises FileNotFoundError for a key that was never staged (the page has to come
         again)."""
         installed: list[File] = []
-        removed: list[tuple[str, str]] = []
+        removed: list[Name] = []
         settled: list[tuple[str, str]] = []
-        chosen: dict[str, str] = {}
         for domain in sorted(domains):
-            wanted = self.store.node.execute(KEYS_OF, (domain,)).fetchall()
-            for key, selector, expected, _ in wanted:
-                current = self.keys.read(domain, selector)
+            wanted = set()
+            for key, selector, signs, expected in self.store.node.execute(KEYS_OF, (domain,)).fetchall():
+                name = Name(domain, selector, bool(signs))
+                current = self.keys.read(name)
                 if current is None or fingerprint(current) != expected:
-                    staged = self.keys.staged(key, expected)
-                    installed.append(self._file(domain, selector, staged))
+                    installed.append(self._file(name, self.keys.staged(key, expected)))
                 settled.append((key, expected))
-            chosen[domain] = max((selector for _, selector, _, signs in wanted if signs), default="")
-            strange = set(self.keys.selectors(domain)) - {selector for _, selector, _, _ in wanted}
-            removed += [(domain, selector) for selector in sorted(strange)]
-        self._put(installed, removed, chosen)
+                wanted.add(name)
+            removed += sorted(set(self.keys.of(domain)) - wanted)
+        self._put(installed, removed)
         for key, expected in settled:
             self.keys.unstage(key, expected)
 
-    def install_page(self, name: str) -> None:
+    def install_page(self, page: str) -> None:
         """Put the keys of one staged page of a rebuild in force; one whose domain is not here waits for it."""
         installed = []
-        for key, pem in self.keys.staged_page(name).items():
+        for key, pem in self.keys.staged_page(page).items():
             row = self.store.node.execute(KEY, (key,)).fetchone()
-            domain, selector, expected = row or (None, "", "")
+            domain, selector, signs, expected = row or (None, "", 0, "")
             if expected != fingerprint(pem):
                 continue  # changed since
             if domain is None:
                 self.keys.stage(key, pem)
-            elif self.keys.read(domain, selector) != pem:
-                installed.append(self._file(domain, selector, pem))
-        self._put(installed, [], {})
-        self.keys.unstage_page(name)
+            elif self.keys.read(name := Name(domain, selector, bool(signs))) != pem:
+                installed.append(self._file(name, pem))
+        self._put(installed, [])
+        self.keys.unstage_page(page)
 
-    def settle_all(self) -> None:
-        """Once every wanted key is in force: remove every other one, and say which signs for each domain."""
-        query = "SELECT d.name, k.selector FROM dkim k JOIN domains d ON d.id = k.domain"
-        known = set(self.store.node.execute(query).fetchall())
-        signers = dict(self.store.node.execute(SIGNERS).fetchall())
-        domains = list(self.keys.domains())
-        files = ((domain, selector) for domain in domains for selector in self.keys.selectors(domain))
-        strange = [file for file in files if file not in known]
-        self._put([], strange, {domain: signers.get(domain, "") for domain in domains})
+    def remove_strange(self) -> None:
+        """Remove every key file that no row knows."""
+        known = set(self.store.node.execute(NAMES).fetchall())
+        self._put([], [name for name in self.keys.all() if name not in known])
 
-    def _file(self, domain: str, selector: str, pem: str) -> File:
-        stamp = max(int(time.time()), self._last_stamp(domain, selector) + 2)
-        return File(domain, selector, pem, stamp)
+    def _file(self, name: Name, pem: str) -> File:
+        return File(name, pem, stamp=max(int(time.time()), self._last_stamp(name) + 2))
 
-    def _put(self, installed: list[File], removed: list[tuple[str, str]], chosen: dict[str, str]) -> None:
-        stamps = [(f"{file.domain}/{file.selector}", file.stamp) for file in installed]
-        stamps += [
-            (f"{domain}/{selector}", self._last_stamp(domain, selector)) for domain, selector in removed
-        ]
+    def _put(self, installed: list[File], removed: list[Name]) -> None:
+        stamps = [(f"{file.name.domain}/{file.name.selector}", file.stamp) for file in installed]
+        stamps += [(f"{name.domain}/{name.selector}", self._last_stamp(name)) for name in removed]
         if stamps:
             with self.store.transaction() as node:
-                node.executemany("INSERT OR REPLACE INTO dkim_files VALUES (?, ?)", stamps)
+                query = """INSERT INTO dkim_files VALUES (?, ?)
+                    ON CONFLICT (name) DO UPDATE SET mtime = max(mtime, excluded.mtime)"""
+                node.executemany(query, stamps)
         self.keys.install(installed)
-        self.keys.choose(chosen)
-        for domain, selector in removed:
-            self.keys.remove(domain, selector)
+        for name in removed:
+            self.keys.remove(name)
 
-    def _last_stamp(self, domain: str, selector: str) -> int:
-        """The latest time stamp that this file name ever had."""
+    def _last_stamp(self, name: Name) -> int:
+        """The latest time stamp that a key of this selector ever had."""
         query = "SELECT mtime FROM dkim_files WHERE name = ?"
-        row = self.store.node.execute(query, (f"{domain}/{selector}",)).fetchone()
-        return max(row[0] if row else 0, self.keys.stamp(domain, selector))
+        row = self.store.node.execute(query, (f"{name.domain}/{name.selector}",)).fetchone()
+        return max(row[0] if row else 0, self.keys.stamp(name))

@@ -74,9 +74,10 @@ def break_key(agent: RealAgent) -> None:
     (agent.home / "dkim/acme.test/k1.key").write_bytes(b"\xff\xfe")
 
 
-def lose_choice(agent: RealAgent) -> None:
-    """Without it Rspamd signs nothing."""
-    (agent.home / "dkim/acme.test/signing").unlink()
+def silence_key(agent: RealAgent) -> None:
+    """With this name Rspamd signs nothing with it."""
+    key = agent.home / "dkim/acme.test/k1.key"
+    key.rename(key.with_suffix(".kept"))
 
 
 def add_state(agent: RealAgent) -> None:
@@ -98,7 +99,7 @@ TAMPERING = {
     "key's file changed": (change_key, "dkim", "different"),
     "key's file gone": (remove_key, "dkim", "different"),
     "key's file garbage": (break_key, "dkim", "different"),
-    "choice of key gone": (lose_choice, "dkim", "different"),
+    "key silenced": (silence_key, "dkim", "different"),
     "states gone": (tamper("DELETE FROM states"), "state", "missing"),
     "state changed": (tamper("UPDATE states SET receive = 1"), "state", "different"),
     "mailbox more": (

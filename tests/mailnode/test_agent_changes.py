@@ -46,7 +46,7 @@ def test_a_page_is_applied_and_effective(agent: Server, private_key: str) -> Non
     secrets = sqlite3.connect(agent.settings.secrets).execute("SELECT * FROM secrets").fetchall()
     assert secrets == [(identity("anna@acme.test"), FAKE_HASH)]
     assert (agent.settings.dkim / "acme.test" / "k1.key").read_text() == private_key
-    assert (agent.settings.dkim / "acme.test/signing").read_text() == "k1"
+    assert (agent.settings.dkim / "acme.test/k1.key").read_text() == private_key
 
 
 def test_rows_may_come_before_their_parents(agent: Server, private_key: str) -> None:
@@ -145,21 +145,9 @@ def test_only_the_selected_key_signs(agent: Server, private_key: str) -> None:
     data = wire.Dkim(domain=identity("acme.test"), selector="k2", private_key=new_private_key(), signs=False)
     second = wire.row("dkim", identity("k2.acme.test"), data)
     agent.push(domain("acme.test"), dkim_key("acme.test", private_key), second)
-    assert (agent.settings.dkim / "acme.test/signing").read_text() == "k1"
-    assert (agent.settings.dkim / "acme.test" / "k2.key").exists()
-
-
-def test_a_map_of_an_earlier_version_gives_way(agent: Server, private_key: str) -> None:
-    """What it said stands beside each key once the agent has started again."""
-    agent.push(domain("acme.test"), dkim_key("acme.test", private_key))
-    agent.stop()
-    choice, former = (agent.settings.dkim / name for name in ("acme.test/signing", "selectors.map"))
-    choice.unlink()
-    former.write_text("acme.test k1\n")
-    agent.command("init")
-    agent.start("agent")
-    assert choice.read_text() == "k1"
-    assert not former.exists()
+    assert (agent.settings.dkim / "acme.test/k1.key").exists()
+    assert (agent.settings.dkim / "acme.test/k2.kept").exists()
+    assert not (agent.settings.dkim / "acme.test/k2.key").exists()
 
 
 def test_only_the_key_opens(agent: Server) -> None:

@@ -29,13 +29,10 @@ end
 
 -- dkim_signing takes the key and its selector from these variables.
 local function choose_key(task, domain)
-  local folder = '/srv/mx1/dkim/' .. domain
-  local file = io.open(folder .. '/signing')
-  if not file then return end
-  local selector = file:read('*a')
-  file:close()
-  task:get_mempool():set_variable('dkim_selector', selector)
-  task:get_mempool():set_variable('dkim_key', folder .. '/' .. selector .. '.key')
+  for _, key in ipairs(rspamd_util.glob('/srv/mx1/dkim/' .. domain .. '/*.key')) do
+    task:get_mempool():set_variable('dkim_selector', key:match('([^/]+)%.key$'))
+    task:get_mempool():set_variable('dkim_key', key)
+  end
 end
 
 rspamd_config:register_symbol{
