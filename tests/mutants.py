@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +62,6 @@ DOORS = {"staff_page", "asks_again"}
 EVERYWHERE = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "--reuse-db", "-p", "no:cacheprovider"]
 OF_EACH_PAGE = ("tests/test_foreign_references.py", "tests/test_census.py")
-NOT_STOCK = ["-k", "not admin:"]  # Django's own staff pages hang on none of the other places
 CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "DOES NOT RUN"
 
 
@@ -208,27 +207,21 @@ class Copy:
         }
         self.environment = {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def outcome(self, mutant: Mutant | None) -> str:
-        """What the guards say of the sources with this mutant, or as they are."""
+    def outcome(self, mutant: Mutant | None, *tests: str) -> str:
+        """What the tests say of the sources with this mutant, or as they are."""
         path = self.folder / mutant.path if mutant else None
         if mutant and path:
             original = path.read_bytes()
             path.write_bytes(mutant.applied_to(original))
         try:
-            pages = pages_of(mutant.path) if mutant else []
-            done = pages and self.run("-k", " or ".join(pages), *OF_EACH_PAGE)
-            if not done or done.returncode != 1:
-                done = self.run(*([] if mutant is None or "admin" in mutant.path else NOT_STOCK), *GUARDS)
+            command = [*PYTEST, *tests]
+            done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True)
         finally:
             if path:
                 path.write_bytes(original)
         if mutant is None and done.returncode:
             raise SystemExit(f"The guards fail without any mutant:\n{done.stdout.decode()[-3000:]}")
         return {0: SURVIVED, 1: CAUGHT}.get(done.returncode, BROKEN)
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        command = [*PYTEST, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -244,23 +237,47 @@ def main(arguments: list[str]) -> int:
         for number in range(cores):
             copies.put(Copy(number, Path(folder) / str(number)))
 
-        def attempt(mutant: Mutant | None) -> str:
+        def attempt(mutant: Mutant | None, tests: Sequence[str]) -> str:
             copy = copies.get()
             try:
-                return copy.outcome(mutant)
+                return copy.outcome(mutant, *tests)
             finally:
                 copies.put(copy)
 
+        def say(outcome: str, mutant: Mutant) -> None:
+            counts[outcome] += 1
+            print(f"{outcome:12} {mutant}", flush=True)
+
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(attempt, [None] * cores))  # it makes the databases, too
-            for mutant, outcome in zip(chosen, pool.map(attempt, chosen), strict=True):
-                counts[outcome] += 1
-                print(f"{outcome:12} {mutant}", flush=True)
+            list(pool.map(attempt, [None] * cores, [OF_EACH_PAGE] * cores))  # it makes the databases, too
+            quickly = [m for m in chosen if pages_of(m.path)]
+            left = [m for m in chosen if m not in quickly]
+            for mutant, outcome in zip(
+                quickly, pool.map(attempt, quickly, map(of_its_pages, quickly)), strict=True
+            ):
+                if outcome == CAUGHT:
+                    say(outcome, mutant)
+                else:
+                    left.append(mutant)
+            attempt(None, GUARDS)
+            for mutant, outcome in zip(
+                left, pool.map(attempt, left, map(all_that_matter, left)), strict=True
+            ):
+                say(outcome, mutant)
     seconds = time.monotonic() - started
     print(
         f"{len(chosen)} mutants in {seconds:.0f} s: " + ", ".join(f"{n} {name}" for name, n in counts.items())
     )
     return 1 if counts[SURVIVED] or counts[BROKEN] else 0
+
+
+def of_its_pages(mutant: Mutant) -> Sequence[str]:
+    return ["-k", " or ".join(pages_of(mutant.path)), *OF_EACH_PAGE]
+
+
+def all_that_matter(mutant: Mutant) -> Sequence[str]:
+    """Django's own staff pages hang on none of the places outside its admin."""
+    return GUARDS if "admin" in mutant.path else ["-k", "not admin:", *GUARDS]
 
 
 if __name__ == "__main__":
