@@ -54,6 +54,7 @@ class Agent:
         self.store = Store(settings)
         self.reader = schema.connect_read_only(settings.database)
         self.usage_reader = schema.connect_read_only(settings.usage)
+        self.sends_reader = schema.connect_read_only(settings.sends)
         self.sessions = Sessions(settings)
         self.effects = Effects(self.store, self.sessions)
         self.rebuilding = Rebuilding(self.store)
@@ -175,7 +176,7 @@ class Agent:
     async def get_usage(self, request: web.Request) -> web.Response:
         """GET /v1/usage?after=&limit=: what mailboxes hold, changed after the cursor."""
         after = parameter(request, "after", wire.Cursor)
-        return answer(usage_page(self.reader, self.usage_reader, after, limit_of(request)))
+        return answer(usage_page(self.reader, self.usage_reader, self.sends_reader, after, limit_of(request)))
 
     async def post_command(self, request: web.Request) -> web.Response:
         """POST /v1/commands/<name>: do something once; the same id again is answered as the first time."""

@@ -7,6 +7,8 @@ readable by others than those who need it:
 |---|---|---|
 | db/ node.db | root:maildb 2770, 0660 | its readers must be able to write: WAL demands it |
 | secrets/ secrets.db | agent:dovecot 2770, 0660 | password hashes |
+| sends/ sends.db | lookup:agent 2770, 0660 | what the look-up service counts, for the agent to read |
+| log/mail.log | root:lookup 0640 | Postfix, as root, appends to the file that it finds; the look-up service reads it |
 | usage/ usage.db | dovecot:maildb 2770, 0660 | written by Dovecot's dict process, which is user dovecot |
 | dkim/ | agent:_rspamd 2750 | key files 0640 |
 | agent/ | root:agent 0750, 0640 | hash of the bearer key, certificate, Dovecot's API key: the agent reads them, and
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from mailnode import certificates, renewal, schema
 from mailnode.files import Place, write
+from mailnode.sends import create_sends
 from mailnode.settings import Settings
 
 
@@ -34,6 +37,7 @@ def directories(settings: Settings) -> list[Place]:
         Place(settings.database.parent, 0o2770, "root", users.database_group),
         Place(settings.secrets.parent, 0o2770, users.agent, users.dovecot),
         Place(settings.usage.parent, 0o2770, users.dovecot, users.database_group),
+        Place(settings.sends.parent, 0o2770, users.lookup, users.agent),
         Place(settings.dkim, 0o2750, users.agent, users.rspamd),
         Place(settings.dkim / "stage", 0o700, users.agent, users.agent),
         Place(settings.agent_directory, 0o750, "root", users.agent),
@@ -59,13 +63,15 @@ def directories(settings: Settings) -> list[Place]:
     ]
 
 
-def databases(settings: Settings) -> list[Place]:
-    """The database files."""
+def files(settings: Settings) -> list[Place]:
+    """The database files, and the log."""
     users = settings.users
     return [
         Place(settings.database, 0o660, users.agent, users.database_group),
         Place(settings.secrets, 0o660, users.agent, users.dovecot),
         Place(settings.usage, 0o660, users.dovecot, users.database_group),
+        Place(settings.sends, 0o660, users.lookup, users.agent),
+        Place(settings.mail_log, 0o640, "root", users.lookup),
     ]
 
 
@@ -79,12 +85,13 @@ def initialise(settings: Settings) -> dict[str, str]:
         cache = Place(Path(settings.hs_cache), 0o755, settings.users.rspamd, settings.users.rspamd)
         cache.path.mkdir(parents=True, exist_ok=True)
         cache.settle()
-    for place in databases(settings):
+    for place in files(settings):
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         place.settle()
     schema.create_node(settings.database)
     schema.create_secrets(settings.secrets)
     schema.create_usage(settings.usage)
+    create_sends(settings.sends)
     _make_keys(settings)
     authority = certificates.ensure_mail(settings)
     return {

@@ -7,10 +7,13 @@ by one line `action=…` and an empty line. Answers, in this order:
     450 4.7.1  the signed-in sender's sending is stopped
     450 4.2.1  the recipient's receiving is stopped
     450 4.7.1  too much mail for postmaster@ and abuse@ within an hour
-    552 5.2.2  the mailbox is full (seen in usage.db, confirmed by Dovecot's quota-status)
+    552 5.2.2  the mailbox is full (as usage.db has it)
     452 4.2.2  the plan of the recipient's customer is full
+    450 4.7.1  the signed-in sender has reached a send limit (mailnode.limits)
     451 4.3.0  node.db cannot be read
     DUNNO      nothing against it
+
+What is counted lives in memory and is written to sends.db once a second, by a thread.
 """
 
 import asyncio
@@ -20,15 +23,17 @@ import pwd
 import signal
 import sqlite3
 
-from mailnode import privileges
+from mailnode import privileges, schema, sends
 from mailnode.policy import AWAY, Policy
+from mailnode.postfix_log import PostfixLog
+from mailnode.sending import Sending, Session
 from mailnode.settings import Settings
 
 log = logging.getLogger("mailnode.lookup")
 
-MAX_LINE = 8_192
-MAX_LINES = 200
-IDLE = 300.0  # seconds; Postfix closes its idle connections sooner
+MAX_QUESTION = 16_384  # bytes; Postfix sends less than 1,000
+WRITE_EVERY = 1.0  # seconds; so much is lost with the service at most
+READ_LOG_EVERY = 0.5
 
 
 class Lookup:
@@ -36,7 +41,11 @@ class Lookup:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.policy = Policy(settings)
+        self.tally, place = sends.load(settings.sends)
+        self.file = schema.connect(settings.sends)
+        self.sending = Sending(settings, self.tally, PostfixLog(settings.mail_log, place))
+        self.policy = Policy(settings, self.sending)
+        self.trouble = ""  # the last one that was logged
 
     async def serve(self) -> None:
         """Listen until SIGTERM."""
@@ -45,52 +54,75 @@ class Lookup:
             loop.add_signal_handler(number, stopped.set)
         path = self.settings.lookup_socket
         path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._connection, path, limit=MAX_LINE, backlog=1_024)
+        server = await asyncio.start_unix_server(self._connection, path, limit=MAX_QUESTION, backlog=1_024)
         postfix = pwd.getpwnam(self.settings.users.postfix)
         os.chown(path, postfix.pw_uid, postfix.pw_gid)
         os.chmod(path, 0o600)
         privileges.drop(self.settings.users.lookup)
+        keeping = asyncio.ensure_future(self._keep())
         async with server:
             await stopped.wait()
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        sends.write(self.file, sends.snapshot(self.tally, self.sending.log.place))
+
+    async def _keep(self) -> None:
+        """Read Postfix's log, let fall out what is over, write what changed."""
+        while True:
+            for _ in range(round(WRITE_EVERY / READ_LOG_EVERY)):
+                await asyncio.sleep(READ_LOG_EVERY)
+                self._try_log()
+            self.tally.roll()
+            taken = sends.snapshot(self.tally, self.sending.log.place)
+            try:
+                await asyncio.shield(asyncio.to_thread(sends.write, self.file, taken))
+            except sqlite3.Error as error:  # a full disk stops no mail: all counts are in memory
+                self.tally.changed |= self.tally.counts.keys()
+                self._say(f"sends.db cannot be written: {type(error).__name__}")
+
+    def _try_log(self) -> None:
+        try:
+            self.sending.read_log()
+        except OSError as error:
+            self._say(f"Postfix's log cannot be read: {type(error).__name__}")
+
+    def _say(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            log.error(trouble)
+            self.trouble = trouble
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one question after the other; a connection that talks nonsense is closed."""
+        session = Session(self.tally)
         try:
-            while question := await asyncio.wait_for(_read_question(reader), IDLE):
-                action = await self._answer(question)
-                writer.write(f"action={action}\n\n".encode())
+            while True:
+                question = question_of(await reader.readuntil(b"\n\n"))
+                writer.write(f"action={self._answer(question, session)}\n\n".encode())
                 await writer.drain()
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
+            session.ends()
             writer.close()
 
-    async def _answer(self, question: dict[str, str]) -> str:
+    def _answer(self, question: dict[str, str], session: Session) -> str:
         try:
-            return await self.policy.action(question)
+            return self.policy.action(question, session)
         except sqlite3.Error as error:
             log.error("node.db cannot be read: %s", type(error).__name__)
             self.policy.reopen()
             return AWAY
 
 
-async def _read_question(reader: asyncio.StreamReader) -> dict[str, str]:
-    """The attributes of one question; empty at the end of the connection. Raises ValueError for what is
-    none."""
+def question_of(text: bytes) -> dict[str, str]:
+    """The attributes of one question, which ends with an empty line; ValueError for what is none."""
     question: dict[str, str] = {}
-    for _ in range(MAX_LINES):
-        line = (await reader.readline()).decode("utf-8", "replace")
-        if not line.endswith("\n"):
-            return {}
-        if line == "\n":
-            if question:
-                return question
-            raise ValueError("an empty question")
-        name, separator, value = line[:-1].partition("=")
+    for line in text[:-2].decode("utf-8", "replace").split("\n"):
+        name, separator, value = line.partition("=")
         if not separator:
             raise ValueError("not a policy question")
         question[name] = value
-    raise ValueError("too long a question")
+    return question
 
 
 def run(settings: Settings) -> None:

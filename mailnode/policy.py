@@ -1,15 +1,14 @@
 """What speaks against a message, by its envelope: stopped senders and recipients, full mailboxes and full
-plans."""
+plans, send limits."""
 
-import asyncio
 import sqlite3
 import time
 import unicodedata
 from collections import OrderedDict
-from typing import NamedTuple
 
 from mailnode import schema
 from mailnode.role_mail import RoleMail
+from mailnode.sending import Mailbox, Sending, Session
 from mailnode.settings import Settings
 
 DUNNO = "DUNNO"
@@ -24,7 +23,8 @@ PLAN_FULL = "452 4.2.2 The recipient's storage is full, please try again later"
 _REASON = """(SELECT s.reason FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.{stop} = 1
 AND {holds} LIMIT 1)"""
 MAILBOX = f"""
-SELECT m.secret, m.quota_bytes, d.accepts, d.customer, c.storage_bytes,
+SELECT m.id, m.local_part, m.secret, m.quota_bytes, d.accepts, d.name, d.customer, c.username, c.storage_bytes,
+    m.sends_per_day, m.raised_to, m.raised_until, c.sends_per_day, c.sends_per_day_in_sum,
     {_REASON.format(stop="send", holds=schema.HOLDS)}, {_REASON.format(stop="receive", holds=schema.HOLDS)}
 FROM domains d JOIN mailboxes m ON m.domain = d.id LEFT JOIN customers c ON c.id = d.customer
 WHERE d.name = ? AND m.local_part = ?
@@ -33,30 +33,16 @@ USED = "SELECT bytes FROM usage_file.usage WHERE address = ?"
 USED_BY_CUSTOMER = """SELECT coalesce(sum(u.bytes), 0) FROM domains d
 JOIN usage_file.domain_usage u ON u.name = d.name WHERE d.customer = ?"""
 
-QUOTA_DEADLINE = 5.0  # seconds for Dovecot's quota-status
 SESSION_IDLE = 600.0  # seconds; Postfix ends an idle session after 300
 REMEMBERED = 10_000  # signed-in SMTP sessions whose password is remembered
-
-
-class Mailbox(NamedTuple):
-    """One mailbox as node.db has it. `secret` changes with its password; `storage` is the plan of its
-    customer in bytes (None: unlimited); `send` and `receive` are the reasons why these are stopped (None:
-    they are not)."""
-
-    secret: str
-    quota: int
-    accepts: int
-    customer: str
-    storage: int | None
-    send: str | None
-    receive: str | None
 
 
 class Policy:
     """Answers from read-only connections; raises sqlite3.Error when node.db cannot be read."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sending: Sending) -> None:
         self.settings = settings
+        self.sending = sending
         self.reopen()
         self.role_mail = RoleMail()
         self.signed_in: OrderedDict[tuple[str, str, str, str], tuple[str, float]] = OrderedDict()
@@ -70,9 +56,26 @@ class Policy:
         except sqlite3.Error:
             self.node = sqlite3.connect(":memory:")
 
-    async def action(self, question: dict[str, str]) -> str:
+    def action(self, question: dict[str, str], session: Session) -> str:
         """What Postfix shall do. `question` holds the attributes of a policy request."""
-        return self._against_sender(question) or await self._against_recipient(question) or DUNNO
+        speaks_against = self._against_sender(question) or self._against_recipient(question)
+        return speaks_against or self._against_sending(question, session) or DUNNO
+
+    def _against_sending(self, question: dict[str, str], session: Session) -> str | None:
+        """The send limits: last of all, so that nobody pays for a recipient who is refused anyway."""
+        session.begins(question.get("instance", ""))
+        mailbox = self._signed_in(question)
+        if mailbox is None:
+            return None
+        if question.get("protocol_state") == "RCPT":
+            return self.sending.hold(session, mailbox, question)
+        if question.get("protocol_state") == "END-OF-MESSAGE":
+            return self.sending.count(session, mailbox, question)
+        return None
+
+    def _signed_in(self, question: dict[str, str]) -> Mailbox | None:
+        user = question.get("sasl_username", "").lower()
+        return self._mailbox(user) if user else None
 
     def _against_sender(self, question: dict[str, str]) -> str | None:
         """A signed-in session goes on while its mailbox may send and keeps its password. Postfix offers
@@ -102,7 +105,7 @@ class Policy:
             self.signed_in.popitem(last=False)
         return first
 
-    async def _against_recipient(self, question: dict[str, str]) -> str | None:
+    def _against_recipient(self, question: dict[str, str]) -> str | None:
         """Nothing for recipients elsewhere; at the end of a message Postfix names the recipient only if it is
         one."""
         local_part, _, domain = question.get("recipient", "").lower().rpartition("@")
@@ -116,36 +119,14 @@ class Policy:
             return f"450 4.2.1 Receiving is stopped for this mailbox{_because(mailbox.receive)}"
         size = question.get("size", "")
         arriving = int(size) if size.isdecimal() and len(size) < 16 else 0
-        full = await self._against_size(address, mailbox.quota, arriving, question)
-        if full:
-            return full
+        if mailbox.quota and self._used(address) + max(arriving, 1) > mailbox.quota:
+            return MAILBOX_FULL
         return PLAN_FULL if self._is_plan_full(mailbox.customer, mailbox.storage) else None
 
-    async def _against_size(
-        self, address: str, quota: int, arriving: int, question: dict[str, str]
-    ) -> str | None:
-        """usage.db may be ten seconds behind an open IMAP session, so Dovecot has the last word; without it nobody
-        knows, and nothing is turned away for good."""
-        row = self.node.execute(USED, (address,)).fetchone() if quota else None
-        if not quota or (row[0] if row else 0) + arriving <= quota:
-            return None
-        try:
-            answer = await asyncio.wait_for(self._exchange(address, arriving, question), QUOTA_DEADLINE)
-        except (OSError, TimeoutError, ValueError):
-            return AWAY
-        if answer.startswith(b"action=552"):
-            return MAILBOX_FULL
-        return None if answer == b"action=DUNNO\n" else AWAY
-
-    async def _exchange(self, address: str, arriving: int, question: dict[str, str]) -> bytes:
-        reader, writer = await asyncio.open_unix_connection(self.settings.quota_socket)
-        try:
-            lines = ["request=smtpd_access_policy", "protocol_state=RCPT", f"recipient={address}"]
-            lines += [f"size={arriving}", f"sender={question.get('sender', '')}", "", ""]
-            writer.write("\n".join(lines).encode())
-            return await reader.readline()
-        finally:
-            writer.close()
+    def _used(self, address: str) -> int:
+        """As Dovecot noted at the end of the last session or delivery, at most ten seconds late."""
+        row = self.node.execute(USED, (address,)).fetchone()
+        return int(row[0]) if row else 0
 
     def _is_plan_full(self, customer: str, storage: int | None) -> bool:
         if storage is None:

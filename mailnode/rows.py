@@ -16,9 +16,10 @@ from mailnode.settings import Settings
 
 Entry = tuple[str, str, wire.Data]  # kind, key, content
 
-CUSTOMERS = "SELECT id, username, storage_bytes, contact FROM customers"
+CUSTOMERS = "SELECT id, username, storage_bytes, contact, sends_per_day, sends_per_day_in_sum FROM customers"
 DOMAINS = "SELECT id, customer, name, accepts FROM domains"
-MAILBOXES = """SELECT m.id, m.domain, m.local_part, m.quota_bytes, s.hash FROM mailboxes m
+MAILBOXES = """SELECT m.id, m.domain, m.local_part, m.quota_bytes, s.hash, m.sends_per_day, m.raised_to,
+    m.raised_until FROM mailboxes m
 LEFT JOIN secrets.secrets s ON s.mailbox = m.id"""
 KEYS = """SELECT k.id, k.domain, k.selector, k.signs, d.name FROM dkim k
 LEFT JOIN domain_names d ON d.id = k.domain"""
@@ -108,21 +109,28 @@ class Reader:
             yield domain, ("state", state, states[state])
 
     def _customers(self, where: str, *values: object) -> Iterator[tuple[str, wire.Customer]]:
-        for key, username, storage, contact in self.node.execute(f"{CUSTOMERS} {where}", values):
-            yield key, wire.Customer(username=username, storage_bytes=storage, contact=contact)
+        for key, username, storage, contact, sends, in_sum in self.node.execute(
+            f"{CUSTOMERS} {where}", values
+        ):
+            limits = {"sends_per_day": sends, "sends_per_day_in_sum": in_sum}
+            yield key, wire.Customer(username=username, storage_bytes=storage, contact=contact, **limits)
 
     def _domains(self, where: str, *values: object) -> Iterator[tuple[str, wire.Domain]]:
         for key, customer, name, accepts in self.node.execute(f"{DOMAINS} {where}", values):
             yield key, wire.Domain(customer=customer, name=name, accepts=bool(accepts))
 
     def _mailboxes(self, where: str, *values: object) -> Iterator[tuple[str, wire.Mailbox]]:
-        for key, domain, local_part, quota, secret in self.node.execute(f"{MAILBOXES} {where}", values):
-            yield (
-                key,
-                wire.Mailbox(
-                    domain=domain, local_part=local_part, quota_bytes=quota, password_hash=secret or ""
-                ),
-            )
+        for key, domain, local_part, quota, secret, sends, raised, until in self.node.execute(
+            f"{MAILBOXES} {where}", values
+        ):
+            what = {
+                "domain": domain,
+                "local_part": local_part,
+                "quota_bytes": quota,
+                "password_hash": secret or "",
+            }
+            limits = {"sends_per_day": sends, "raised_to": raised, "raised_until": until}
+            yield key, wire.Mailbox(**what, **limits)
 
     def _keys(self, where: str, *values: object) -> Iterator[tuple[str, wire.Dkim]]:
         for key, domain, selector, signs, name in self.node.execute(f"{KEYS} {where}", values):

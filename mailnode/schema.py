@@ -3,6 +3,7 @@
 node.db     what the panel wants, read live by Postfix (proxymap), Dovecot and the look-up service
 secrets.db  password hashes by mailbox id, for the agent and Dovecot alone
 usage.db    written by Dovecot's dict process, read by the agent and the look-up service
+sends.db    written by the look-up service, read by the agent (mailnode.sends)
 
 All are in WAL mode (a lock of the writer must never fail a look-up), and are never replaced by another file:
 Postfix and Dovecot would keep the old one open. Their directories are writable for their readers, which WAL
@@ -24,11 +25,13 @@ HOLDS = "(s.until IS NULL OR s.until > unixepoch())"
 # tables with STAGED before the name.
 WISHES = {
     "customers": """(id TEXT PRIMARY KEY, username TEXT NOT NULL, storage_bytes INTEGER,
-        contact TEXT NOT NULL DEFAULT '')""",
+        contact TEXT NOT NULL DEFAULT '', sends_per_day INTEGER,
+        sends_per_day_in_sum INTEGER)""",
     "domains": """(id TEXT PRIMARY KEY, customer TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
         accepts INTEGER NOT NULL)""",
     "mailboxes": """(id TEXT PRIMARY KEY, domain TEXT NOT NULL, local_part TEXT NOT NULL,
-        quota_bytes INTEGER NOT NULL, secret TEXT NOT NULL, UNIQUE (domain, local_part))""",
+        quota_bytes INTEGER NOT NULL, secret TEXT NOT NULL, sends_per_day INTEGER,
+        raised_to INTEGER NOT NULL DEFAULT 0, raised_until INTEGER NOT NULL DEFAULT 0, UNIQUE (domain, local_part))""",
     "dkim": """(id TEXT PRIMARY KEY, domain TEXT NOT NULL, selector TEXT NOT NULL, signs INTEGER NOT NULL,
         fingerprint TEXT NOT NULL, UNIQUE (domain, selector))""",
     "states": """(id TEXT PRIMARY KEY, subject_kind TEXT NOT NULL, subject TEXT NOT NULL,
@@ -76,6 +79,17 @@ ADDED = (
     ("meta", "watched", "INTEGER NOT NULL DEFAULT 0"),
     ("customers", "contact", "TEXT NOT NULL DEFAULT ''"),
     (f"{STAGED}customers", "contact", "TEXT NOT NULL DEFAULT ''"),
+    *(
+        (f"{staged}{table}", column, definition)
+        for staged in ("", STAGED)
+        for table, column, definition in (
+            ("customers", "sends_per_day", "INTEGER"),
+            ("customers", "sends_per_day_in_sum", "INTEGER"),
+            ("mailboxes", "sends_per_day", "INTEGER"),
+            ("mailboxes", "raised_to", "INTEGER NOT NULL DEFAULT 0"),
+            ("mailboxes", "raised_until", "INTEGER NOT NULL DEFAULT 0"),
+        )
+    ),
 )
 
 SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"

@@ -10,6 +10,11 @@
     delay_failed_sign_ins = false    # Dovecot's delay after failures
     hs_cache = "/var/cache/hs"       # compiled patterns of Rspamd, shared by servers on one machine
 
+    panel_url = "https://panel.example.com"  # where a sender who has reached a limit reads more
+
+    [limits]                         # recipients that may be sent to, see Limits
+    server_hour = 50_000
+
     [agent]
     address = "127.0.0.1"
     port = 8400
@@ -59,6 +64,17 @@ class Agent(Struct, frozen=True, kw_only=True):
     port: Port = 8_443
 
 
+class Limits(Struct, frozen=True, kw_only=True):
+    """How many recipients whoever is signed in may send to, in an hour and in a day that roll; 0 = no limit. A mailbox
+    has what the panel says of it (9,600 a day by default); `mailbox_hour` goes with that, and grows where the limit of
+    a day is raised."""
+
+    mailbox_hour: Annotated[int, Meta(ge=1, le=10**9)] = 400
+    customer_hour: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    server_hour: Annotated[int, Meta(ge=0, le=10**9)] = 0
+    server_day: Annotated[int, Meta(ge=0, le=10**9)] = 0
+
+
 class Users(Struct, frozen=True, kw_only=True):
     """System users and groups; those that a Debian package makes have that package's name."""
 
@@ -89,6 +105,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     message_size_limit: Annotated[int, Meta(ge=65_536, le=2**31 - 1)] = 50 * 2**20
     connections_per_address: Annotated[int, Meta(ge=1, le=10_000)] = 50
     deleted_home_days: Annotated[int, Meta(ge=0, le=3_650)] = 30
+    panel_url: Annotated[str, Meta(pattern=r"\A(?:https?://[A-Za-z0-9.:\[\]-]{1,200})?/?\Z")] = ""
+    limits: Limits = msgspec.field(default_factory=Limits)
     agent: Agent = msgspec.field(default_factory=Agent)
     ports: Ports = msgspec.field(default_factory=Ports)
     users: Users = msgspec.field(default_factory=Users)
@@ -108,6 +126,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     def usage(self) -> Path:
         """usage.db: written by Dovecot's dict process."""
         return self.directory / "usage" / "usage.db"
+
+    @property
+    def sends(self) -> Path:
+        """sends.db: what the look-up service has counted."""
+        return self.directory / "sends" / "sends.db"
+
+    @property
+    def mail_log(self) -> Path:
+        """Postfix's log."""
+        return self.directory / "log" / "mail.log"
 
     @property
     def key_file(self) -> Path:
@@ -159,11 +187,6 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Dovecot's HTTP API, restricted to kick and who. Its last part must be "http": Dovecot goes by
         it."""
         return self.directory / "run" / "doveadm" / "http"
-
-    @property
-    def quota_socket(self) -> Path:
-        """Dovecot's quota-status, which the look-up service asks about mailboxes that seem full."""
-        return self.directory / "run" / "quota-status"
 
 
 class SettingsError(Exception):

@@ -137,12 +137,14 @@ def values(key: str, data: wire.Data) -> tuple[object, ...]:
     """A row as its table takes it."""
     match data:
         case wire.Customer():
-            return (key, data.username, data.storage_bytes, data.contact)
+            in_sum = data.sends_per_day_in_sum
+            return (key, data.username, data.storage_bytes, data.contact, data.sends_per_day, in_sum)
         case wire.Domain():
             return (key, data.customer, data.name, data.accepts)
         case wire.Mailbox():
             secret = hashlib.sha256(data.password_hash.encode()).hexdigest()
-            return (key, data.domain, data.local_part, data.quota_bytes, secret)
+            sends = (data.sends_per_day, data.raised_to, data.raised_until)
+            return (key, data.domain, data.local_part, data.quota_bytes, secret, *sends)
         case wire.Dkim():
             return (key, data.domain, data.selector, data.signs, fingerprint(data.private_key))
         case wire.State():
@@ -164,7 +166,7 @@ class Page:
             case None:
                 getattr(self, f"_remove_{row.kind}")(row.key)
             case wire.Customer() as data:
-                query = "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?)"
+                query = "INSERT OR REPLACE INTO customers VALUES (?, ?, ?, ?, ?, ?)"
                 self.node.execute(query, values(row.key, data))
             case wire.Domain() as data:
                 self._write_domain(row.key, data)
@@ -209,10 +211,10 @@ class Page:
         if other:
             self._remove_mailbox(other[0])
         row = values(key, data)
-        self.node.execute("INSERT OR REPLACE INTO mailboxes VALUES (?, ?, ?, ?, ?)", row)
+        self.node.execute("INSERT OR REPLACE INTO mailboxes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         if not before:
             self.effect("arrived", key, f"{data.local_part}@{self._domain_name(data.domain)}")
-        elif before[2] != row[-1]:
+        elif before[2] != row[4]:
             self.effect("kick", f"{data.local_part}@{self._domain_name(data.domain)}")
 
     def _write_dkim(self, key: str, data: wire.Dkim) -> None:

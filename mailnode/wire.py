@@ -29,12 +29,14 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-WIRE = 3
-WIRES = (1, 3)  # the oldest and the newest version that this code speaks
+WIRE = 4
+WIRES = (1, 4)  # the oldest and the newest version that this code speaks
 
 MAX_ROWS = 1_000  # rows in one page of changes or of a rebuild
 MAX_BODY = 16 * 2**20  # bytes of one request or answer: 1,000 rows of the largest kind and some room
 MAX_ENTRIES = 1_000  # entries in one page of usage, events or a digest
+
+SENDS_PER_DAY = 9_600  # recipients of a mailbox, where nothing else is said
 
 Id = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -77,11 +79,15 @@ class Wire(Struct, frozen=True, kw_only=True):
 class Customer(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `customer`, key = the customer's id. `storage_bytes` is what the plan allows in sum, None =
     unlimited. Since wire 3: `contact`, to whom mail for postmaster@ and abuse@ of its domains goes where no
-    mailbox has the name ("": nobody); never such an address itself, so that it leads nowhere else."""
+    mailbox has the name ("": nobody); never such an address itself, so that it leads nowhere else. Since
+    wire 4: `sends_per_day`, to how many recipients each of its mailboxes may send in a day (None: SENDS_PER_DAY), and
+    `sends_per_day_in_sum`, all of them together (None: no limit of their own)."""
 
     username: Annotated[str, Meta(pattern=r"\A[a-z0-9_]{1,10}\Z")]
     storage_bytes: Count | None
     contact: Target = ""
+    sends_per_day: Count | None = None
+    sends_per_day_in_sum: Count | None = None
 
 
 class Domain(Wire, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,12 +101,17 @@ class Domain(Wire, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Mailbox(Wire, frozen=True, kw_only=True, omit_defaults=True):
-    """Kind `mailbox`, key = the mailbox's id, which also names its home. `quota_bytes` 0 = unlimited."""
+    """Kind `mailbox`, key = the mailbox's id, which also names its home. `quota_bytes` 0 = unlimited. Since wire 4:
+    `sends_per_day`, a limit of its own that can only be lower than its customer's (None: it has none), and
+    `raised_to`, the limit until `raised_until` (0: it is not raised)."""
 
     domain: Id
     local_part: LocalPart
     quota_bytes: Count
     password_hash: PasswordHash
+    sends_per_day: Count | None = None
+    raised_to: Count = 0
+    raised_until: Count = 0
 
 
 class Dkim(Wire, frozen=True, kw_only=True, omit_defaults=True):
@@ -285,12 +296,26 @@ class Usage(Wire, frozen=True, kw_only=True):
     last_sign_in: Count | None
 
 
+class Sent(Wire, frozen=True, kw_only=True):
+    """To how many recipients a mailbox, or all of a customer's together, sent in the last hour and the last day, and
+    when the oldest of these fall out of it (None: there are none)."""
+
+    subject_kind: Literal["mailbox", "customer"]
+    subject: Id
+    hour: Count
+    day: Count
+    hour_rolls_at: Count | None
+    day_rolls_at: Count | None
+
+
 class UsagePage(Wire, frozen=True, kw_only=True):
     """Mailboxes whose usage or last sign-in changed after the cursor, each once with its present values.
-    `next` is the cursor to go on from, also when there are no entries; "" is the beginning."""
+    `next` is the cursor to go on from, also when there are no entries; "" is the beginning. Since wire 4: `sent`,
+    what was sent, likewise."""
 
     entries: Annotated[list[Usage], Meta(max_length=MAX_ENTRIES)]
     next: Cursor
+    sent: Annotated[list[Sent], Meta(max_length=MAX_ENTRIES)] = []
 
 
 class Event(Wire, frozen=True, kw_only=True):

@@ -25,18 +25,20 @@ def holding(directory: Path) -> Hashes:
 
 def node_rows(node: sqlite3.Connection, hashes: dict[str, str], keys: Path) -> Iterator[tuple[str, str, Any]]:
     """Kind, key and content of each row; what is missing of it outside node.db reads "none"."""
-    for key, username, storage, contact in node.execute(
-        "SELECT id, username, storage_bytes, contact FROM customers"
-    ):
-        yield "customer", key, wire.Customer(username=username, storage_bytes=storage, contact=contact)
+    query = "SELECT id, username, storage_bytes, contact, sends_per_day, sends_per_day_in_sum FROM customers"
+    for key, username, storage, contact, sends, in_sum in node.execute(query):
+        fields = {"username": username, "storage_bytes": storage, "contact": contact}
+        yield "customer", key, wire.Customer(**fields, sends_per_day=sends, sends_per_day_in_sum=in_sum)
     names = {}
     for key, customer, name, accepts in node.execute("SELECT id, customer, name, accepts FROM domains"):
         names[key] = name
         yield "domain", key, wire.Domain(customer=customer, name=name, accepts=bool(accepts))
-    for key, domain, local_part, quota in node.execute(
-        "SELECT id, domain, local_part, quota_bytes FROM mailboxes"
-    ):
+    query = (
+        "SELECT id, domain, local_part, quota_bytes, sends_per_day, raised_to, raised_until FROM mailboxes"
+    )
+    for key, domain, local_part, quota, sends, raised, until in node.execute(query):
         fields = {"domain": domain, "local_part": local_part, "quota_bytes": quota}
+        fields |= {"sends_per_day": sends, "raised_to": raised, "raised_until": until}
         yield "mailbox", key, wire.Mailbox(**fields, password_hash=hashes.get(key, "none"))
     query = "SELECT id, domain, selector, signs, fingerprint FROM dkim"
     for key, domain, selector, signs, fingerprint in node.execute(query):

@@ -121,6 +121,7 @@ def node_toml(layout: Layout, server: MailServer) -> str:
         "test_patterns = true",
         "delay_failed_sign_ins = false",
         f'hs_cache = "{layout.var / "cache" / "rspamd"}"',
+        f'panel_url = "http://localhost:{layout.port("web")}"',
         "",
         "[agent]",
         'address = "127.0.0.1"',

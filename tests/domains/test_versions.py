@@ -119,7 +119,7 @@ def test_fields_of_a_newer_node_are_passed_over(agent, server, hosted, monkeypat
         reply = fetch(*args, **options)
         body = {**json.loads(reply.body), "mood": {"today": "good"}}
         if "wires" in body:
-            body["wires"] = [2, 3]
+            body["wires"] = [2, WIRE + 1]
         return Reply(reply.status, reply.headers, json.dumps(body).encode())
 
     monkeypatch.setattr(client, "fetch", newer)

@@ -129,10 +129,17 @@ def test_a_customer_without_a_service_has_no_storage(lookup: Server) -> None:
 
 
 def test_a_full_mailbox(lookup: Server) -> None:
-    """Without Dovecot to ask, nothing is refused for good."""
+    """By what is announced, and without it as soon as nothing more fits."""
     assert ask(lookup, recipient="bob@acme.test", size="500") == "DUNNO"
-    assert ask(lookup, recipient="bob@acme.test", size="501").startswith("451 4.3.0")
+    assert ask(lookup, recipient="bob@acme.test", size="501") == "552 5.2.2 Mailbox is full"
     assert ask(lookup, recipient=ANNA, size="501") == "DUNNO"
+    connection = sqlite3.connect(lookup.settings.usage)
+    with connection:
+        connection.execute("INSERT INTO usage (address, bytes) VALUES ('bob@acme.test', 500)")
+    connection.close()
+    assert ask(lookup, recipient="bob@acme.test").startswith("552 5.2.2")
+    assert ask(lookup, recipient="bob+tag@acme.test", size="1").startswith("552 5.2.2")
+    assert ask(lookup, recipient=ANNA, size="1") == "DUNNO"
 
 
 def test_mail_for_a_domain_that_lives_elsewhere(lookup: Server) -> None:
