@@ -7,15 +7,21 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.admin import AuditedAdmin, ReadOnlyAdmin
+from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
 from billing.models import FraudExemption, FraudReport, Order, Payment, Plan, StorageUsage, Subscription
+from billing.signals import plan_changed
 
 
 @admin.register(Plan)
-class PlanAdmin(AuditedAdmin):
+class PlanAdmin(AuditedAdmin, VerbAdmin):
     list_display = ("name", "slug", "storage_mb", "mailboxes", "domains", "prices", "is_open")
     list_filter = ("is_open",)
     search_fields = ("name", "slug")
+
+    def save_model(self, request: Any, obj: Plan, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and {"storage_mb", "sends_per_day"} & set(form.changed_data):
+            plan_changed.send(Plan, plan=obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # what was sold refers to it; close it for orders instead

@@ -9,6 +9,7 @@ from domains.dns.ownership import Result
 from domains.mailbox_password import MOST, normalise
 from domains.models import OwnershipKey
 from domains.models.domain import refuse_ours
+from domains.models.sending import MOST as SENDS_MOST
 from domains.plan_room import QUOTA_MOST_MB
 from foundation.forms import VerbForm
 from foundation.lines import one_line
@@ -143,6 +144,16 @@ class MailboxAddForm(MailboxChangeForm):
             neither = "Enter a password, or invite its owner to set one."
             self.add_error("password", both if data["invite"] else neither)
         return data
+
+
+class MailboxLimitForm(VerbForm):
+    limit = forms.IntegerField(
+        label="Recipients a day",
+        min_value=0,
+        max_value=SENDS_MOST,
+        required=False,
+        help_text="At most what the plan has. 0: it sends nothing. Empty: as the plan has it.",
+    )
 
 
 class MailboxPasswordForm(VerbForm):

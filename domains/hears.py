@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from accounts.models import Customer, Membership, Role, Stop, User
 from accounts.signals import suspension_changed
-from billing.signals import key_answered, service_ended, service_started
+from billing.models import Plan
+from billing.signals import key_answered, plan_changed, service_ended, service_started
 from domains.driver.stamping import stamp
 from domains.models import Kind, Placement, Pulse, ServerRow, ServiceStop, note_end
 from domains.placement import place
@@ -85,3 +86,12 @@ def on_key_answered(refusal: str, **_: Any) -> None:
     if known is None or not known.is_failing:
         facts = {"failed_at": timezone.now(), "failure": refusal}
         Pulse.objects.update_or_create(name=FRAUDRECORD, defaults=facts)
+
+
+@receiver(plan_changed, dispatch_uid="domains")
+def on_plan_changed(plan: Plan, **_: Any) -> None:
+    """One row for each customer who has the plan, never one for each mailbox."""
+    running = Customer.objects.filter(subscriptions__plan=plan, subscriptions__ended_at=None)
+    with unit_of_work():
+        for customer in running.exclude(placement__placed_at=None).distinct():
+            stamp(customer, Kind.CUSTOMER, customer.pk)

@@ -39,6 +39,7 @@ app_name = "domains"
 mailbox_pages = [
     path("", mailbox.mailbox_page, name="mailbox-page"),
     path("change/", mailbox.mailbox_change, name="mailbox-change"),
+    path("limit/", mailbox.mailbox_limit, name="mailbox-limit"),
     path("password/", mailbox.mailbox_password, name="mailbox-password"),
     path("invite/", owner.mailbox_invite, name="mailbox-invite"),
     path("uninvite/", owner.mailbox_uninvite, name="mailbox-uninvite"),

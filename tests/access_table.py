@@ -168,6 +168,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "domains:import-discard": post(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-page": get(members(Permission.MAILBOXES_READ)),
     "domains:mailbox-change": both(members(Permission.MAILBOXES_EDIT)),
+    "domains:mailbox-limit": both(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-password": both(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-invite": post(members(Permission.MAILBOXES_EDIT)),
     "domains:mailbox-uninvite": post(members(Permission.MAILBOXES_EDIT)),

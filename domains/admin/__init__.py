@@ -1,5 +1,5 @@
 """The staff pages of this app, found here by Django."""
 
-from domains.admin import hosting, incidents, servers
+from domains.admin import hosting, incidents, sending, servers
 
-__all__ = ["hosting", "incidents", "servers"]
+__all__ = ["hosting", "incidents", "sending", "servers"]

@@ -176,11 +176,17 @@ def in_words(data: Side, other: Side) -> str:
         case wire.Customer():
             storage = "without limit" if data.storage_bytes is None else f"{data.storage_bytes // MB} MB"
             contact = f", postmaster@ leads to {data.contact}" if data.contact else ""
-            return f"{data.username}, storage {storage}{contact}"
+            sends = "" if data.sends_per_day is None else f", {data.sends_per_day} recipients a day each"
+            if data.sends_per_day_in_sum is not None:
+                sends += f", {data.sends_per_day_in_sum} in sum"
+            return f"{data.username}, storage {storage}{contact}{sends}"
         case wire.Domain():
             return "hosted here" if data.accepts else "hosted, but takes no mail"
         case wire.Mailbox():
             quota = f"quota {data.quota_bytes / MB:g} MB" if data.quota_bytes else "no quota of its own"
+            quota += "" if data.sends_per_day is None else f", {data.sends_per_day} recipients a day"
+            if data.raised_until:
+                quota += f", raised to {data.raised_to} until {_day(data.raised_until)}"
             differs = isinstance(other, wire.Mailbox) and other.password_hash != data.password_hash
             return f"{quota}, another password" if differs else quota
         case wire.Dkim():

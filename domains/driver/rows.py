@@ -8,10 +8,12 @@ from django.db.models import QuerySet
 
 from accounts.models import Customer, CustomerSuspension, SuspensionBase
 from billing.entitlements import Feature, limit_of_each
-from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, ServiceStop
+from domains.models import DkimKey, Domain, Kind, Mailbox, MailboxSuspension, SendRaise, ServiceStop
 from mailnode import wire
 
 MB = 2**20
+SENDS_SINCE = 4  # the wire that carries send limits
+SERVERS_WIRE = "placement__server__sync__wire"
 Contents = dict[UUID, wire.Data]
 Keys = Collection[UUID] | QuerySet[Any, Any]
 
@@ -41,12 +43,17 @@ def _by_kind(rows: Iterable[tuple[str, UUID]]) -> dict[str, list[UUID]]:
 
 def _customers(keys: Keys) -> Contents:
     keys = list(keys)
-    allowed = limit_of_each(keys, Feature.STORAGE_MB)
-    found = Customer.objects.filter(pk__in=keys).values_list("pk", "username", "placement__contact")
-    return {
-        pk: wire.Customer(username=username, storage_bytes=_bytes(allowed[pk]), contact=contact or "")
-        for pk, username, contact in found
-    }
+    allowed, sends = limit_of_each(keys, Feature.STORAGE_MB), limit_of_each(keys, Feature.SENDS_PER_DAY)
+    fields = ("pk", "username", "placement__contact", "sending__sends_per_day_in_sum", SERVERS_WIRE)
+    made: Contents = {}
+    for pk, username, contact, in_sum, version in Customer.objects.filter(pk__in=keys).values_list(*fields):
+        limits = {}
+        if (version or 0) >= SENDS_SINCE:
+            usual = sends[pk] == wire.SENDS_PER_DAY
+            limits = {"sends_per_day": None if usual else sends[pk], "sends_per_day_in_sum": in_sum}
+        storage = _bytes(allowed[pk])
+        made[pk] = wire.Customer(username=username, storage_bytes=storage, contact=contact or "", **limits)
+    return made
 
 
 def _bytes(allowed_mb: int | None) -> int | None:
@@ -63,14 +70,34 @@ def _mailboxes(keys: Keys) -> Contents:
     alone.
     """
     fields = ("pk", "domain_id", "local_part", "quota_mb", "password_hash")
+    limits = _sends(keys)
     return {
         pk: wire.Mailbox(
-            domain=domain.hex, local_part=local_part, quota_bytes=quota * MB, password_hash=password_hash
+            domain=domain.hex,
+            local_part=local_part,
+            quota_bytes=quota * MB,
+            password_hash=password_hash,
+            **limits.get(pk, {}),
         )
         for pk, domain, local_part, quota, password_hash in Mailbox.objects.live()
         .filter(pk__in=keys)
         .values_list(*fields)
     }
+
+
+def _sends(keys: Keys) -> dict[UUID, dict[str, Any]]:
+    """The send limits of those that have some of their own, on servers that know of such. The node itself evaluates
+    until when one is raised; one that is over is still said until the row is sent for another reason.
+    """
+    knows = {f"domain__customer__{SERVERS_WIRE}__gte": SENDS_SINCE}
+    limited = Mailbox.objects.filter(pk__in=keys, sends_per_day__isnull=False, **knows)
+    found: dict[UUID, dict[str, Any]] = {}
+    found |= {pk: {"sends_per_day": limit} for pk, limit in limited.values_list("pk", "sends_per_day")}
+    knows = {f"mailbox__{name}": value for name, value in knows.items()}
+    raised = SendRaise.objects.filter(mailbox__in=keys, lifted_at=None, **knows)
+    for pk, sends, until in raised.values_list("mailbox_id", "sends_per_day", "until"):
+        found.setdefault(pk, {}).update(raised_to=sends, raised_until=int(until.timestamp()))
+    return found
 
 
 def _dkim_keys(keys: Keys) -> Contents:

@@ -185,6 +185,8 @@ class Taker:
         else:
             known.restore(by=self.by)
             known.change(quota_mb, known.name, by=self.by)
+            if held.sends_per_day is not None:
+                known.limit_sends(held.sends_per_day, by=self.by)
             if known.password_hash != held.password_hash:
                 known.set_password(password_hash=held.password_hash, by=self.by)
 

@@ -18,7 +18,9 @@ from domains.driver import foreign
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import PULL, alone
 from domains.driver.points import note
+from domains.driver.rows import SENDS_SINCE
 from domains.models import Mailbox, MailServer, Placement, ServerSync
+from domains.sending import take_sent, tell_again
 from mailnode import wire
 
 logger = logging.getLogger(__name__)
@@ -69,10 +71,12 @@ def pull_status(server: MailServer, *, deadline: float | None = None) -> wire.St
         "agent_not_after": status.agent_not_after,
         "services": {service.name: service.running for service in status.services},
     }
-    spoken = _common_wire(server, status)
-    if spoken != server.sync.wire:  # whom role addresses lead to is said in newer ones alone
+    before, spoken = server.sync.wire, _common_wire(server, status)
+    if spoken != before:  # whom role addresses lead to is said in newer ones alone
         Placement.objects.filter(server=server).update(contact_due_at=now)
     note(server, wire=spoken, reported=reported, reported_at=now, contact_at=now)
+    if before < SENDS_SINCE <= spoken:
+        tell_again(server)
     return status
 
 
@@ -95,6 +99,8 @@ def pull_usage(server: MailServer, *, ends_at: float = math.inf) -> None:
     while time.monotonic() < ends_at:
         page = agent.usage(cursor)
         take_usage(server, page.entries)
+        if others := take_sent(server, page.sent):
+            foreign.refuse(server, others)
         if page.next == cursor:
             foreign.close_if_quiet(server)
             break

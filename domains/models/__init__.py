@@ -21,11 +21,13 @@ from domains.models.server import (
     ServiceStop,
 )
 
+from domains.models.sending import CustomerSending  # isort: skip
 from domains.models.domain import Domain, add_domain, holder_of  # isort: skip
 from domains.models.claim import DomainClaim, open_claim  # isort: skip
 from domains.models.mailbox import Mailbox  # isort: skip  needs the two above
 from domains.models.mailbox_invitation import MailboxInvitation  # isort: skip
 from domains.models.mailbox_suspension import MailboxSuspension  # isort: skip
+from domains.models.send_raise import SendRaise  # isort: skip
 from domains.models.bulk import BulkChange, BulkItem, BulkVerb  # isort: skip
 from domains.models.mailbox_import import ImportChunk, MailboxImport  # isort: skip
 
@@ -33,6 +35,7 @@ __all__ = [
     "BulkChange",
     "BulkItem",
     "BulkVerb",
+    "CustomerSending",
     "Difference",
     "DkimKey",
     "DnsAlert",
@@ -52,6 +55,7 @@ __all__ = [
     "OwnershipKey",
     "Placement",
     "Pulse",
+    "SendRaise",
     "ServerMark",
     "ServerRow",
     "ServerSync",

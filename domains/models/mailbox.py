@@ -21,6 +21,7 @@ from domains.models.deletable import Deletable
 from domains.models.domain import Domain
 from domains.models.mailbox_queries import FULL_MB, INDEXES, MailboxQuerySet
 from domains.models.mailbox_suspension import MailboxSuspension
+from domains.models.sending import MailboxSending
 from domains.models.server import Kind, ServerRow, ServerSync
 from domains.plan_room import QUOTA_MOST_MB, Room, check_quota
 from foundation.unit_of_work import unit_of_work
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from domains.models.mailbox_invitation import MailboxInvitation
 
 
-class Mailbox(Deletable):
+class Mailbox(MailboxSending, Deletable):
     """A mailbox. Its id names its home on the mail server for good: the same address made again starts empty."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)

@@ -13,11 +13,14 @@ from domains.forms import (
     MailboxAddForm,
     MailboxChangeForm,
     MailboxInviteForm,
+    MailboxLimitForm,
     MailboxPasswordForm,
     MailboxSuspendForm,
 )
 from domains.mailbox_search import MOST_COUNTED, MailboxSearch
 from domains.models import BulkVerb, Domain, Mailbox
+from domains.models.send_raise import sending_of
+from domains.models.sending import plan_sends
 
 
 @customer_page(Permission.MAILBOXES_READ)
@@ -73,6 +76,17 @@ def mailbox_change(request: Any, domain: str, username: str) -> HttpResponse:
         return redirect(mailbox)
     context = {"mailbox": mailbox, "form": form}
     return render(request, "domains/mailbox_change.html", context, status=422 if form.is_bound else 200)
+
+
+@customer_page(Permission.MAILBOXES_EDIT)
+def mailbox_limit(request: Any, domain: str, username: str) -> HttpResponse:
+    mailbox = mailbox_of(request, domain, username, of="live")
+    initial = {"limit": mailbox.sends_per_day}
+    form = MailboxLimitForm(request.POST if request.method == "POST" else None, initial=initial)
+    if form.is_valid() and form.run(mailbox.limit_sends, by=request.user) is not None:
+        return redirect(mailbox)
+    context = {"mailbox": mailbox, "form": form, "plan_sends": plan_sends(request.customer)}
+    return render(request, "domains/mailbox_limit.html", context, status=422 if form.is_bound else 200)
 
 
 @customer_page(Permission.MAILBOXES_EDIT)
@@ -144,7 +158,8 @@ def refused(request: Any, mailbox: Mailbox, refusal: ValidationError) -> HttpRes
 def page_context(mailbox: Mailbox, **more: Any) -> dict[str, Any]:
     """What the page of a mailbox shows."""
     forms = {"suspend_form": MailboxSuspendForm(), "invite_form": MailboxInviteForm()}
-    return {"mailbox": mailbox, "invitation": mailbox.invitation, **forms, **more}
+    facts = {"invitation": mailbox.invitation, "sending": sending_of(mailbox)}
+    return {"mailbox": mailbox, **facts, **forms, **more}
 
 
 def domain_of(request: Any, name: str) -> Domain:
