@@ -30,12 +30,16 @@ _SUPPORT = _ORDERS | {
     "accounts.view_notice",
     "accounts.view_user",
     "billing.view_storageusage",
+    "domains.add_sendraise",
     "domains.change_domain",
     "domains.change_mailbox",
+    "domains.change_sendraise",
+    "domains.view_customersending",
     "domains.view_domain",
     "domains.view_domainclaim",
     "domains.view_mailbox",
     "domains.view_placement",
+    "domains.view_sendraise",
 }
 _OPERATOR = {
     "accounts.view_customer",
@@ -60,6 +64,8 @@ _MANAGER = (
         "billing.add_payment",
         "billing.add_plan",
         "billing.change_plan",
+        "domains.add_customersending",
+        "domains.change_customersending",
         "domains.change_domainclaim",
     }
 )
