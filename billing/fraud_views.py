@@ -11,6 +11,7 @@ from accounts.access import staff_page
 from billing.access import find_order_for_staff
 from billing.exempting import end_exemption, exempt_customer, exemption_of
 from billing.fraud_forms import ExemptForm, ReportFileForm, ReportWithdrawForm
+from billing.fraudrecord import why_off
 from billing.models import OrderConflict, ReportState
 from billing.reporting import file_report, withdraw_report
 from billing.review_views import refused, review_page
@@ -60,6 +61,8 @@ def exemption_end(request: Any, number: str) -> HttpResponse:
 @require_POST
 def report_file(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)
+    if off := why_off(order.country):
+        return refused(request, number, OrderConflict(off))
     form = ReportFileForm(request.POST, order=order)
     if not form.is_valid():
         return review_page(request, order, fraud=form)
@@ -78,6 +81,8 @@ def report_withdraw(request: Any, number: str) -> HttpResponse:
     order = find_order_for_staff(number)
     form = ReportWithdrawForm(request.POST)
     if not form.is_valid():
+        if "which" in form.errors:  # a hidden field: nobody could mend it
+            return refused(request, number, OrderConflict("There is no such report. Nothing was changed."))
         return review_page(request, order, fraud=form)
     report = get_object_or_404(order.fraud_reports, pk=form.cleaned_data["which"])
     try:

@@ -264,7 +264,7 @@ FORM_LIMITS = {
     "account_email_verification_sent": {"network": 60},
     "billing:order-place": {"address": 40, "network": 120, "person": 40},
     "billing:check-ask": {"person": 60},
-    "billing:report-file": {"person": 60},
+    "billing:report-file": {"person": 120},
     "domains:domain-add": {"address": 60, "network": 180, "person": 60},
     "domains:bulk-add": {"address": 30, "network": 90, "person": 30},
     "domains:domain-check": {"address": 60, "network": 180, "person": 60},

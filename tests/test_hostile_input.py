@@ -47,6 +47,7 @@ MAILBOX = {
     "username": "new", "password": "plenty-of-entropy-7391", "invite": "", "quota_mb": "100", "name": "New"
 }  # fmt: skip
 
+REPORT = "7f3d2c1b-0a9e-4d8c-b7a6-000000000001"
 FORMS: dict[str, dict[str, str]] = {
     "/order/": ORDER,
     "/order/{number}/answer/": {"text": "An answer"},
@@ -56,7 +57,7 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/admin/review/{number}/report/": {"type": "fraud", "severity": "5", "text": "Chargeback"},
     "/admin/review/{number}/report/withdraw/": {
-        "which": "7f3d2c1b-0a9e-4d8c-b7a6-000000000001", "reason": "A mistake"
+        "which": REPORT, "reason": "A mistake"
     },
     "/admin/review/{number}/exempt/": {"reason": "An old friend"},
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
@@ -102,6 +103,7 @@ def number(acme: Customer, alice: User) -> str:
     FraudCheck.objects.create(
         order=order, outcome="reported", value=1, count=1, reliability=1, next_ask_at=None
     )
+    order.fraud_reports.create(id=REPORT, kind="spam", severity=1, text="Spam", by=alice, next_try_at=None)
     order.messages.create(kind="question", text="A question", by=alice)
     return order.number
 

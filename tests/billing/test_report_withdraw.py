@@ -97,14 +97,19 @@ def test_twice_is_one_withdrawal(order: Order, sam: User, as_: AsPerson) -> None
     assert AuditEntry.objects.filter(action="report.withdraw").count() == 1
 
 
-@pytest.mark.parametrize(
-    "changes", [{"reason": ""}, {"reason": "two\nlines"}, {"which": "nonsense"}, {"which": ""}]
-)
+@pytest.mark.parametrize("changes", [{"reason": ""}, {"reason": "two\nlines"}, {"reason": "x" * 301}])
 def test_what_is_wrong_is_said(order: Order, sam: User, as_: AsPerson, changes: dict[str, str]) -> None:
     answer = withdraw(as_(sam), filed(order, sam), **changes)
     assert answer.status_code == 422
-    if "reason" in changes:
-        assert 'id="id_reason_error"' in answer.content.decode()
+    assert 'id="id_reason_error"' in answer.content.decode()
+    assert not ReportWithdrawal.objects.exists()
+
+
+@pytest.mark.parametrize("which", ["nonsense", "", "nul\0", "9" * 40])
+def test_no_report_at_all(order: Order, sam: User, as_: AsPerson, which: str) -> None:
+    answer = withdraw(as_(sam), filed(order, sam), which=which)
+    assert answer.status_code == 409
+    assert "There is no such report" in answer.content.decode()
     assert not ReportWithdrawal.objects.exists()
 
 
