@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from billing.forms import OrderPlaceForm
+from billing.place_form import OrderPlaceForm
 
 _KEY = "order_draft"
 _PRESET = ("plan", "period", "domain")

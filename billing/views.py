@@ -12,9 +12,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.access import Permission, customer_page, may
 from billing.access import order_page
 from billing.drafts import drop_draft, has_draft, keep_draft, read_draft
-from billing.forms import OrderAnswerForm, OrderPlaceForm
+from billing.forms import OrderAnswerForm
 from billing.models import Order, OrderConflict
 from billing.ordering import place_order
+from billing.place_form import OrderPlaceForm
 from billing.submissions import read_submission
 from billing.timeline import next_step, timeline
 from foundation.client_address import client_address

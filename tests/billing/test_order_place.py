@@ -56,6 +56,31 @@ def test_plans_are_seeded(db: None) -> None:
     assert Plan.objects.get(slug="10gb").yearly_minor == 5900
 
 
+def test_each_plan_says_what_is_in_it_and_what_it_costs_by_each_period(client: Client, db: None) -> None:
+    Plan.objects.filter(slug="10gb").update(domains=1, mailboxes=5)
+    Plan.objects.filter(slug="25gb").update(monthly_minor=None)
+    html = client.get("/order/").content.decode()
+    cards = {
+        slug: " ".join(card.split())
+        for slug, card in re.findall(r'type="radio"\s+name="plan"\s+value="(\w+)"(.*?)</ul>', html, re.S)
+    }
+    assert list(cards) == ["10gb", "25gb", "50gb", "100gb", "reseller100gb"]
+    for text in (
+        "59.00 USD a year",
+        "5.90 USD a month",
+        "10 GB for all",
+        "1 domain<",
+        "5 mailboxes",
+        "9,600",
+    ):
+        assert text in cards["10gb"]
+    assert "99.00 USD a year" in cards["25gb"]
+    assert "a month" not in cards["25gb"]
+    assert "Unlimited domains" in cards["25gb"]
+    described = re.search(r'aria-describedby="([^"]+)"', cards["10gb"])[1]
+    assert f'id="{described}"' in html
+
+
 def test_link_chooses_a_plan(client: Client, db: None) -> None:
     html = client.get("/order/?plan=25gb").content.decode()
     assert re.search(r'value="25gb"[^>]* checked', html)
