@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer, Role, User
-from billing.models import FraudCheck, Order, Plan
+from billing.models import FraudCheck, Order, OrderDraft, Plan
 from billing.own_signals import keep_traits
 from billing.submissions import Submission
 from billing.tasks import check_order
@@ -36,6 +36,7 @@ def place_order(details: dict[str, Any], *, by: User, client_address: str, submi
         order = _write_order(details, customer, by=by, client_address=client_address, submission=submission)
         after = {"plan": order.plan.slug, "period": order.period, "price": order.price}
         audit.record("order.place", by=by, customer=customer, subject=order.number, after=after)
+        OrderDraft.objects.filter(user=by).delete()
         notices.send_notice("order.received", order.pk)
         check_order.delay_on_commit(str(order.pk))
         return order

@@ -4,16 +4,18 @@ from typing import Any
 
 from accounts import audit, privacy
 from accounts.models import User
-from billing.models import FraudReport, Order, OrderMessage, OrderStatus
+from billing.models import FraudReport, Order, OrderDraft, OrderMessage, OrderStatus
 
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
 
 def export(user: User) -> dict[str, Any]:
-    """Orders placed by `user` with their address, verdict and payments, and every message they wrote."""
+    """Orders placed by `user` with their address, verdict and payments, every message they wrote, and a draft."""
     orders = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
     messages = OrderMessage.objects.filter(by=user).values("order__number", "kind", "text", "at")[:10_000]
+    draft = OrderDraft.objects.filter(user=user).first()
     return {
+        "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},
         "orders": [_order(order) for order in orders.order_by("placed_at")[:10_000]],
         "messages": [{**message, "at": message["at"].isoformat()} for message in messages],
     }
@@ -22,6 +24,7 @@ def export(user: User) -> dict[str, Any]:
 def erase(user: User) -> list[str]:
     """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books."""
     kept, words = 0, []
+    OrderDraft.objects.filter(user=user).delete()
     for order in user.orders.with_facts():
         if order.paid_minor or order.status == OrderStatus.ACTIVE:
             kept += 1

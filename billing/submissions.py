@@ -77,7 +77,7 @@ class SubmissionInput(forms.HiddenInput):
 class SubmissionField(forms.CharField):
     """Carries the token of a form; without one, or with a damaged one, the content tells."""
 
-    widget = SubmissionInput
+    widget = hidden_widget = SubmissionInput
 
     def __init__(self) -> None:
         super().__init__(required=False)

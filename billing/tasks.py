@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from billing import reporting, screening
+from billing.models.draft import forget_old_drafts
 
 SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
 
@@ -40,3 +41,8 @@ def sweep_reports() -> None:
 def sweep_fraud_records() -> None:
     screening.forget()
     reporting.forget_withdrawn()
+
+
+@shared_task
+def sweep_drafts() -> None:
+    forget_old_drafts()

@@ -1,7 +1,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from billing import fraud_views, review_views, views
+from billing import fraud_views, place_views, review_views, views
 
 
 class OrderNumberConverter(StringConverter):
@@ -13,7 +13,7 @@ register_converter(OrderNumberConverter, "order")
 app_name = "billing"
 
 urlpatterns = [
-    path("order/", views.order_place, name="order-place"),
+    path("order/", place_views.order_place, name="order-place"),
     path("order/<order:number>/", views.order_show, name="order-show"),
     path("order/<order:number>/answer/", views.order_answer, name="order-answer"),
     path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),

@@ -24,6 +24,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "codes of fraud reports after a year, keyed hashes after a day": every(
         3600, "billing.tasks.sweep_fraud_records"
     ),
+    "fraud reports not yet sent": every(10, "billing.tasks.sweep_reports"),
+    "orders begun and not sent for 30 days": every(3600, "billing.tasks.sweep_drafts"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from tests.access_table import TABLE
+from tests.billing.conftest import FIELDS
 from tests.e2e.browser import SCHEMES, WIDTHS, Browser
 from tests.test_census import SAMPLES, census_things, named_urls
 
@@ -62,6 +63,19 @@ def test_no_page_has_a_violation(
     names += [name for name in sorted(OF_NOBODY_SIGNED_IN) if role == "anonymous"]
     wrong = [line for name in names for line in violations(browser, path_of(name, census_things))]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_review_of_an_order_has_no_violation(
+    browser: Browser, as_: Callable[[User], Client], alice: User
+) -> None:
+    """It shows what was entered before, so no URL alone leads to it."""
+    client = as_(alice)
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+    client.post("/order/", FIELDS | {"phone": "123", "step": "review"})
+    browser.open("/healthz")
+    browser.take_cookies([{"name": cookie.key, "value": cookie.value}])
+    assert not list(violations(browser, "/order/?step=review"))
+    assert "Review your order" in browser.text
 
 
 def path_of(name: str, things: dict[str, Any]) -> str:

@@ -1,3 +1,4 @@
+from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.order import Order, OrderConflict
@@ -20,6 +21,7 @@ __all__ = [
     "Order",
     "OrderCancellation",
     "OrderConflict",
+    "OrderDraft",
     "OrderMessage",
     "OrderSignal",
     "OrderStatus",

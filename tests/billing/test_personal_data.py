@@ -24,7 +24,7 @@ def test_export_is_whole_and_only_of_the_person(
     assert in_review.number in text
     assert "1 Long Street" in text
     assert "Alice herself." in text
-    assert privacy.export_person(mallory)["billing"] == {"orders": [], "messages": []}
+    assert privacy.export_person(mallory)["billing"] == {"draft": None, "orders": [], "messages": []}
 
 
 def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(

@@ -93,7 +93,7 @@ def order(browser: Browser, walker: Walker) -> None:
     fields = {**DETAILS, "plan": "25gb", "name": "Fraud Reported", "company": "Walk & Sons <Ltd>"}
     browser.fill(**fields, username=walker.username, domain=walker.domain)
     browser.picture("order-form")
-    browser.press("Place order")
+    browser.press("Continue")
     assert browser.path == "/accounts/signup/", browser.text
 
 
@@ -109,12 +109,16 @@ def sign_up(browser: Browser, walker: Walker) -> None:
 
 
 def place_order(browser: Browser) -> str:
-    """Back at the order form, with nothing lost; the number of the order that was placed."""
-    assert browser.one("[name=city]").get_attribute("value") == DETAILS["city"]
+    """Back at the review, with nothing lost, once more to the form, and sent; the number of the order that was placed."""
+    assert DETAILS["city"] in browser.text
+    browser.picture("order-review")
+    browser.press("Change")
     assert browser.one("[name=company]").get_attribute("value") == "Walk & Sons <Ltd>"
     assert browser.one("[name=plan]:checked").get_attribute("value") == "25gb"
-    browser.fill(terms="on")
+    browser.fill(city="Voss", terms="on")
     browser.picture("order-form-again")
+    browser.press("Review order")
+    assert "Voss" in browser.text
     browser.press("Place order")
     assert browser.path.startswith("/order/"), browser.text
     browser.wait_for("[data-status=review]")
