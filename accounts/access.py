@@ -1,4 +1,4 @@
-"""Who may do what. `role_of` is the only code that decides; every page goes through one of the two decorators, and
+"""Who may do what. `RIGHTS` of the role decide; every page goes through one of the two decorators, and
 what is grave through `asks_again` as well.
 """
 
@@ -48,11 +48,6 @@ RIGHTS: dict[str, set[Permission]] = {
     Role.ADMIN: _EVERYTHING - {Permission.OWNERS_EDIT},
     Role.OWNER: _EVERYTHING,
 }
-
-
-def role_of(user: User, customer: Customer) -> str | None:
-    """The role of `user` with `customer`, None for a stranger."""
-    return _place(user, customer)[0]
 
 
 def _place(user: User, customer: Customer) -> tuple[str | None, bool]:

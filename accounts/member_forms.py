@@ -1,11 +1,13 @@
 from typing import Any
 
 from django import forms
+from django.utils.functional import cached_property
 
 from accounts.models import Customer, Membership, Role
 from accounts.models.membership import manages
 from foundation.forms import VerbForm
 
+SHOWN = 50  # members to choose from; whoever comes after them is typed in
 MEANINGS = {
     Role.OWNER: "Owner: everything, also who owns it",
     Role.ADMIN: "Admin: also changes domains, mailboxes and members",
@@ -43,16 +45,26 @@ class MemberChangeForm(VerbForm):
 
 
 class OwnershipOfferForm(VerbForm):
-    """The choice of a member who is no owner yet, by the id of the membership."""
+    """To a member who is no owner yet, by their address; `others` are the first of them, to choose from."""
+
+    to = forms.EmailField(
+        label="To whom",
+        max_length=254,
+        widget=forms.EmailInput(attrs={"autocomplete": "off", "list": "others"}),
+        help_text="The address of a member who is no owner yet.",
+    )
 
     def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         others = customer.memberships.exclude(role=Role.OWNER).filter(user__is_active=True)
-        self.fields["to"] = _MemberField(
-            others.select_related("user").order_by("user__email"), label="To whom"
-        )
+        self._others = others.select_related("user").order_by("user__email")
 
+    @cached_property
+    def others(self) -> list[Membership]:
+        return list(self._others[:SHOWN])
 
-class _MemberField(forms.ModelChoiceField):
-    def label_from_instance(self, member: Membership) -> str:
-        return f"{member.user.email} ({member.get_role_display().lower()})"
+    def clean_to(self) -> Membership:
+        found = self._others.filter(user__email=self.cleaned_data["to"].lower()).first()
+        if found is None:
+            raise forms.ValidationError("Nobody with this address is a member here and no owner yet.")
+        return found

@@ -10,11 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.access import Permission, asks_again, customer_page, may, role_of
+from accounts.access import Permission, asks_again, customer_page, may
 from accounts.member_forms import MemberChangeForm, MemberInviteForm
 from accounts.models import Invitation, Membership
 from accounts.models.invitation import find_invitation
-from accounts.models.membership import manages
+from accounts.models.membership import manages, role_in
 
 PAGE = 50
 
@@ -191,6 +191,7 @@ def _by_secret(secret: str) -> Invitation:
 def _invitation_page(
     request: Any, secret: str, invitation: Invitation, refusal: list[str] | None = None, status: int = 200
 ) -> HttpResponse:
+    user = request.user
     over = invitation.status == "invited" and not invitation.stands
     context = {
         "secret": secret,
@@ -198,7 +199,7 @@ def _invitation_page(
         "customer": invitation.customer,
         "refusal": refusal,
         "status": "revoked" if over else invitation.status,
-        "is_for_user": request.user.is_authenticated and invitation.is_for(request.user),
-        "is_member": request.user.is_authenticated and role_of(request.user, invitation.customer),
+        "is_for_user": user.is_authenticated and invitation.is_for(user),
+        "is_member": user.is_authenticated and role_in(invitation.customer_id, user.pk),
     }
     return render(request, "accounts/invitation_page.html", context, status=status)

@@ -262,6 +262,7 @@ FORM_LIMITS = {
     "account_login": {"network": 300},
     "account_reset_password": {"network": 60},
     "account_email_verification_sent": {"network": 60},
+    "accounts:email-change-ask": {"address": 30, "network": 90, "person": 20},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},

@@ -1,19 +1,12 @@
-"""role_of decides, the decorators obey."""
+"""The role decides, the decorators obey."""
 
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.urls import reverse
 
-from accounts.access import RIGHTS, Permission, may, role_of
+from accounts.access import RIGHTS, Permission, may
 from accounts.models import Role
-
-
-def test_a_role_is_that_of_the_membership(acme, other, alice, bob, mallory):
-    assert role_of(alice, acme) == Role.OWNER
-    assert role_of(bob, acme) == Role.READER
-    assert role_of(mallory, acme) is None
-    assert role_of(alice, other) is None
 
 
 def test_rights_grow_with_the_role():

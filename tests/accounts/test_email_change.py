@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -179,6 +180,14 @@ def test_a_wrong_address_is_refused(as_: As, alice: User, new: str) -> None:
     assert answer.status_code == 422
     assert b"id_email_error" in answer.content
     assert not EmailChange.objects.exists()
+
+
+def test_it_is_not_asked_for_without_end_within_a_minute(as_: As, alice: User) -> None:
+    cache.clear()
+    client = as_(alice)
+    answers = [client.post(ASK, {"email": "x"}).status_code for _ in range(21)]
+    assert answers == [422] * 20 + [429]
+    cache.clear()
 
 
 def test_nobody_sends_mails_without_end(as_: As, alice: User) -> None:

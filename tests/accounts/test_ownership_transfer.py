@@ -15,7 +15,7 @@ PAGE = "/c/acme/members/ownership/"
 
 @pytest.fixture
 def to_dave(acme, dave):
-    return {"to": acme.memberships.get(user=dave).pk}
+    return {"to": dave.email}
 
 
 def roles(acme):
@@ -52,8 +52,7 @@ def test_only_an_owner_offers_and_only_the_other_accepts(
     assert as_(alice).post(f"{PAGE}accept/").status_code == 409
     assert as_(mallory).post(f"{PAGE}accept/").status_code == 404
     assert as_(dave).post(f"{PAGE}withdraw/").status_code == 403
-    foreign = {"to": other.memberships.get().pk}
-    assert as_(alice).post(f"{PAGE}offer/", foreign).status_code == 422
+    assert as_(alice).post(f"{PAGE}offer/", {"to": mallory.email}).status_code == 422
     assert acme.memberships.get(role=Role.OWNER).user == alice
 
 
@@ -62,9 +61,28 @@ def test_there_is_one_at_a_time_and_the_same_again_is_the_same(as_, acme, alice,
     for _ in range(2):
         assert client.post(f"{PAGE}offer/", to_dave).status_code == 302
     assert len(delivered()) == 1
-    answer = client.post(f"{PAGE}offer/", {"to": acme.memberships.get(user=bob).pk})
+    answer = client.post(f"{PAGE}offer/", {"to": bob.email.upper()})
     assert answer.status_code == 422
     assert OwnershipOffer.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "to", ["mallory@example.test", "nobody@example.test", "alice@example.test", "x", "", "a@b.test\nBcc: x@y.test", "1\0"]
+)  # fmt: skip
+def test_only_to_members_who_are_no_owners(as_, acme, other, alice, to):
+    answer = as_(alice).post(f"{PAGE}offer/", {"to": to})
+    assert (answer.status_code, b'id="id_to_error"' in answer.content) in ((422, True), (400, False))
+    assert not OwnershipOffer.objects.exists()
+
+
+def test_of_many_members_some_are_shown_and_each_can_be_named(as_, acme, alice, person):
+    for number in range(60):
+        acme.add_member(person(f"m{number:02}@example.test"), Role.READER, by=None)
+    client = as_(alice)
+    page = client.get(PAGE).content.decode()
+    assert page.count("<option value=") == 50
+    assert "m59@example.test" not in page
+    assert client.post(f"{PAGE}offer/", {"to": "m59@example.test"}).url == PAGE
 
 
 def test_withdrawn_it_does_nothing(as_, acme, alice, dave, to_dave, delivered):
