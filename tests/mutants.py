@@ -118,7 +118,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
             case ast.Call(keywords=keywords) if called(node) in LOOKUPS:
                 for keyword in keywords:
                     if keyword.arg and keyword.arg.split("__")[0] in OWNERS:
-                        yield mutant(keyword, "", f"{called(node)}() without {keyword.arg}")
+                        yield mutant(keyword, "**{}", f"{called(node)}() without {keyword.arg}")
             case ast.Call() if called(node) in CHECKS:
                 yield mutant(node, CHECKS[called(node)], f"{ast.unparse(node)} is {CHECKS[called(node)]}")
             case ast.Call(func=ast.Name(door), args=[view]) if door in DOORS:

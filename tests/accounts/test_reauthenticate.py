@@ -144,6 +144,14 @@ def test_a_grave_act_changes_nothing_and_leads_back_to_its_form(
     assert list(acme.invitations.values_list("email", "mails")) == mails
 
 
+@pytest.mark.parametrize("path", ["/accounts/2fa/recovery-codes/", "/accounts/2fa/recovery-codes/download/"])
+def test_recovery_codes_are_not_shown_to_whoever_finds_the_browser_open(
+    as_: Callable[[User], Client], sam: User, path: str
+) -> None:
+    answer = stale(as_(sam)).get(path)
+    assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/accounts/2fa/reauthenticate/")
+
+
 def test_a_form_of_a_page_that_wants_a_factor_leads_back_to_where_it_was_sent_from(
     as_: Callable[[User], Client], acme: Customer, sam: User
 ) -> None:
