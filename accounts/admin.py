@@ -1,15 +1,29 @@
+from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts import audit, lifting
+from accounts.audit_words import act
 from accounts.factor_forms import FactorLiftAskForm
 from accounts.factors import factors_of
 from accounts.models import AuditEntry, Customer, CustomerSuspension, FactorLift, Membership, Notice, User
+from foundation.lines import one_line
 from foundation.unit_of_work import unit_of_work
+
+REASON: dict[str, Any] = {
+    "label": "Reason",
+    "max_length": 500,
+    "validators": [one_line],
+    "help_text": "Why you do this. The members of the customer read it on their page of changes.",
+}
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -45,26 +59,86 @@ class NothingByHand(VerbAdmin):
         return False
 
 
+class ReasonForm(forms.ModelForm):
+    reason = forms.CharField(**REASON)
+
+
+class ReasonActionForm(ActionForm):
+    reason = forms.CharField(**REASON, required=False)  # `response_action` asks for it, and says why
+
+
+class ReasonedAdmin(admin.ModelAdmin):
+    """What staff do here to a customer's things has a reason, which stands in each audit entry that comes of it. Name
+    the `fields` of the page.
+    """
+
+    form: Any = ReasonForm
+    action_form = ReasonActionForm
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The reason comes last, for those who can change something."""
+        fields = [name for name in self.fields or () if name != "reason"]
+        may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+        editable = set(fields) - set(self.get_readonly_fields(request, obj))
+        return [*fields, "reason"] if may and editable else fields
+
+    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Where nothing can be changed there is no reason to give."""
+        if "reason" not in self.get_fields(request, obj):
+            kwargs["form"] = forms.ModelForm
+        return super().get_form(request, obj, change, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with audit.because(request.POST.get("reason", "")):
+            return super().changeform_view(request, *args, **kwargs)
+
+    def response_action(self, request: Any, queryset: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            request.reason = forms.CharField(**REASON).clean(request.POST.get("reason", ""))
+        except ValidationError as error:
+            self.message_user(
+                request, f"Nothing was done. Reason: {' '.join(error.messages)}", messages.ERROR
+            )
+            return redirect(request.get_full_path())
+        with audit.because(request.reason):
+            return super().response_action(request, queryset, *args, **kwargs)
+
+
 class AuditedAdmin(admin.ModelAdmin):
-    """What is edited by hand stands in the audit trail, beside what verbs did: which fields, not their values."""
+    """What is edited by hand stands in the audit trail, beside what verbs did."""
+
+    def construct_change_message(self, request: Any, form: Any, formsets: Any, add: bool = False) -> Any:
+        changed = [name for name in form.changed_data if name != "reason"]
+        request.by_hand = {
+            "before": {name: _plain(form.initial.get(name)) for name in changed},
+            "after": {name: _plain(form.cleaned_data[name]) for name in changed},
+        }
+        return super().construct_change_message(request, form, formsets, add)
 
     def log_addition(self, request: Any, obj: Any, message: Any) -> Any:
-        self._record("add", request, obj, message)
+        self._record("add", request, obj)
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: Any, obj: Any, message: Any) -> Any:
-        self._record("change", request, obj, message)
+        if request.by_hand["after"]:
+            self._record("change", request, obj)
         return super().log_change(request, obj, message)
 
-    def _record(self, verb: str, request: Any, obj: Any, message: Any) -> None:
+    def _record(self, verb: str, request: Any, obj: Any) -> None:
         customer = obj if isinstance(obj, Customer) else None
-        after = {"by_hand": message}
         action = f"{obj._meta.model_name}.{verb}"
-        audit.record(action, by=request.user, customer=customer, subject=str(obj), after=after)
+        audit.record(action, by=request.user, customer=customer, subject=str(obj), **request.by_hand)
+
+
+def _plain(value: Any) -> Any:
+    """A form's value as the audit trail keeps it."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return [str(each) for each in value] if isinstance(value, Iterable) else str(value)
 
 
 @admin.register(User)
-class UserAdmin(AuditedAdmin):
+class UserAdmin(ReasonedAdmin, AuditedAdmin):
     list_display = ("email", "name", "is_staff", "is_active", "date_joined")
     list_filter = ("is_staff", "is_active")
     search_fields = ("email", "name")
@@ -94,14 +168,24 @@ class UserAdmin(AuditedAdmin):
 
 
 class MembershipInline(admin.TabularInline):
+    """To look at: members come, change and go by the verbs of the customer's own pages alone."""
+
     model = Membership
     extra = 0
-    raw_id_fields = ("user",)
-    readonly_fields = ("created_at",)
+    fields = readonly_fields = ("user", "role", "created_at")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(Customer)
-class CustomerAdmin(AuditedAdmin):
+class CustomerAdmin(ReasonedAdmin, AuditedAdmin):
     list_display = ("username", "name", "created_at", "activated_at", "ended_at")
     search_fields = ("username", "name", "members__email")
     fields = ("username", "name", "created_at", "activated_at", "ended_at")
@@ -116,9 +200,10 @@ class CustomerAdmin(AuditedAdmin):
 
 
 @admin.register(CustomerSuspension)
-class CustomerSuspensionAdmin(VerbAdmin):
+class CustomerSuspensionAdmin(ReasonedAdmin, VerbAdmin):
     """Adding one suspends the customer; the action lifts it. Both go through the customer's verbs."""
 
+    form = forms.ModelForm  # its reason is a field of its own
     list_display = ("customer", "stops", "reason", "at", "until", "lifted_at")
     search_fields = ("customer__username", "reason")
     raw_id_fields = ("customer",)
@@ -142,10 +227,11 @@ class CustomerSuspensionAdmin(VerbAdmin):
 
 
 @admin.register(FactorLift)
-class FactorLiftAdmin(VerbAdmin):
+class FactorLiftAdmin(ReasonedAdmin, VerbAdmin):
     """Adding one begins the delay after which somebody's second factor comes off; the action stops it."""
 
     form = FactorLiftAskForm
+    fields = ("user", "reason")
     list_display = ("user", "state", "reason", "by", "at", "due_at")
     list_select_related = ("user", "by")
     search_fields = ("user__email", "reason")
@@ -178,10 +264,14 @@ class FactorLiftAdmin(VerbAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("at", "action", "subject", "by", "customer", "address")
+    list_display = ("at", "act", "by", "by_staff", "customer", "address")
     list_select_related = ("by", "customer")
     search_fields = ("action", "subject", "by__email", "customer__username")
     date_hierarchy = "at"
+
+    @admin.display(description="what")
+    def act(self, entry: AuditEntry) -> str:
+        return act(entry)
 
 
 @admin.register(Notice)

@@ -1,6 +1,7 @@
 """The audit trail: one entry for each change, in the transaction of the change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ WHOLE_ADDRESS = timedelta(days=90)
 AT_ONCE = 10_000  # entries in one statement
 
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
+_reason: ContextVar[str] = ContextVar("audit_reason", default="")
 
 
 def record(
@@ -37,15 +39,37 @@ def record(
 
     if not connection.in_atomic_block:
         raise RuntimeError("An audit entry belongs into the transaction of its change.")
+    if reason := _reason.get():
+        after = {"reason": reason, **(after or {})}
     return AuditEntry.objects.create(
         action=action,
         by=by,
+        by_staff=_as_staff(by, customer),
         customer=customer,
         subject=subject[:300],
         before=before,
         after=after,
         address=_address.get(),
     )
+
+
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Give this reason, in `after`, with each entry written inside that has none of its own: staff say why they act on
+    what is a customer's.
+    """
+    token = _reason.set(reason)
+    try:
+        yield
+    finally:
+        _reason.reset(token)
+
+
+def _as_staff(by: "User | None", customer: "Customer | None") -> bool:
+    """Whether `by` acts as staff, and not as a member of the customer. Kept, because both may change."""
+    if by is None or not by.is_staff:
+        return False
+    return customer is None or not customer.memberships.filter(user=by).exists()
 
 
 def forget_old_entries() -> int:

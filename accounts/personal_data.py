@@ -10,6 +10,7 @@ from accounts import audit, privacy
 from accounts.devices import devices_of, end_all
 from accounts.factors import factors_of
 from accounts.models import AuditEntry, User
+from accounts.traces import addresses_of, erase_traces
 
 
 def export(user: User) -> dict[str, Any]:
@@ -51,21 +52,20 @@ def export(user: User) -> dict[str, Any]:
 def erase(user: User) -> list[str]:
     """Make the person unrecognisable and unable to sign in; memberships go, the audit trail keeps a pseudonym."""
     pseudonym = f"erased-{uuid4().hex}@invalid.invalid"
+    addresses = addresses_of(user)
     user.memberships.all().delete()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
     end_all(user)
     user.factor_lifts.all().delete()
     user.email_changes.all().delete()
-    AuditEntry.objects.filter(by=user, action__startswith="email.").update(subject=pseudonym, after=None)
-    AuditEntry.objects.filter(subject=user.email).update(subject=pseudonym)
-    AuditEntry.objects.filter(by=user).update(address=None)
     user.email = pseudonym
     user.name = ""
     user.is_active = False
     user.is_staff = user.is_superuser = False
     user.set_unusable_password()
     user.save()
+    erase_traces(user, addresses)
     audit.record("person.erase", by=None, subject=str(user.pk))
     return ["audit trail: kept two years under a pseudonym, to explain changes to customers' services"]
 

@@ -30,7 +30,8 @@ def sweep_sessions() -> None:
 @shared_task
 def sweep_audit() -> None:
     audit.forget_old_entries()
-    audit.shorten_old_addresses()
+    while audit.shorten_old_addresses() == audit.AT_ONCE:
+        pass
 
 
 @shared_task

@@ -9,13 +9,33 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models.signals import post_save
+from django.dispatch import receiver
 from django.test import Client
 
-from accounts.models import Customer, Role, User
+from accounts.audit_words import ACTS
+from accounts.models import AuditEntry, Customer, Role, User
 from tests.faults import Dice, new_dice
 
 PASSWORD = "plenty-of-entropy-7391"
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Between tests all tables are emptied, which the database refuses of the audit trail (test_audit proves it)."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_auditentry DISABLE TRIGGER accounts_audit_never_emptied")
+
+
+@receiver(post_save, sender=AuditEntry)
+def every_action_is_declared(instance: AuditEntry, **kwargs: Any) -> None:
+    """In whatever test it is written; `thing.` are those of tests."""
+    if instance.action not in ACTS and not instance.action.startswith("thing."):
+        raise LookupError(
+            f"Declare {instance.action!r} in accounts/audit_words.py: in words, and whom it is shown."
+        )
 
 
 @pytest.fixture

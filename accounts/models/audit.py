@@ -18,6 +18,9 @@ class AuditEntry(models.Model):
         related_name="+",
         help_text="Empty: the system itself.",
     )
+    by_staff = models.BooleanField(
+        "as staff", default=False, help_text="By staff who did not belong to the customer then."
+    )
     customer = models.ForeignKey("accounts.Customer", models.CASCADE, null=True, related_name="audit_entries")
     subject = models.CharField(max_length=300, blank=True)
     before = models.JSONField(null=True)

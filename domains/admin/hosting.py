@@ -7,18 +7,19 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import NothingByHand, VerbAdmin
+from accounts.admin import NothingByHand, ReasonedAdmin, VerbAdmin
 from domains.models import Domain, DomainClaim, Mailbox, Placement
 
 
 @admin.register(Placement)
-class PlacementAdmin(VerbAdmin):
+class PlacementAdmin(ReasonedAdmin, VerbAdmin):
     """A placement added here, before service starts, is where the customer will go."""
 
     list_display = ("customer", "server", "wished_at", "placed_at", "by")
     list_select_related = ("customer", "server", "by")
     search_fields = ("customer__username",)
     raw_id_fields = ("customer",)
+    fields = ("customer", "server", "wished_at", "placed_at", "by")
     readonly_fields = ("wished_at", "placed_at", "by")
 
     def save_model(self, request: Any, obj: Placement, form: Any, change: bool) -> None:
@@ -32,7 +33,7 @@ class PlacementAdmin(VerbAdmin):
 
 
 @admin.register(Domain)
-class DomainAdmin(NothingByHand):
+class DomainAdmin(ReasonedAdmin, NothingByHand):
     list_display = ("name", "customer", "status", "created_at", "deleted_at")
     list_select_related = ("customer",)
     search_fields = ("name", "customer__username")
@@ -45,7 +46,7 @@ class DomainAdmin(NothingByHand):
 
 
 @admin.register(DomainClaim)
-class DomainClaimAdmin(NothingByHand):
+class DomainClaimAdmin(ReasonedAdmin, NothingByHand):
     """Domains that a second customer has proved. Ask both before you decide: whoever controls the DNS now is usually
     right, and the holder's mailboxes stay with the holder's deleted domain.
     """
@@ -70,7 +71,7 @@ class DomainClaimAdmin(NothingByHand):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(NothingByHand):
+class MailboxAdmin(ReasonedAdmin, NothingByHand):
     list_display = ("address", "state", "quota_mb", "used_bytes", "last_sign_in_at", "deleted_at")
     list_select_related = ("domain__customer",)
     list_per_page = 50
@@ -97,7 +98,7 @@ class MailboxAdmin(NothingByHand):
 
     @admin.action(description="Suspend (sign-in, sending, receiving)", permissions=["change"])
     def suspend(self, request: Any, mailboxes: QuerySet[Mailbox]) -> None:
-        run_on_each(request, mailboxes, "suspend", reason="Ask us for the reason", by_staff=True)
+        run_on_each(request, mailboxes, "suspend", reason=request.reason, by_staff=True)
 
     @admin.action(description="Lift suspensions", permissions=["change"])
     def unsuspend(self, request: Any, mailboxes: QuerySet[Mailbox]) -> None:

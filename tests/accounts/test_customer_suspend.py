@@ -59,6 +59,12 @@ def test_staff_suspend_and_lift_in_admin(as_, acme, sam):
     }
     assert client.post("/admin/accounts/customersuspension/add/", form).status_code == 302
     assert acme.suspensions.get().stops == ["send", "sign_in"]
-    action = {"action": "lift", "_selected_action": str(acme.suspensions.get().pk)}
+    action = {
+        "action": "lift",
+        "_selected_action": str(acme.suspensions.get().pk),
+        "reason": "Talked to them",
+    }
     assert client.post("/admin/accounts/customersuspension/", action).status_code == 302
     assert acme.suspensions.get().lifted_by == sam
+    assert AuditEntry.objects.get(action="customer.suspend").after["reason"] == "Spam was sent."
+    assert AuditEntry.objects.get(action="customer.unsuspend").after == {"reason": "Talked to them"}

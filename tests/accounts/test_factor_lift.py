@@ -144,7 +144,7 @@ def test_whoever_signs_in_meanwhile_is_told(lift: FactorLift, alice: User) -> No
 
 
 def test_staff_stop_it_too(as_: As, lift: FactorLift, alice: User, sam: User) -> None:
-    form = {"action": "stop", "_selected_action": [str(lift.pk)]}
+    form = {"action": "stop", "_selected_action": [str(lift.pk)], "reason": "Wrong person"}
     as_(sam).post("/admin/accounts/factorlift/", form)
     assert not lifting.pending_lift(alice)
     assert AuditEntry.objects.get(action="factor_lift.stop").by == sam

@@ -2,8 +2,10 @@
 
 import json
 
-from accounts import privacy
-from accounts.models import AuditEntry, Role, User
+from django.utils import timezone
+
+from accounts import audit, privacy
+from accounts.models import AuditEntry, EmailChange, Invitation, Role, User
 from foundation.unit_of_work import unit_of_work
 
 
@@ -28,6 +30,47 @@ def test_the_audit_trail_keeps_a_pseudonym_alone(acme, other, mallory):
     assert entry.subject == mallory.email
     assert "mallory" not in entry.subject
     assert not AuditEntry.objects.exclude(address=None).exists()
+
+
+def test_no_address_that_was_theirs_stays_in_what_others_did(acme, other, alice, mallory, sam):
+    """Not former ones either; those of other people stay."""
+    acme.invite_member("before@example.test", Role.READER, by=alice)
+    acme.invite_member("mallory@example.test", Role.READER, by=alice)
+    change = EmailChange(user=mallory, old="before@example.test", new=mallory.email, done_at=timezone.now())
+    change.old_confirmed_at = change.new_confirmed_at = timezone.now()
+    change.save()
+    wished = EmailChange.objects.create(user=mallory, old=mallory.email, new="bob@example.test")
+    with unit_of_work():
+        audit.record(
+            "email.change", by=mallory, subject="earliest@example.test", after={"new": "Before@example.test"}
+        )
+        audit.record("email.ask_change", by=mallory, subject=mallory.email, after={"new": wished.new})
+        audit.record("thing.add", by=alice, customer=acme, subject="earliest@example.test")
+        audit.record(
+            "thing.add", by=alice, customer=acme, subject="bob@example.test", after={"to": "bob@example.test"}
+        )
+        audit.record(
+            "thing.add", by=alice, customer=acme, subject="x",
+            before={"list": ["mallory@example.test", "bob@example.test"]},
+            after={"said": 'to "before@example.test" of \\ them', "n": 1},
+        )  # fmt: skip
+        privacy.erase_person(mallory)
+    mallory.refresh_from_db()
+    for address in ("mallory@example.test", "before@example.test", "earliest@example.test"):
+        texts = [
+            str(row).lower()
+            for model in (AuditEntry, Invitation, EmailChange, User)
+            for row in model.objects.values()
+        ]
+        assert not [text for text in texts if address in text], address
+    assert AuditEntry.objects.filter(
+        by=alice, subject="bob@example.test", after={"to": "bob@example.test"}
+    ).exists()
+    listed = AuditEntry.objects.get(subject="x")
+    assert listed.before == {"list": [mallory.email, "bob@example.test"]}
+    assert listed.after == {"said": mallory.email, "n": 1}
+    asked = AuditEntry.objects.get(action="email.ask_change")
+    assert (asked.subject, asked.after) == (mallory.email, {"new": mallory.email})
 
 
 def test_erasing_takes_the_second_factor_along(sam):

@@ -96,9 +96,9 @@ def test_what_staff_stopped_only_staff_let_go_on(as_, alice, sam, anna):
 
 
 def test_staff_stop_what_its_customer_stopped_in_the_same_words(as_, alice, sam, anna):
-    as_(alice).post(URL, {"reason": "Ask us for the reason"})
-    client = as_(sam)
-    client.post("/admin/domains/mailbox/", {"action": "suspend", "_selected_action": [str(anna.pk)]})
+    as_(alice).post(URL, {"reason": "Spam"})
+    chosen = {"action": "suspend", "_selected_action": [str(anna.pk)], "reason": "Spam"}
+    as_(sam).post("/admin/domains/mailbox/", chosen)
     assert anna.suspension.by_staff
     assert as_(alice).post(LIFT).status_code == 422
     assert anna.suspension.by == sam

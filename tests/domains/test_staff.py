@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from domains import health
 from domains.models import MailServer, Placement, ServerSync
 from tests.domains.conftest import HASH, make_server, settle
@@ -81,7 +82,7 @@ def test_closing_a_server_leaves_its_counter(as_, sam, mx1):
 
 
 def test_a_wish_before_service_starts(as_, sam, other, mx1):
-    data = {"customer": str(other.pk), "server": mx1.pk}
+    data = {"customer": str(other.pk), "server": mx1.pk, "reason": "Wants to be in Europe"}
     assert as_(sam).post("/admin/domains/placement/add/", data).status_code == 302
     placement = Placement.objects.get(customer=other)
     assert (placement.server, placement.placed_at, placement.by) == (mx1, None, sam)
@@ -95,16 +96,29 @@ def test_a_placed_customer_is_not_moved_here(as_, sam, served):
 
 
 def test_actions_go_through_verbs(as_, sam, anna):
-    client = as_(sam)
-    client.post("/admin/domains/mailbox/", {"action": "suspend", "_selected_action": [str(anna.pk)]})
-    assert anna.suspension.by == sam
-    client.post("/admin/domains/mailbox/", {"action": "unsuspend", "_selected_action": [str(anna.pk)]})
+    client, chosen = as_(sam), {"_selected_action": [str(anna.pk)], "reason": "Spam was sent."}
+    client.post("/admin/domains/mailbox/", {"action": "suspend", **chosen})
+    assert (anna.suspension.by, anna.suspension.reason) == (sam, "Spam was sent.")
+    client.post("/admin/domains/mailbox/", {"action": "unsuspend", **chosen, "reason": "It was theirs."})
     assert anna.suspension is None
-    response = client.post(
-        "/admin/domains/mailbox/", {"action": "delete_selected", "_selected_action": [str(anna.pk)]}
-    )
+    lifted = AuditEntry.objects.get(action="mailbox.unsuspend")
+    assert (lifted.after, lifted.by_staff) == ({"reason": "It was theirs."}, True)
+    response = client.post("/admin/domains/mailbox/", {"action": "delete_selected", **chosen})
     assert anna.domain.mailboxes.count() == 1
     assert response.status_code in (200, 302)
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "a\nb", "a\0b", "x" * 501])
+@pytest.mark.parametrize("action", ["suspend", "unsuspend", "restore"])
+def test_without_a_reason_nothing_is_done(as_, sam, alice, anna, action, reason):
+    if action == "unsuspend":
+        anna.suspend(by=sam, by_staff=True)
+    before = (bool(anna.suspension), AuditEntry.objects.count())
+    chosen = {"action": action, "_selected_action": [str(anna.pk)], "reason": reason}
+    answer = as_(sam).post("/admin/domains/mailbox/", chosen, follow=True)
+    assert answer.status_code in (200, 400)
+    assert answer.status_code == 400 or b"Nothing was done. Reason:" in answer.content
+    assert (bool(anna.suspension), AuditEntry.objects.count()) == before
 
 
 def test_health(mx1):

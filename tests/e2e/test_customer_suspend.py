@@ -37,7 +37,7 @@ def lift(staff: Person, tenant: Tenant) -> None:
         WHERE c.username = %s AND s.lifted_at IS NULL"""
     standing = tenant.stack.rows(query, tenant.username)[0][0]
     staff.get(ADMIN)
-    staff.sends(ADMIN, action="lift", _selected_action=standing)
+    staff.sends(ADMIN, action="lift", _selected_action=standing, reason="Talked to them")
 
 
 def test_a_suspended_customer_is_stopped_whole_and_then_as_before(
