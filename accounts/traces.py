@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from django.contrib.admin.models import LogEntry
 from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -24,10 +25,12 @@ def addresses_of(user: User) -> set[str]:
 
 def erase_traces(user: User, addresses: set[str]) -> None:
     """After `user` became a pseudonym, which is their address now: put it in the place of `addresses` in audit entries,
-    and of every address in the entries about changing theirs; forget from where they acted, and invitations to them.
+    and of every address in the entries about changing theirs; forget from where they acted, invitations to them, and what
+    Django's own log of the staff pages says of them, which the audit trail says too.
     """
     pseudonym = user.email
     Invitation.objects.filter(email__in=addresses).delete()
+    LogEntry.objects.filter(_names(addresses, "object_repr", "change_message")).delete()
     AuditEntry.objects.filter(by=user, address__isnull=False).update(address=None)
     _replace(AuditEntry.objects.filter(by=user, action__startswith="email."), lambda each: pseudonym)
     _replace(_that_name(addresses), lambda each: pseudonym if each.lower() in addresses else each)
@@ -35,10 +38,16 @@ def erase_traces(user: User, addresses: set[str]) -> None:
 
 def _that_name(addresses: set[str]) -> QuerySet[AuditEntry]:
     texts = {"b": Cast("before", TextField()), "a": Cast("after", TextField())}
-    named = Q(pk=None)
+    return AuditEntry.objects.annotate(**texts).filter(_names(addresses, "subject", "b", "a"))
+
+
+def _names(addresses: set[str], *fields: str) -> Q:
+    """That one of the fields holds one of the addresses."""
+    found = Q(pk=None)
     for address in addresses:
-        named |= Q(subject__icontains=address) | Q(b__icontains=address) | Q(a__icontains=address)
-    return AuditEntry.objects.annotate(**texts).filter(named)
+        for field in fields:
+            found |= Q(**{f"{field}__icontains": address})
+    return found
 
 
 def _replace(entries: QuerySet[AuditEntry], by: Callable[[str], str]) -> None:

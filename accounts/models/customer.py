@@ -127,10 +127,12 @@ class Customer(models.Model):
         """End the suspension in force; false when there is none."""
         with unit_of_work():
             Customer.objects.select_for_update().get(pk=self.pk)
+            former = self.suspensions.in_force().first()
             lifted = self.suspensions.in_force().update(lifted_at=timezone.now(), lifted_by=by)
             self.__dict__.pop("suspension", None)
-            if lifted:
-                audit.record("customer.unsuspend", by=by, customer=self, subject=self.username)
+            if former:
+                before = {"stops": former.stops}
+                audit.record("customer.unsuspend", by=by, customer=self, subject=self.username, before=before)
                 suspension_changed.send(Customer, customer=self)
         return bool(lifted)
 

@@ -198,8 +198,11 @@ class Mailbox(MailboxSending, Deletable):
             self._refuse_unless_ours(by_staff)
             lifted = self._lift(by)
             if lifted:
-                audit.record("mailbox.unsuspend", by=by, customer=self.customer, subject=self.address)
-        return lifted
+                customer, before = self.customer, {"stops": lifted.stops}
+                audit.record(
+                    "mailbox.unsuspend", by=by, customer=customer, subject=self.address, before=before
+                )
+        return lifted is not None
 
     def delete(self, *, by: User | None) -> bool:  # type: ignore[override]  # a verb: rows go when they are purged
         """Take it off the mail server; its mail waits DELETED_KEPT for `restore`. False when it is deleted already.
@@ -248,13 +251,13 @@ class Mailbox(MailboxSending, Deletable):
     def _settings(self) -> dict[str, Any]:
         return {"quota_mb": self.quota_mb, "name": self.name}
 
-    def _lift(self, by: User | None) -> bool:
-        """Lift every suspension that is not lifted, also one whose time is over."""
+    def _lift(self, by: User | None) -> MailboxSuspension | None:
+        """Lift every suspension that is not lifted, also one whose time is over; returns the one that was in force."""
         open_ones = list(self.suspensions.filter(lifted_at=None))
         for suspension in open_ones:
             stamp(self.customer, Kind.STATE, suspension.pk, gone=True)
         self.suspensions.filter(lifted_at=None).update(lifted_at=timezone.now(), lifted_by=by)
-        return any(suspension.until is None or suspension.until > timezone.now() for suspension in open_ones)
+        return next((suspension for suspension in open_ones if suspension.in_force), None)
 
     def record(self, action: str, by: User | None, **values: Any) -> None:
         """The end of every change of this mailbox: its row stamped, its audit entry written."""

@@ -67,4 +67,5 @@ def test_staff_suspend_and_lift_in_admin(as_, acme, sam):
     assert client.post("/admin/accounts/customersuspension/", action).status_code == 302
     assert acme.suspensions.get().lifted_by == sam
     assert AuditEntry.objects.get(action="customer.suspend").after["reason"] == "Spam was sent."
-    assert AuditEntry.objects.get(action="customer.unsuspend").after == {"reason": "Talked to them"}
+    lifted = AuditEntry.objects.get(action="customer.unsuspend")
+    assert (lifted.before, lifted.after) == ({"stops": ["send", "sign_in"]}, {"reason": "Talked to them"})

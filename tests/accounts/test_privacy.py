@@ -2,6 +2,7 @@
 
 import json
 
+from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
 from accounts import audit, privacy
@@ -71,6 +72,15 @@ def test_no_address_that_was_theirs_stays_in_what_others_did(acme, other, alice,
     assert listed.after == {"said": mallory.email, "n": 1}
     asked = AuditEntry.objects.get(action="email.ask_change")
     assert (asked.subject, asked.after) == (mallory.email, {"new": mallory.email})
+
+
+def test_the_log_of_the_staff_pages_names_them_no_more(as_, mallory, sam):
+    form = {"name": "Mal", "is_active": "on", "reason": "Asked for it"}
+    assert as_(sam).post(f"/admin/accounts/user/{mallory.pk}/change/", form).status_code == 302
+    assert LogEntry.objects.filter(object_repr="mallory@example.test").exists()
+    with unit_of_work():
+        privacy.erase_person(mallory)
+    assert not LogEntry.objects.filter(object_repr__contains="mallory").exists()
 
 
 def test_erasing_takes_the_second_factor_along(sam):
