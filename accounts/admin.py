@@ -174,6 +174,9 @@ class MembershipInline(admin.TabularInline):
     extra = 0
     fields = readonly_fields = ("user", "role", "created_at")
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("user", "customer").order_by("created_at")
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
