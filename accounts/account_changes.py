@@ -26,6 +26,7 @@ WORDS = {
         "Your address was changed",
         "The address of your account was changed to {new}. Mail about it no longer comes here.",
     ),
+    "data_export.fetch": ("Your data were downloaded", "A copy of what we hold about you was downloaded."),
     "factors.change": ("Your second factor was changed", "Your second factor was changed: {change}."),
 }
 

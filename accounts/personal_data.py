@@ -9,12 +9,14 @@ from allauth.mfa.models import Authenticator
 from accounts import audit, privacy
 from accounts.devices import devices_of, end_all
 from accounts.factors import factors_of
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Invitation, User
 from accounts.traces import addresses_of, erase_traces
 
 
 def export(user: User) -> dict[str, Any]:
-    entries = AuditEntry.objects.filter(by=user).values("at", "action", "subject", "address")[:10_000]
+    """The person's own row and all that hangs on it. Never a hash of the password, a secret of a factor, or a link."""
+    acts = AuditEntry.objects.filter(by=user).order_by("at")
+    about = AuditEntry.objects.filter(subject__iexact=user.email).exclude(by=user).order_by("at")
     return {
         "email": user.email,
         "name": user.name,
@@ -45,7 +47,13 @@ def export(user: User) -> dict[str, Any]:
             }
             for device in devices_of(user)
         ],
-        "acts": [{**entry, "at": entry["at"].isoformat()} for entry in entries],
+        "invitations": [
+            {"customer": invitation.customer.username, "role": invitation.role, "at": invitation.invited_at}
+            for invitation in Invitation.objects.filter(email=user.email).select_related("customer")[:1000]
+        ],
+        "exports": list(user.data_exports.values("asked_at", "made_at", "fetched_at", "size")),
+        "acts": acts.values("at", "action", "subject", "address").iterator(),
+        "acts_of_others_about_you": about.values("at", "action", "customer__username").iterator(),
     }
 
 
@@ -59,6 +67,7 @@ def erase(user: User) -> list[str]:
     end_all(user)
     user.factor_lifts.all().delete()
     user.email_changes.all().delete()
+    user.data_exports.all().delete()
     user.email = pseudonym
     user.name = ""
     user.is_active = False
@@ -70,4 +79,9 @@ def erase(user: User) -> list[str]:
     return ["audit trail: kept two years under a pseudonym, to explain changes to customers' services"]
 
 
-privacy.register("accounts", export=export, erase=erase)
+ABOUT = (
+    "Your account: address, name, services you belong to, where you are signed in, the names of your second factors, "
+    "and what you did here and when."
+)
+
+privacy.register("accounts", privacy.Holder(ABOUT, export, erase))

@@ -1,12 +1,13 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from accounts import audit, devices, lifting, notices
+from accounts import audit, devices, exporting, lifting, notices
 from accounts.models.invitation import forget_old_invitations
 
 # A hint of a sweep is worthless once the next sweep runs.
 SWEEP_SECONDS = 15
 LIFT_SECONDS = 60
+EXPORT_SECONDS = 60
 
 
 @shared_task
@@ -48,3 +49,15 @@ def sweep_factor_lifts() -> None:
 @shared_task
 def sweep_invitations() -> None:
     forget_old_invitations()
+
+
+@shared_task
+def make_data_export(export_id: str) -> None:
+    exporting.make_export(export_id)
+
+
+@shared_task
+def sweep_data_exports() -> None:
+    exporting.forget_old_exports()
+    for export_id in exporting.exports_to_make():
+        make_data_export.apply_async((export_id,), expires=EXPORT_SECONDS)

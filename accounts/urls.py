@@ -2,6 +2,7 @@ from django.urls import path
 
 from accounts import (
     audit_views,
+    data_views,
     email_views,
     member_views,
     ownership_views,
@@ -17,6 +18,9 @@ urlpatterns = [
     path("accounts/email/change/", email_views.email_change_ask, name="email-change-ask"),
     path("accounts/email/stop/", email_views.email_change_stop, name="email-change-stop"),
     path("accounts/email/change/<str:token>/", email_views.email_change, name="email-change"),
+    path("accounts/data/", data_views.data_page, name="data-page"),
+    path("accounts/data/export/", data_views.data_export_ask, name="data-export-ask"),
+    path("accounts/data/exports/<slug:export>/", data_views.data_export, name="data-export"),
     path("accounts/sessions/end/", person_views.session_end, name="session-end"),
     path("accounts/second-factor/<str:token>/", person_views.factor_lift, name="factor-lift"),
     path("c/<slug:customer>/security/", security_views.security_page, name="security-page"),

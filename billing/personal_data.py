@@ -1,5 +1,6 @@
 """What billing holds about a person: the orders they placed and what they wrote about them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from accounts import audit, privacy
@@ -11,13 +12,14 @@ _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", 
 
 def export(user: User) -> dict[str, Any]:
     """Orders placed by `user` with their address, verdict and payments, every message they wrote, and a draft."""
-    orders = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
-    messages = OrderMessage.objects.filter(by=user).values("order__number", "kind", "text", "at")[:10_000]
+    placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
+    orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
+    messages = OrderMessage.objects.filter(by=user).order_by("at")
     draft = OrderDraft.objects.filter(user=user).first()
     return {
         "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},
-        "orders": [_order(order) for order in orders.order_by("placed_at")[:10_000]],
-        "messages": [{**message, "at": message["at"].isoformat()} for message in messages],
+        "orders": (_order(order) for order in orders),
+        "messages": messages.values("order__number", "kind", "text", "at").iterator(),
     }
 
 
@@ -95,4 +97,9 @@ def _order(order: Order) -> dict[str, Any]:
     }
 
 
-privacy.register("billing", export=export, erase=erase)
+ABOUT = (
+    "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, payments, and what "
+    "you wrote about them."
+)
+
+privacy.register("billing", privacy.Holder(ABOUT, export, erase))

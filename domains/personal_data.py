@@ -4,32 +4,29 @@ from typing import Any
 
 from accounts import privacy
 from accounts.models import User
-from domains.models import Domain
+from domains.models import Domain, Mailbox
 
 
 def export(user: User) -> dict[str, Any]:
     """Domains and mailboxes of the customers the person belongs to: names and sizes, never a password's
     hash.
     """
-    domains = Domain.objects.live().filter(customer__memberships__user=user).prefetch_related("mailboxes")
+    domains = Domain.objects.live().filter(customer__memberships__user=user).order_by("name")
+    mailboxes = Mailbox.objects.live().filter(domain__in=domains.order_by()).select_related("domain")
     return {
-        "domains": [
-            {
-                "name": domain.name,
-                "created_at": domain.created_at.isoformat(),
-                "mailboxes": [
-                    {
-                        "address": f"{mailbox.local_part}@{domain.name}",
-                        "name": mailbox.name,
-                        "quota_mb": mailbox.quota_mb,
-                        "used_bytes": mailbox.used_bytes,
-                    }
-                    for mailbox in domain.mailboxes.all()
-                    if not mailbox.deleted_at
-                ],
-            }
-            for domain in domains
-        ]
+        "domains": domains.values("name", "customer__username", "created_at").iterator(),
+        "mailboxes": (_mailbox(mailbox) for mailbox in mailboxes.order_by("pk").iterator()),
+    }
+
+
+def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
+    return {
+        "address": mailbox.address,
+        "name": mailbox.name,
+        "created_at": mailbox.created_at,
+        "quota_mb": mailbox.quota_mb,
+        "used_bytes": mailbox.used_bytes,
+        "last_sign_in_at": mailbox.last_sign_in_at,
     }
 
 
@@ -40,4 +37,6 @@ def erase(user: User) -> list[str]:
     return ["domains and mailboxes: they belong to the customer, whose other members go on using them"]
 
 
-privacy.register("domains", export=export, erase=erase)
+ABOUT = "The domains and mailboxes of the services you belong to: names and sizes. Mail itself lies in the mailboxes alone."
+
+privacy.register("domains", privacy.Holder(ABOUT, export, erase))

@@ -37,6 +37,9 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "whom postmaster@ and abuse@ of customers lead to": every(15, "domains.tasks.sweep_role_addresses"),
     "status, usage and last sign-ins": every(10, "domains.tasks.pull_usage"),
     "lost second factors whose day is over": every(60, "accounts.tasks.sweep_factor_lifts"),
+    "copies of people's data that are to be made, or are over": every(
+        60, "accounts.tasks.sweep_data_exports"
+    ),
     "mailboxes that are imported": every(5, "domains.tasks.sweep_imports"),
     "audit entries past their two years, addresses past their 90 days": every(
         3600, "accounts.tasks.sweep_audit"

@@ -186,6 +186,7 @@ CELERY_TASK_ROUTES = {
     # Many mailboxes at once, by slices of seconds that ask for the next one: neither sweeps nor mail servers wait.
     "domains.tasks.import_mailboxes": {"queue": "bulk"},
     "domains.tasks.work_on_bulk_change": {"queue": "bulk"},
+    "accounts.tasks.make_data_export": {"queue": "bulk"},
     # Each look may wait some ten seconds for strangers' name servers, and sweeps and mails must not wait with it.
     "domains.tasks.check_domain": {"queue": "dns"},
 }
@@ -262,6 +263,7 @@ FORM_LIMITS = {
     "account_login": {"network": 300},
     "account_reset_password": {"network": 60},
     "account_email_verification_sent": {"network": 60},
+    "accounts:data-export-ask": {"network": 60, "person": 6},
     "accounts:email-change-ask": {"address": 30, "network": 90, "person": 20},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:check-ask": {"person": 60},

@@ -113,6 +113,9 @@ TABLE: dict[str, dict[str, Any]] = {
         **both(everybody()),
         "also": dict.fromkeys(ROLES, ("404", "405")),
     },  # no such token
+    "accounts:data-page": get(signed_in()),
+    "accounts:data-export-ask": post(signed_in()),
+    "accounts:data-export": both({**everybody("404"), "anonymous": "login", "owner": "in"}),  # hers
     "accounts:security-page": get(members(Permission.MEMBERS_READ)),
     "accounts:security-require": post(members(Permission.OWNERS_EDIT)),
     "accounts:security-waive": post(members(Permission.OWNERS_EDIT)),

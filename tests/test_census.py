@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from accounts.models import Customer, Role, User
+from accounts.exporting import ask_export, make_export
+from accounts.models import Customer, DataExport, Role, User
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
 from domains.models import MailServer, ServerSync
@@ -107,7 +108,15 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     joins = acme.invite_member("mallory@example.test", Role.READER, by=alice)
     reader = acme.memberships.get(user__email="bob@example.test")
     things |= {"member": reader.pk, "invitation": joins.pk, "secret": joins.secret}
+    things["export"] = copy_of_data(alice).secret
     return {**things, "number": order.number, "server": server.pk}
+
+
+def copy_of_data(person: User) -> DataExport:
+    """What the person asked for and a worker has made."""
+    export = ask_export(person)
+    make_export(str(export.pk))
+    return DataExport.objects.get(pk=export.pk)
 
 
 def order_of(customer: Customer, owner: User) -> Order:

@@ -16,7 +16,7 @@ from billing.models import Order
 from domains.dns.resolver import Resolver
 from domains.models import Domain
 from tests.access_table import TABLE
-from tests.test_census import SAMPLES, census_things, named_urls, order_of
+from tests.test_census import SAMPLES, census_things, copy_of_data, named_urls, order_of
 
 __all__ = ["census_things"]
 
@@ -55,6 +55,7 @@ def another_customer(owner: User) -> dict[str, Any]:
         "import_id": upload.pk,
         "member": heir.pk,
         "invitation": customer.invite_member("frank@example.test", Role.READER, by=owner).pk,
+        "export": copy_of_data(owner).secret,
         "customer": customer.username,
         "domain": domain.name,
         "username": "olga",

@@ -1,5 +1,6 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.customer import Customer, CustomerSuspension
+from accounts.models.data_export import DataExport, DataExportPart
 from accounts.models.email_change import EmailChange
 from accounts.models.factor import FactorLift, FactorRule
 from accounts.models.invitation import Invitation
@@ -13,6 +14,8 @@ __all__ = [
     "AuditEntry",
     "Customer",
     "CustomerSuspension",
+    "DataExport",
+    "DataExportPart",
     "EmailChange",
     "FactorLift",
     "FactorRule",

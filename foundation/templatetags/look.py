@@ -15,13 +15,14 @@ register = template.Library()
 # A tone is what a state asks of its reader: nothing, patience, an act, acceptance. CSS knows tones alone.
 TONES: Mapping[str, str] = {
     **dict.fromkeys(
-        ("ok", "active", "live", "true", "verified", "paid", "approved", "running", "done", "on"), "ok"
+        ("ok", "active", "live", "true", "verified", "paid", "approved", "running", "done", "on", "fetched"),
+        "ok",
     ),
     **dict.fromkeys(
         ("checking", "review", "unchecked", "pending", "saving", "invited", "false", "working", "undoing"),
         "wait",
     ),
-    **dict.fromkeys(("comparing", "importing"), "wait"),
+    **dict.fromkeys(("comparing", "importing", "making"), "wait"),
     **dict.fromkeys(
         ("question", "unpaid", "held", "missing", "different", "duplicate", "degraded", "full", "due"), "act"
     ),

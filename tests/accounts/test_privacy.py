@@ -1,6 +1,7 @@
 """Every app hands out and erases what it holds about a person."""
 
 import json
+from typing import Any
 
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
@@ -10,12 +11,17 @@ from accounts.models import AuditEntry, EmailChange, Invitation, Role, User
 from foundation.unit_of_work import unit_of_work
 
 
+def handed_out(user: User) -> dict[str, Any]:
+    """What an export says, by app."""
+    return {name: json.loads("".join(pieces)) for name, pieces in privacy.export_person(user)}
+
+
 def test_every_app_with_data_is_registered(db):
     assert set(privacy._holders) == {"accounts", "billing", "domains"}
 
 
 def test_an_export_is_json_and_only_of_that_person(acme, other, alice, mallory):
-    text = json.dumps(privacy.export_person(alice))
+    text = json.dumps(handed_out(alice))
     assert "alice@example.test" in text
     assert "acme" in text
     assert "mallory" not in text
@@ -91,11 +97,11 @@ def test_erasing_takes_the_second_factor_along(sam):
 
 def test_devices_are_handed_out_and_erased(as_, alice):
     client = as_(alice)
-    (device,) = privacy.export_person(alice)["accounts"]["devices"]
+    (device,) = handed_out(alice)["accounts"]["devices"]
     assert device["address"] == "127.0.0.1"
     with unit_of_work():
         privacy.erase_person(alice)
-    assert privacy.export_person(alice)["accounts"]["devices"] == []
+    assert handed_out(alice)["accounts"]["devices"] == []
     assert client.get("/accounts/home/").status_code == 302
 
 
@@ -112,6 +118,26 @@ def test_erasing_leaves_nobody_to_recognise_and_nobody_to_sign_in(acme, alice):
 
 def test_registering_again_replaces(db, monkeypatch):
     monkeypatch.setattr(privacy, "_holders", {})
-    privacy.register("x", export=lambda user: {"a": 1}, erase=lambda user: [])
-    privacy.register("x", export=lambda user: {"a": 2}, erase=lambda user: [])
-    assert privacy.export_person(User()) == {"x": {"a": 2}}
+    for number in (1, 2):
+        privacy.register("x", privacy.Holder("X.", lambda user, n=number: {"a": n}, lambda user: []))
+    assert handed_out(User()) == {"x": {"a": 2}}
+
+
+def test_rows_are_written_one_by_one(db, monkeypatch):
+    monkeypatch.setattr(privacy, "_holders", {})
+    taken = []
+
+    def rows():
+        for number in range(3):
+            taken.append(number)
+            yield {"n": number}
+
+    privacy.register(
+        "x", privacy.Holder("X.", lambda user: {"none": iter(()), "rows": rows()}, lambda user: [])
+    )
+    privacy.register("y", privacy.Holder("Y.", lambda user: {}, lambda user: []))
+    (_, pieces), (_, empty) = privacy.export_person(User())
+    before = [next(pieces) for _ in range(7)]
+    assert taken == [0]
+    assert json.loads("".join(before) + "".join(pieces)) == {"none": [], "rows": [{"n": n} for n in range(3)]}
+    assert json.loads("".join(empty)) == {}

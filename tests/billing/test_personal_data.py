@@ -11,6 +11,7 @@ from accounts.models import User
 from billing import reporting
 from billing.models import FraudReport, Order
 from foundation.unit_of_work import unit_of_work
+from tests.accounts.test_privacy import handed_out
 from tests.billing.conftest import fresh, pay
 
 
@@ -19,12 +20,12 @@ def test_export_is_whole_and_only_of_the_person(
 ) -> None:
     in_review.ask_question("Who?", by=sam)
     fresh(in_review).answer_question("Alice herself.", by=alice)
-    data = privacy.export_person(alice)["billing"]
+    data = handed_out(alice)["billing"]
     text = json.dumps(data)
     assert in_review.number in text
     assert "1 Long Street" in text
     assert "Alice herself." in text
-    assert privacy.export_person(mallory)["billing"] == {"draft": None, "orders": [], "messages": []}
+    assert handed_out(mallory)["billing"] == {"draft": None, "orders": [], "messages": []}
 
 
 def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(

@@ -1,10 +1,20 @@
 from domains import personal_data
 
 
+def exported(person):
+    """Each part of it as a list of its rows."""
+    return {name: list(rows) for name, rows in personal_data.export(person).items()}
+
+
 def test_export_names_what_is_hosted_and_no_secret(alice, anna):
-    data = personal_data.export(alice)
-    assert data["domains"][0]["mailboxes"][0]["address"] == "anna@acme.test"
+    data = exported(alice)
+    assert data["domains"][0]["name"] == "acme.test"
+    assert data["mailboxes"][0]["address"] == "anna@acme.test"
     assert "ARGON2ID" not in str(data)
+
+
+def test_export_has_nothing_of_other_customers(mallory, other, anna):
+    assert exported(mallory) == {"domains": [], "mailboxes": []}
 
 
 def test_erase_keeps_what_is_the_customers(alice, mallory, anna):

@@ -26,6 +26,7 @@ WITH_KEYS = sorted(name for name, keys in named_urls().items() if keys - HARMLES
         "{ARGON2ID}$argon2id$v=19$MARKER",
         "Not Found: /accounts/confirm-email/MARKER/",
         "Not Found: /accounts/password/reset/key/MARKER/",
+        "Not Found: /accounts/data/exports/MARKER/",
         "_api=MARKER&name=x",
         "api_key = MARKER",
     ],
