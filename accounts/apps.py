@@ -7,7 +7,17 @@ class AccountsConfig(AppConfig):
     verbose_name = "People and customers"
 
     def ready(self) -> None:
-        from accounts import devices, email_changing, exporting, lifting, member_mail, personal_data, security  # noqa: F401  they register what they hold and send
+        from accounts import (  # noqa: F401  they register what they hold and send
+            deleting,
+            devices,
+            email_changing,
+            exporting,
+            lifting,
+            member_mail,
+            personal_data,
+            security,
+        )
 
         user_logged_in.connect(devices.note_sign_in)
         user_logged_in.connect(lifting.warn_at_sign_in)
+        user_logged_in.connect(deleting.warn_at_sign_in)

@@ -5,11 +5,13 @@ from uuid import uuid4
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from django.urls import reverse
 
 from accounts import audit, privacy
 from accounts.devices import devices_of, end_all
 from accounts.factors import factors_of
 from accounts.models import AuditEntry, Invitation, User
+from accounts.models.customer import owned_alone
 from accounts.traces import addresses_of, erase_traces
 
 
@@ -51,17 +53,45 @@ def export(user: User) -> dict[str, Any]:
             {"customer": invitation.customer.username, "role": invitation.role, "at": invitation.invited_at}
             for invitation in Invitation.objects.filter(email=user.email).select_related("customer")[:1000]
         ],
+        "deletions_of_the_account": list(user.account_deletions.values("at", "due_at", "stopped_at")),
         "exports": list(user.data_exports.values("asked_at", "made_at", "fetched_at", "size")),
         "acts": acts.values("at", "action", "subject", "address").iterator(),
         "acts_of_others_about_you": about.values("at", "action", "customer__username").iterator(),
     }
 
 
-def erase(user: User) -> list[str]:
+def keeps(user: User) -> list[str]:
+    return [
+        "What you changed in services: kept for two years from each change on, without your name and address, because "
+        "the other people there may need to know what happened"
+    ]
+
+
+def hinders(user: User) -> list[privacy.Hindrance]:
+    """Running services that nobody else could act for, and being staff."""
+    running = owned_alone(user).filter(ended_at=None).exclude(activated_at=None).order_by("username")
+    alone = [
+        privacy.Hindrance(
+            f"You are the only owner of {customer.name}, and its service is running.",
+            reverse("accounts:ownership-page", args=[customer.username]),
+            "Hand it over",
+        )
+        for customer in running
+    ]
+    if user.is_staff:
+        alone.append(
+            privacy.Hindrance(
+                "You belong to our staff. Have that ended first.", reverse("contact"), "Contact"
+            )
+        )
+    return alone
+
+
+def erase(user: User) -> None:
     """Make the person unrecognisable and unable to sign in; memberships go, the audit trail keeps a pseudonym."""
     pseudonym = f"erased-{uuid4().hex}@invalid.invalid"
     addresses = addresses_of(user)
-    user.memberships.all().delete()
+    _leave_all(user)
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
     end_all(user)
@@ -76,7 +106,16 @@ def erase(user: User) -> list[str]:
     user.save()
     erase_traces(user, addresses)
     audit.record("person.erase", by=None, subject=str(user.pk))
-    return ["audit trail: kept two years under a pseudonym, to explain changes to customers' services"]
+
+
+def _leave_all(user: User) -> None:
+    """End the memberships, and with them what the person offered to others."""
+    left = list(user.memberships.select_related("customer").order_by("pk"))
+    user.memberships.all().delete()
+    for membership in left:
+        before = {"role": membership.role}
+        audit.record("member.leave", by=user, customer=membership.customer, subject=user.email, before=before)
+        membership.end_lost_rights()
 
 
 ABOUT = (
@@ -84,4 +123,9 @@ ABOUT = (
     "and what you did here and when."
 )
 
-privacy.register("accounts", privacy.Holder(ABOUT, export, erase))
+ERASES = (
+    "Your account: address, name, password, second factors, devices, and your place in every service. You are signed out "
+    "everywhere."
+)
+
+privacy.register("accounts", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders))

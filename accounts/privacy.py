@@ -10,15 +10,32 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 
+class Hindrance(NamedTuple):
+    """Why a person cannot be erased yet, and the page on which they mend that."""
+
+    text: str
+    url: str
+    label: str
+
+
 class Holder(NamedTuple):
-    """`about` says in a sentence what is held. `export` returns data of the person that JSON can hold; a value that is an
-    iterator is written row by row, so that nobody needs all of it at once. `erase` removes what no law asks us to
-    keep and returns the names of what stays, with the reason.
+    """What an app does about a person's data.
+
+    about    what it holds, in a sentence
+    export   data of the person that JSON can hold; a value that is an iterator is written row by row, so that nobody
+             needs all of it at once
+    erases   what erasing removes, in a sentence; empty: nothing
+    keeps    what stays of this person all the same, each with the reason and for how long
+    erase    removes everything else
+    hinders  why that cannot be yet
     """
 
     about: str
     export: Callable[["User"], dict[str, Any]]
-    erase: Callable[["User"], list[str]]
+    erases: str
+    keeps: Callable[["User"], list[str]]
+    erase: Callable[["User"], None]
+    hinders: Callable[["User"], list[Hindrance]] = lambda user: []
 
 
 _holders: dict[str, Holder] = {}
@@ -40,13 +57,25 @@ def export_person(user: "User") -> Iterator[tuple[str, Iterator[str]]]:
         yield name, _as_json(holder.export(user))
 
 
-def erase_person(user: "User") -> dict[str, list[str]]:
-    """Erase `user` app by app, from the top of the house down; returns what had to stay and why, by app.
+def hindrances(user: "User") -> list[Hindrance]:
+    """Why `user` cannot be erased yet; empty when nothing is in the way."""
+    return [each for _, holder in sorted(_holders.items()) for each in holder.hinders(user)]
 
-    Call inside a unit of work.
-    """
-    order = sorted(_holders, key=lambda name: name == "accounts")  # the person's own row goes last
-    return {name: _holders[name].erase(user) for name in order}
+
+def erased() -> list[str]:
+    """What erasing somebody removes, in sentences."""
+    return [holder.erases for _, holder in sorted(_holders.items()) if holder.erases]
+
+
+def kept(user: "User") -> list[str]:
+    """What stays after `user` is erased, each with the reason and for how long."""
+    return [line for _, holder in sorted(_holders.items()) for line in holder.keeps(user)]
+
+
+def erase_person(user: "User") -> None:
+    """Erase `user` app by app, from the top of the house down. Call inside a unit of work."""
+    for name in sorted(_holders, key=lambda name: name == "accounts"):  # the person's own row goes last
+        _holders[name].erase(user)
 
 
 def _as_json(values: dict[str, Any]) -> Iterator[str]:

@@ -1,13 +1,14 @@
 from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
-from accounts import audit, devices, exporting, lifting, notices
+from accounts import audit, deleting, devices, exporting, lifting, notices
 from accounts.models.invitation import forget_old_invitations
 
 # A hint of a sweep is worthless once the next sweep runs.
 SWEEP_SECONDS = 15
 LIFT_SECONDS = 60
 EXPORT_SECONDS = 60
+DELETION_SECONDS = 60
 
 
 @shared_task
@@ -61,3 +62,15 @@ def sweep_data_exports() -> None:
     exporting.forget_old_exports()
     for export_id in exporting.exports_to_make():
         make_data_export.apply_async((export_id,), expires=EXPORT_SECONDS)
+
+
+@shared_task
+def delete_account(deletion_id: str) -> None:
+    deleting.carry_out(deletion_id)
+
+
+@shared_task
+def sweep_account_deletions() -> None:
+    deleting.forget_deletions()
+    for deletion_id in deleting.due_deletions():
+        delete_account.apply_async((deletion_id,), expires=DELETION_SECONDS)

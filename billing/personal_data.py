@@ -5,8 +5,10 @@ from typing import Any
 
 from accounts import audit, privacy
 from accounts.models import User
+from accounts.models.customer import owned_alone
 from billing.models import FraudReport, Order, OrderDraft, OrderMessage, OrderStatus
 
+NAMED = 10  # orders, by their numbers
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
 
@@ -23,26 +25,46 @@ def export(user: User) -> dict[str, Any]:
     }
 
 
-def erase(user: User) -> list[str]:
-    """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books."""
-    kept, words = 0, []
-    OrderDraft.objects.filter(user=user).delete()
-    for order in user.orders.with_facts():
-        if order.paid_minor or order.status == OrderStatus.ACTIVE:
-            kept += 1
-            continue
-        if order.is_open:
-            order.cancel(by=user)
-        _blank(order)
+def keeps(user: User) -> list[str]:
+    words = []
+    kept = [order.number for order in user.orders.with_facts() if _is_kept(order)]
     if kept:
-        words.append(f"{kept} orders with their address and payments: kept as tax law asks, for ten years")
-    if (
-        standing := FraudReport.objects.filter(order__placed_by=user, withdrawal=None)
-        .exclude(code="")
-        .count()
-    ):
+        named = ", ".join(kept[:NAMED]) + (" and others" if len(kept) > NAMED else "")
+        words.append(
+            f"Paid orders ({named}) with their address and payments: kept for ten years, because tax law asks for them"
+        )
+    standing = FraudReport.objects.filter(order__placed_by=user, withdrawal=None).exclude(code="").count()
+    if standing:
         words.append(f"{standing} reports to FraudRecord: they stand until our staff withdraw them")
     return words
+
+
+def erase(user: User) -> None:
+    """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books."""
+    OrderDraft.objects.filter(user=user).delete()
+    for order in user.orders.with_facts():
+        if not _is_kept(order):
+            if order.is_open:
+                order.cancel(by=user)
+            _blank(order)
+
+
+def hinders(user: User) -> list[privacy.Hindrance]:
+    """Orders that nobody else could see to."""
+    open_ones = Order.objects.filter(customer__in=owned_alone(user)).with_facts()
+    return [
+        privacy.Hindrance(
+            f"The order {order.number} of {order.customer.name} is open, and you are the only owner.",
+            order.get_absolute_url(),
+            "Cancel it",
+        )
+        for order in open_ones
+        if order.is_open
+    ]
+
+
+def _is_kept(order: Order) -> bool:
+    return bool(order.paid_minor) or order.status == OrderStatus.ACTIVE
 
 
 def _blank(order: Order) -> None:
@@ -102,4 +124,8 @@ ABOUT = (
     "you wrote about them."
 )
 
-privacy.register("billing", privacy.Holder(ABOUT, export, erase))
+ERASES = (
+    "The address and your messages in orders that came to nothing; orders that are still open are cancelled."
+)
+
+privacy.register("billing", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders))

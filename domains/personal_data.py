@@ -30,13 +30,17 @@ def _mailbox(mailbox: Mailbox) -> dict[str, Any]:
     }
 
 
-def erase(user: User) -> list[str]:
+def keeps(user: User) -> list[str]:
     """Nothing here belongs to a person alone: it is the customer's, and goes when the customer deletes it."""
     if not Domain.objects.filter(customer__memberships__user=user).exists():
         return []
-    return ["domains and mailboxes: they belong to the customer, whose other members go on using them"]
+    return ["Domains and mailboxes: they belong to the services, whose other members go on using them"]
+
+
+def erase(user: User) -> None:
+    """There is nothing to do, see `keeps`."""
 
 
 ABOUT = "The domains and mailboxes of the services you belong to: names and sizes. Mail itself lies in the mailboxes alone."
 
-privacy.register("domains", privacy.Holder(ABOUT, export, erase))
+privacy.register("domains", privacy.Holder(ABOUT, export, "", keeps, erase))

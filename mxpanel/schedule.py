@@ -40,6 +40,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "copies of people's data that are to be made, or are over": every(
         60, "accounts.tasks.sweep_data_exports"
     ),
+    "accounts that are to be deleted": every(60, "accounts.tasks.sweep_account_deletions"),
     "mailboxes that are imported": every(5, "domains.tasks.sweep_imports"),
     "audit entries past their two years, addresses past their 90 days": every(
         3600, "accounts.tasks.sweep_audit"

@@ -263,6 +263,7 @@ FORM_LIMITS = {
     "account_login": {"network": 300},
     "account_reset_password": {"network": 60},
     "account_email_verification_sent": {"network": 60},
+    "accounts:account-delete": {"network": 60, "person": 20},
     "accounts:data-export-ask": {"network": 60, "person": 6},
     "accounts:email-change-ask": {"address": 30, "network": 90, "person": 20},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},

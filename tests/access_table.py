@@ -116,6 +116,9 @@ TABLE: dict[str, dict[str, Any]] = {
     "accounts:data-page": get(signed_in()),
     "accounts:data-export-ask": post(signed_in()),
     "accounts:data-export": both({**everybody("404"), "anonymous": "login", "owner": "in"}),  # hers
+    "accounts:account-delete": both(signed_in()),
+    "accounts:account-delete-stop": post(signed_in()),
+    "accounts:account-deletion": both(everybody()),  # who has the link
     "accounts:security-page": get(members(Permission.MEMBERS_READ)),
     "accounts:security-require": post(members(Permission.OWNERS_EDIT)),
     "accounts:security-waive": post(members(Permission.OWNERS_EDIT)),

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from accounts.deleting import ask_deletion
 from accounts.exporting import ask_export, make_export
 from accounts.models import Customer, DataExport, Role, User
 from billing.models import FraudCheck, Order, Plan
@@ -109,6 +110,8 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     reader = acme.memberships.get(user__email="bob@example.test")
     things |= {"member": reader.pk, "invitation": joins.pk, "secret": joins.secret}
     things["export"] = copy_of_data(alice).secret
+    leaver = User.objects.create_user("leaver@example.test")
+    things["deletion"] = ask_deletion(leaver).secret
     return {**things, "number": order.number, "server": server.pk}
 
 

@@ -1,3 +1,4 @@
+from accounts.models.account_deletion import AccountDeletion
 from accounts.models.audit import AuditEntry
 from accounts.models.customer import Customer, CustomerSuspension
 from accounts.models.data_export import DataExport, DataExportPart
@@ -11,6 +12,7 @@ from accounts.models.suspension import Stop, SuspensionBase
 from accounts.models.user import User
 
 __all__ = [
+    "AccountDeletion",
     "AuditEntry",
     "Customer",
     "CustomerSuspension",

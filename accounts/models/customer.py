@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 
 from accounts import audit
 from accounts.models.invitation import Invitation, invite
-from accounts.models.membership import Membership
+from accounts.models.membership import Membership, Role
 from accounts.models.ownership import OwnershipOffer, offer_ownership
 from accounts.models.suspension import Stop, SuspensionBase
 from accounts.signals import suspension_changed
@@ -159,6 +159,14 @@ class Customer(models.Model):
         ValidationError unless `by` is an owner, `to` a member who is none, and no other offer is pending.
         """
         return offer_ownership(self, to, by=by)
+
+
+def owned_alone(user: "User") -> models.QuerySet[Customer]:
+    """The customers that nobody else could act for as an owner."""
+    owners = Membership.objects.filter(role=Role.OWNER, user__is_active=True)
+    others = owners.filter(customer=models.OuterRef("pk")).exclude(user=user)
+    mine = Customer.objects.filter(memberships__user=user, memberships__role=Role.OWNER)
+    return mine.exclude(models.Exists(others))
 
 
 def know_suspensions(customers: list[Customer]) -> None:

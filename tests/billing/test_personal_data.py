@@ -35,8 +35,10 @@ def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
     cancelled.cancel(by=alice)
     pay(unpaid, "59.00", by=sam)
     with unit_of_work():
-        kept = privacy.erase_person(alice)["billing"]
-    assert "1 orders" in kept[0]
+        privacy.erase_person(alice)
+    (kept,) = [line for line in privacy.kept(alice) if "orders" in line]
+    assert unpaid.number in kept
+    assert cancelled.number not in kept
     for gone in (fresh(cancelled), fresh(still_open)):
         assert gone.status == "cancelled"
         assert gone.street == "erased"
@@ -51,12 +53,22 @@ def test_reports_about_the_person_are_handed_out_and_none_is_sent_about_erased_d
     sent = reporting.file_report(in_review, kind="spam", severity=2, text="Sent spam.", by=sam)
     FraudReport.objects.filter(pk=sent.pk).update(code="c0de", sent_at=timezone.now(), next_try_at=None)
     waiting = reporting.file_report(in_review, kind="spam", severity=3, text="Sent more.", by=sam)
-    reports = privacy.export_person(alice)["billing"]["orders"][0]["reports_to_fraudrecord"]
+    reports = handed_out(alice)["billing"]["orders"][0]["reports_to_fraudrecord"]
     assert [(report["text"], report["state"]) for report in reports] == [
         ("Sent spam.", "sent"), ("Sent more.", "waiting"),
     ]  # fmt: skip
     with unit_of_work():
-        kept = privacy.erase_person(alice)["billing"]
-    assert any("1 reports to FraudRecord" in words for words in kept)
+        privacy.erase_person(alice)
+    assert any("1 reports to FraudRecord" in words for words in privacy.kept(alice))
     assert not reporting.send_report(waiting.pk)
     assert FraudReport.objects.get(pk=sent.pk).code == "c0de"  # so that it can be withdrawn
+
+
+def test_an_open_order_of_ones_own_is_in_the_way_until_it_is_cancelled(
+    in_review: Order, alice: User, mallory: User
+) -> None:
+    (hindrance,) = [each for each in privacy.hindrances(alice) if in_review.number in each.text]
+    assert hindrance.url == in_review.get_absolute_url()
+    assert not privacy.hindrances(mallory)
+    in_review.cancel(by=alice)
+    assert not [each for each in privacy.hindrances(alice) if in_review.number in each.text]
