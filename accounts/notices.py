@@ -1,8 +1,8 @@
 """Mails that the panel owes: written down with the change that causes them, sent after it, sent again until they went."""
 
 import logging
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -51,9 +51,17 @@ def send_notice(kind: str, subject_id: object) -> Notice:
 
 def owe_notice(kind: str, subject_id: object) -> Notice:
     """Owe this mail and leave its delivery to the caller, or to the sweep."""
+    (notice,) = owe_notices(kind, [subject_id])
+    return notice
+
+
+def owe_notices(kind: str, subject_ids: Iterable[object], *, at: datetime | None = None) -> list[Notice]:
+    """Owe such a mail about each of these, not to be sent before `at`; the sweep delivers them."""
     if kind not in _kinds:
         raise LookupError(f"No notice kind {kind!r} is registered.")
-    return Notice.objects.create(kind=kind, subject_id=str(subject_id))
+    due_at = at or timezone.now()
+    owed = [Notice(kind=kind, subject_id=str(pk), next_attempt_at=due_at) for pk in subject_ids]
+    return Notice.objects.bulk_create(owed)
 
 
 def attempt(notice_id: int) -> None:

@@ -3,7 +3,11 @@
 from collections.abc import Collection
 from datetime import datetime
 from enum import Enum
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 
 from accounts.models import Customer
 from billing.models import StorageUsage, Subscription
@@ -16,6 +20,28 @@ class Feature(Enum):
     MAILBOXES = "mailboxes"
     DOMAINS = "domains"
     SENDS_PER_DAY = "sends_per_day"
+
+
+class Storage(NamedTuple):
+    """What a running plan holds: bytes `used` of `limit`, as of `at` (None: not reported yet)."""
+
+    plan: str
+    used: int
+    limit: int
+    at: datetime | None
+
+    @classmethod
+    def of(cls, facts: dict[str, Any] | None) -> "Storage | None":
+        """From what `storage_of` annotates."""
+        if facts is None:
+            return None
+        at = datetime.fromisoformat(facts["at"]) if facts["at"] else None
+        return cls(facts["plan"], facts["used"] or 0, facts["storage_mb"] << 20, at)
+
+    @property
+    def high(self) -> int:
+        """From so many bytes on it is nearly full."""
+        return self.limit * 80 // 100
 
 
 def limit(customer: Customer, feature: Feature) -> int | None:
@@ -51,3 +77,25 @@ def report_usage(customer: Customer, bytes_used: int, at: datetime) -> bool:
 def usage(customer: Customer) -> int:
     """Bytes used, as last reported; 0 when nothing was."""
     return StorageUsage.objects.filter(customer=customer).values_list("bytes_used", flat=True).first() or 0
+
+
+def storage(customer: Customer) -> Storage | None:
+    """How full the customer's plan is; None without a running service."""
+    return Storage.of(_storage_facts(customer.subscriptions.all()).first())
+
+
+def storage_of(customer: str) -> Subquery:
+    """For `annotate`, where a query of its own would be one too many: what `Storage.of` reads of the customer to whom
+    that field leads.
+    """
+    return Subquery(_storage_facts(Subscription.objects.filter(customer=OuterRef(customer)))[:1])
+
+
+def _storage_facts(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription, Any]:
+    facts = JSONObject(
+        plan="plan__name",
+        used="customer__storage_usage__bytes_used",
+        storage_mb="plan__storage_mb",
+        at="customer__storage_usage__at",
+    )
+    return subscriptions.filter(ended_at=None).values_list(facts, flat=True)

@@ -7,7 +7,7 @@ class DomainsConfig(AppConfig):
 
     def ready(self) -> None:
         from billing import known_domains
-        from domains import dns_mail, hears, incident_mail, personal_data  # noqa: F401  signals, notices and registry of accounts
+        from domains import dns_mail, hears, incident_mail, personal_data, quota_mail  # noqa: F401  signals, notices and registry of accounts
         from domains.models import holder_of
 
         known_domains.register(holder_of)

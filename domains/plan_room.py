@@ -9,13 +9,21 @@ from billing.entitlements import Feature, limit
 QUOTA_MOST_MB = 100 * 2**20  # 100 TB
 
 
+class OfPlan(str):
+    """Why the plan is in the way, in words; pages put behind it how to get a larger one (`partials/larger_plan.html`)."""
+
+    is_of_plan = True
+
+    def __str__(self) -> str:
+        return self
+
+
 def check_quota(quota_mb: int, allowed: int | None) -> None:
     """Refuse a quota above the plan's storage; several quotas may add up to more than it."""
     if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
         most = QUOTA_MOST_MB if allowed is None else allowed
-        raise ValidationError(
-            {"quota_mb": f"Your plan holds {most} MB. Choose at most that, or 0 for all that it holds."}
-        )
+        text = f"Your plan holds {most} MB. Choose at most that, or 0 for all that it holds."
+        raise ValidationError({"quota_mb": OfPlan(text)})
 
 
 def lock(customer: Customer) -> None:
@@ -30,7 +38,9 @@ def check_room_for_domain(customer: Customer) -> None:
     allowed = limit(customer, Feature.DOMAINS)
     if allowed is not None and customer.domains.live().count() >= allowed:
         raise ValidationError(
-            f"Your plan holds {allowed} domains, and all are taken. Delete one, or take a larger plan.",
+            OfPlan(
+                f"Your plan holds {allowed} domains, and all are taken. Delete one, or take a larger plan."
+            ),
             code="limit",
         )
 
@@ -48,7 +58,7 @@ def _mailboxes_of(customer: Customer) -> int:
 def _full(present: int, more: int, allowed: int | None) -> str:
     if allowed is None or present + more <= allowed:
         return ""
-    return (
+    return OfPlan(
         f"Your plan holds {allowed} mailboxes, and {present} are there. Delete some, or take a larger plan."
     )
 

@@ -18,6 +18,7 @@ from domains.models.dns import forget_old_alerts
 from domains.models.incident import forget_old_incidents
 from domains.models.mailbox_import import forget_old_imports
 from domains.models.mailbox_invitation import forget_old_invitations
+from domains.models.quota_warning import forget_old_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ def sweep_tombstones() -> None:
     forget_old_bulk_changes()
     forget_old_imports()
     forget_old_invitations()
+    forget_old_warnings()
 
 
 @shared_task

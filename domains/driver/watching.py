@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -13,14 +14,16 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from accounts.models import Customer
-from billing.entitlements import report_usage
+from billing.entitlements import Feature, limit_of_each, report_usage
 from domains.driver import foreign
 from domains.driver.agent import Agent, AgentError
 from domains.driver.alone import PULL, alone
 from domains.driver.points import note
 from domains.driver.rows import SENDS_SINCE
 from domains.models import Mailbox, MailServer, Placement, ServerSync
+from domains.quota_warnings import Use, note_use
 from domains.sending import take_sent, tell_again
+from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 
 logger = logging.getLogger(__name__)
@@ -109,22 +112,33 @@ def pull_usage(server: MailServer, *, ends_at: float = math.inf) -> None:
 
 
 def take_usage(server: MailServer, entries: list[wire.Usage]) -> None:
-    """Store usage and last sign-in of the mailboxes placed on `server`; others are refused."""
-    stored = _store(server, entries)
-    if others := {UUID(entry.mailbox) for entry in entries} - {mailbox for mailbox, _ in stored}:
-        foreign.refuse(server, others)
-    customers = {customer for _, customer in stored}
-    if not customers:
-        return
-    now = timezone.now()
-    used = Mailbox.objects.filter(domain__customer__in=customers, deleted_at=None)
-    sums = dict(used.values_list("domain__customer").annotate(total=Sum("used_bytes")).order_by())
-    for customer in Customer.objects.filter(pk__in=customers):
-        report_usage(customer, min(int(sums.get(customer.pk) or 0), MOST_BYTES), now)
+    """Store usage and last sign-in of the mailboxes placed on `server`, and warn of what is nearly full; others are
+    refused.
+    """
+    with unit_of_work():
+        stored = _store(server, entries)
+        if others := {UUID(entry.mailbox) for entry in entries} - {mailbox.pk for mailbox in stored}:
+            foreign.refuse(server, others)
+        if not stored:
+            return
+        totals = _report_totals({mailbox.customer for mailbox in stored})
+        note_use([*(mailbox.use for mailbox in stored if not mailbox.deleted_at), *totals])
 
 
-def _store(server: MailServer, entries: list[wire.Usage]) -> list[tuple[UUID, UUID]]:
-    """Write the page in one statement; returns the mailboxes that were the server's to report, and their customers."""
+class _Stored(NamedTuple):
+    pk: UUID
+    customer: UUID
+    used_bytes: int
+    quota_mb: int
+    deleted_at: datetime | None
+
+    @property
+    def use(self) -> Use:
+        return Use(self.customer, self.pk, self.used_bytes, self.quota_mb << 20)
+
+
+def _store(server: MailServer, entries: list[wire.Usage]) -> list[_Stored]:
+    """Write the page in one statement; returns the mailboxes that were the server's to report."""
     now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -137,7 +151,8 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> list[tuple[UUID, UU
             WHERE mailbox.id = seen.id AND domain.id = mailbox.domain_id
               AND placement.customer_id = domain.customer_id
               AND placement.server_id = %s AND placement.placed_at IS NOT NULL
-            RETURNING mailbox.id, domain.customer_id
+            RETURNING mailbox.id, domain.customer_id, mailbox.used_bytes, mailbox.quota_mb,
+                      coalesce(mailbox.deleted_at, domain.deleted_at)
             """,
             [
                 [UUID(entry.mailbox) for entry in entries],
@@ -146,7 +161,22 @@ def _store(server: MailServer, entries: list[wire.Usage]) -> list[tuple[UUID, UU
                 server.pk,
             ],
         )
-        return cursor.fetchall()
+        return [_Stored(*row) for row in cursor.fetchall()]
+
+
+def _report_totals(customers: set[UUID]) -> list[Use]:
+    """Note what each of these customers uses in all; returns it with what its plan holds."""
+    now = timezone.now()
+    used = Mailbox.objects.filter(domain__customer__in=customers, deleted_at=None)
+    sums = dict(used.values_list("domain__customer").annotate(total=Sum("used_bytes")).order_by())
+    allowed = limit_of_each(customers, Feature.STORAGE_MB)
+    totals = [
+        Use(customer, None, min(int(sums.get(customer) or 0), MOST_BYTES), (allowed[customer] or 0) << 20)
+        for customer in sorted(customers)
+    ]
+    for customer, total in zip(Customer.objects.filter(pk__in=customers).order_by("pk"), totals, strict=True):
+        report_usage(customer, total.used, now)
+    return totals
 
 
 def _time(seconds: int | None, now: datetime) -> datetime | None:

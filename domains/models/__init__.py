@@ -30,6 +30,7 @@ from domains.models.mailbox_suspension import MailboxSuspension  # isort: skip
 from domains.models.send_raise import SendRaise  # isort: skip
 from domains.models.bulk import BulkChange, BulkItem, BulkVerb  # isort: skip
 from domains.models.mailbox_import import ImportChunk, MailboxImport  # isort: skip
+from domains.models.quota_warning import QuotaSummary, QuotaWarning  # isort: skip
 
 __all__ = [
     "BulkChange",
@@ -55,6 +56,8 @@ __all__ = [
     "OwnershipKey",
     "Placement",
     "Pulse",
+    "QuotaSummary",
+    "QuotaWarning",
     "SendRaise",
     "ServerMark",
     "ServerRow",

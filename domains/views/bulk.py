@@ -10,6 +10,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
+from billing.entitlements import storage_of
 from domains import bulk_summary
 from domains.bulk_form import BulkAddForm, shown_list
 from domains.mailbox_search import MailboxSearch
@@ -31,7 +32,7 @@ def bulk_list(request: Any, domain: str) -> HttpResponse:
 @customer_page(Permission.MAILBOXES_EDIT)
 @require_POST
 def bulk_add(request: Any, domain: str) -> HttpResponse:
-    found = domain_of(request, domain)
+    found = domain_of(request, domain, storage=storage_of("customer"))
     search = MailboxSearch(found, shown_list(request.POST) or QueryDict())
     form = BulkAddForm(request.POST, search=search)
     if form.is_valid() and (bulk := form.run(partial(propose_bulk_change, found), by=request.user)):

@@ -8,6 +8,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, customer_page
+from billing.entitlements import Storage, storage_of
 from domains.bulk_form import BulkAddForm
 from domains.forms import (
     MailboxAddForm,
@@ -26,12 +27,13 @@ from domains.models.sending import plan_sends
 @customer_page(Permission.MAILBOXES_READ)
 @require_safe
 def mailbox_list(request: Any, domain: str) -> HttpResponse:
-    return list_of(request, MailboxSearch(domain_of(request, domain), request.GET))
+    found = domain_of(request, domain, storage=storage_of("customer"))
+    return list_of(request, MailboxSearch(found, request.GET))
 
 
 def list_of(request: Any, search: MailboxSearch, bulk_form: BulkAddForm | None = None) -> HttpResponse:
-    """The list; with a `bulk_form` that was refused, 422 and what was chosen."""
-    found = search.domain
+    """The list, of a domain with its `storage`; with a `bulk_form` that was refused, 422 and what was chosen."""
+    found: Any = search.domain
     context = {
         "domain": found,
         "search": search,
@@ -42,6 +44,7 @@ def list_of(request: Any, search: MailboxSearch, bulk_form: BulkAddForm | None =
         "list_url": found.mailboxes_url,
         "bulk_verbs": BulkVerb.choices,
         "bulk_form": bulk_form,
+        "storage": Storage.of(found.storage),
     }
     return render(request, "domains/mailbox_list.html", context, status=422 if bulk_form else 200)
 
@@ -162,9 +165,11 @@ def page_context(mailbox: Mailbox, **more: Any) -> dict[str, Any]:
     return {"mailbox": mailbox, **facts, **forms, **more}
 
 
-def domain_of(request: Any, name: str) -> Domain:
+def domain_of(request: Any, name: str, **beside: Any) -> Domain:
+    """The customer's live domain of this name, with its server, and annotated with what is wanted `beside`."""
     domains = request.customer.domains.live().select_related("customer__placement__server__sync")
-    return get_object_or_404(domains, name=name)
+    found: Domain = get_object_or_404(domains.annotate(**beside), name=name)
+    return found
 
 
 def mailbox_of(
