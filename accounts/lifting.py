@@ -29,12 +29,13 @@ def ask_lift(user: User, *, reason: str, by: User) -> FactorLift:
             user=user, reason=reason, by=by, due_at=timezone.now() + FactorLift.DELAY
         )
         audit.record("factor_lift.ask", by=by, subject=user.email, after={"reason": reason})
-        send_notice("factor_lift.ask", lift.pk)
+        lift.notice = send_notice("factor_lift.ask", lift.pk)
+        lift.save(update_fields=["notice"])
     return lift
 
 
-def stop_lift(lift: FactorLift, *, by: User) -> bool:
-    """Keep the second factor; false when that is decided already."""
+def stop_lift(lift: FactorLift, *, by: User | None) -> bool:
+    """Keep the second factor; false when that is decided already. `by` is None where the right of who asked ended."""
     with unit_of_work():
         stopped = _undecided().filter(pk=lift.pk).update(stopped_at=timezone.now())
         if stopped:
@@ -45,18 +46,31 @@ def stop_lift(lift: FactorLift, *, by: User) -> bool:
 
 
 def carry_out(lift_id: str) -> bool:
-    """Take the second factor off and end all sessions; false before its time, and when it was decided already."""
-    now = timezone.now()
+    """Take the second factor off and end all sessions; false before its time, and when it was decided already. Where
+    who asked may not ask for it any more, it is stopped instead.
+    """
     with unit_of_work():
-        if not _undecided().filter(pk=lift_id, due_at__lte=now).update(done_at=now):
+        lift = _due().select_for_update(of=("self",)).filter(pk=lift_id).select_related("user", "by").first()
+        if lift is None:
             return False
-        lift = FactorLift.objects.select_related("user").get(pk=lift_id)
+        if not may_lift(lift.by, lift.user):
+            stop_lift(lift, by=None)
+            return False
+        _undecided().filter(pk=lift.pk).update(done_at=timezone.now())
         before = {"factors": list(factors_of(lift.user).values())}
         Authenticator.objects.filter(user=lift.user).delete()
         devices.end_all(lift.user)
         audit.record("factor_lift.carry_out", by=None, subject=lift.user.email, before=before)
         send_notice("factor_lift.done", lift.pk)
     return True
+
+
+def may_lift(by: User, user: User) -> bool:
+    """Whether `by` takes a lost second factor off the account of `user`: staff do, of staff a superuser, of one's own
+    somebody else.
+    """
+    is_staff = by.is_active and by.is_staff
+    return is_staff and by.pk != user.pk and (by.is_superuser or not user.is_staff)
 
 
 def warn_at_sign_in(sender: Any, request: Any, user: User, **kwargs: Any) -> None:
@@ -67,8 +81,8 @@ def warn_at_sign_in(sender: Any, request: Any, user: User, **kwargs: Any) -> Non
 
 
 def due_lifts() -> list[str]:
-    due = _undecided().filter(due_at__lte=timezone.now()).order_by("due_at")
-    return [str(pk) for pk in due.values_list("pk", flat=True)[:200]]
+    due = _due().order_by("due_at").values_list("pk", flat=True)
+    return [str(pk) for pk in due[:200]]
 
 
 def pending_lift(user: User) -> FactorLift | None:
@@ -94,6 +108,13 @@ def _undecided() -> Any:
     return FactorLift.objects.filter(stopped_at=None, done_at=None)
 
 
+def _due() -> Any:
+    """Those whose delay is over, counted from when the mail that tells the person went out."""
+    now = timezone.now()
+    told = _undecided().filter(notice__sent_at__lte=now - FactorLift.DELAY)
+    return told.filter(due_at__lte=now, user__is_active=True)
+
+
 def _about(lift_id: str, status: str) -> tuple[list[str], dict[str, Any]]:
     """A mail that came too late to be true is not sent."""
     lift = FactorLift.objects.select_related("user").get(pk=lift_id)
@@ -104,6 +125,9 @@ def _about(lift_id: str, status: str) -> tuple[list[str], dict[str, Any]]:
 
 @notice_kind("factor_lift.ask", template="accounts/emails/factor_lift_ask")
 def _asked(lift_id: str) -> tuple[list[str], dict[str, Any]]:
+    """The delay begins with this mail, however late it goes."""
+    lift = _undecided().filter(pk=lift_id)
+    lift.update(due_at=timezone.now() + FactorLift.DELAY)
     return _about(lift_id, "pending")
 
 

@@ -282,6 +282,8 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_RATE_LIMITS = {"webauthn_login": "60/m/ip"}
 MFA_FORMS = {
+    "authenticate": "accounts.factor_forms.SignInCodeForm",
+    "reauthenticate": "accounts.factor_forms.AskedAgainCodeForm",
     "add_webauthn": "accounts.factor_forms.PasskeyAddForm",
     "edit_webauthn": "accounts.factor_forms.PasskeyRenameForm",
 }

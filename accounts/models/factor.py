@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models.customer import Customer
+from accounts.models.notice import Notice
 from foundation.lines import one_line
 
 
@@ -40,6 +41,9 @@ class FactorLift(models.Model):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     due_at = models.DateTimeField()
+    notice = models.ForeignKey(
+        Notice, models.PROTECT, null=True, related_name="+", help_text="The mail that tells the person."
+    )
     stopped_at = models.DateTimeField(null=True)
     done_at = models.DateTimeField(null=True)
 

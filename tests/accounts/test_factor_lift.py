@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import lifting
-from accounts.models import AuditEntry, FactorLift, User
+from accounts.models import AuditEntry, FactorLift, Notice, User
 from accounts.tasks import lift_factor, sweep_factor_lifts
 from tests.accounts.owed import sent_now
 from tests.codes import code_now
@@ -40,7 +40,10 @@ def hints_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_day_later() -> None:
+    """Since the mail went out."""
+    sent_now()
     FactorLift.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    Notice.objects.filter(kind="factor_lift.ask").update(sent_at=timezone.now() - timedelta(hours=24))
 
 
 def link() -> str:
@@ -70,6 +73,45 @@ def test_staff_ask_on_the_person_and_a_day_later_it_is_done(as_: As, alice: User
 def test_the_delay_is_a_day(lift: FactorLift) -> None:
     assert lift.due_at - lift.at >= timedelta(hours=24) - timedelta(seconds=5)
     assert not lifting.carry_out(str(lift.pk))
+
+
+def test_it_waits_for_the_mail_and_a_day_from_then(lift: FactorLift, alice: User) -> None:
+    FactorLift.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert lifting.due_lifts() == []
+    assert not lifting.carry_out(str(lift.pk))
+    (message,) = sent_now()  # days late: the mail server was away
+    lift.refresh_from_db()
+    assert lift.due_at > timezone.now() + timedelta(hours=23, minutes=59)
+    assert f"{lift.due_at:%H:%M}" in message.body
+    FactorLift.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert not lifting.carry_out(str(lift.pk))  # the mail is not a day old
+    assert has_factor(alice)
+
+
+def test_it_is_not_done_while_the_person_may_not_sign_in(lift: FactorLift, alice: User) -> None:
+    a_day_later()
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert not lifting.carry_out(str(lift.pk))
+    assert has_factor(alice)
+
+
+@pytest.mark.parametrize("gone", ["is_active", "is_staff", "is_superuser"])
+def test_who_asked_must_still_be_who_may(lift: FactorLift, alice: User, sam: User, gone: str) -> None:
+    a_day_later()
+    alice.is_staff = True  # meanwhile: of hers, a superuser decides
+    alice.save()
+    User.objects.filter(pk=sam.pk).update(**{gone: False})
+    sweep_factor_lifts()
+    lift.refresh_from_db()
+    assert (has_factor(alice), lift.status) == (True, "stopped")
+    assert AuditEntry.objects.get(action="factor_lift.stop").by is None
+    (message,) = sent_now()
+    assert message.subject == "Your second factor stays"
+
+
+def test_nobody_is_asked_for_who_cannot_be_told(as_: As, alice: User, sam: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert b"nobody can be told" in as_(sam).post(ADD, {"user": alice.pk, "reason": "x"}).content
 
 
 def test_only_staff_who_may_ask(as_: As, alice: User, mallory: User, person: Callable[..., User]) -> None:
@@ -119,12 +161,12 @@ def test_the_person_stops_it_by_the_link_without_signing_in(lift: FactorLift, al
     assert lifting.pending_lift(alice)  # looking at it changes nothing: mail filters look too
     assert client.post(path)["Location"] == path
     assert b'data-status="stopped"' in client.get(path).content
+    (message,) = sent_now()
     a_day_later()
     sweep_factor_lifts()
     assert has_factor(alice)
     client.post(path)  # twice is harmless
     assert AuditEntry.objects.filter(action="factor_lift.stop").count() == 1
-    (message,) = sent_now()
     assert message.subject == "Your second factor stays"
 
 

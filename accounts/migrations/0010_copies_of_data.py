@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0008_lifts_wait_for_their_mail"),
+        ("accounts", "0009_audit_without_holes"),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0009_traits_of_earlier_orders"),
+        ("billing", "0011_when_verdicts_were_given"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

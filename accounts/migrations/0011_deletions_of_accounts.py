@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0009_copies_of_data"),
+        ("accounts", "0010_copies_of_data"),
     ]
 
     operations = [

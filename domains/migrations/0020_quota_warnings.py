@@ -8,8 +8,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0010_deletions_of_accounts"),
-        ("domains", "0016_contacts_of_role_addresses"),
+        ("accounts", "0011_deletions_of_accounts"),
+        ("domains", "0019_contacts_that_follow_changes"),
     ]
 
     operations = [
