@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0011_deletions_of_accounts"),
-        ("domains", "0019_contacts_that_follow_changes"),
+        ("domains", "0020_send_limits"),
     ]
 
     operations = [
