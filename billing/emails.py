@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
 from accounts.access import Permission, may
 from accounts.models import Customer
@@ -32,6 +33,12 @@ def order_rejected(order_id: str) -> tuple[list[str], dict[str, Any]]:
     order = Order.objects.with_facts().get(pk=order_id)
     recipients, context = _about(order)
     return recipients, context | {"reason": order.decision.text}
+
+
+@notice_kind("order.cancelled", template="billing/emails/order_cancelled")
+def order_cancelled(order_id: str) -> tuple[list[str], dict[str, Any]]:
+    recipients, context = _about(Order.objects.with_facts().get(pk=order_id))
+    return recipients, context | {"place_url": settings.PANEL_URL + reverse("billing:order-place")}
 
 
 @notice_kind("order.active", template="billing/emails/order_active")

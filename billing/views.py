@@ -11,7 +11,8 @@ from accounts.access import Permission, customer_page, may
 from billing.access import order_page
 from billing.forms import OrderAnswerForm
 from billing.models import Order, OrderConflict
-from billing.timeline import next_step, timeline
+from billing.standing import standing
+from billing.timeline import timeline
 
 
 @order_page(Permission.ORDERS_READ)
@@ -61,7 +62,7 @@ def _order_page(
         "form": form,
         "conflict": conflict,
         "may_edit": may(request.role, Permission.ORDERS_EDIT),
-        "next_step": next_step(order),
+        "standing": standing(order),
         "steps": timeline(order),
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }

@@ -192,6 +192,7 @@ class Order(models.Model):
             before = {"status": order.status}
             OrderCancellation.objects.create(order=order, by=by)
             audit.record("order.cancel", by=by, customer=order.customer, subject=order.number, before=before)
+            notices.send_notice("order.cancelled", order.pk)
             return True
 
     def ask_question(self, text: str, *, by: "User", seen: int | None = None) -> None:
