@@ -8,7 +8,7 @@ from django.urls import reverse
 from accounts.access import Permission, may
 from accounts.models import Customer
 from accounts.notices import notice_kind
-from billing.models import Order, OrderMessage
+from billing.models import Order, OrderMessage, QuestionLink
 
 
 @notice_kind("order.received", template="billing/emails/order_received")
@@ -18,9 +18,11 @@ def order_received(order_id: str) -> tuple[list[str], dict[str, Any]]:
 
 @notice_kind("order.question", template="billing/emails/order_question")
 def order_question(message_id: str) -> tuple[list[str], dict[str, Any]]:
-    message = OrderMessage.objects.get(pk=message_id)
+    message = OrderMessage.objects.select_related("link").get(pk=message_id)
     recipients, context = _about(Order.objects.with_facts().get(pk=message.order_id))
-    return recipients, context | {"question": message.text}
+    link: QuestionLink | None = getattr(message, "link", None)
+    answer_url = link.url if link else context["order_url"]
+    return recipients, context | {"question": message.text, "link": link, "answer_url": answer_url}
 
 
 @notice_kind("order.approved", template="billing/emails/order_approved")

@@ -44,7 +44,7 @@ def timeline(order: Order, *, for_staff: bool = False) -> list[Step]:
 def _past(order: Order, for_staff: bool) -> list[Step]:
     def by(act: Any, role: str) -> str:
         """Staff read names; customers what that person is."""
-        return f" by {act.by}" if for_staff else role
+        return f" by {act.by or 'whoever had the link in the mail'}" if for_staff else role
 
     steps = [
         Step(f"Order placed by {order.placed_by}" if for_staff else "Order placed", "done", order.placed_at)
