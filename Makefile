@@ -28,6 +28,7 @@ check: install-for-tests ## lint, format, types, import contracts, migrations, d
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/djlint templates --lint --quiet
 	@$(PYTHON) manage.py makemigrations --check --dry-run
+	@$(PYTHON) manage.py spectacular --validate --fail-on-warn | diff docs/openapi.yaml - # written by the same command
 	@PANEL_URL=https://panel.example.com SECRET_KEY=0123456789-only-for-this-check-abcdefghijklmnopqrstuvwxyz-ABCDEF \
 		ENCRYPTION_KEYS=b25seS1mb3ItdGhpcy1jaGVjay1hYmNkZWZnaGlqa2w= \
 		$(PYTHON) manage.py check --deploy --fail-level WARNING

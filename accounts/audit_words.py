@@ -49,6 +49,8 @@ ACTS: Mapping[str, Act] = {
     "invitation.resend": Act("sent the invitation again to"),
     "invitation.revoke": Act("revoked the invitation of"),
     "invitation.send": Act("invited"),
+    "key.add": Act("made the API key"),
+    "key.revoke": Act("revoked the API key"),
     "mailbox.add": Act("added the mailbox"),
     "mailbox.change": Act("changed the mailbox"),
     "mailbox.delete": Act("deleted the mailbox"),

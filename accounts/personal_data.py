@@ -40,6 +40,17 @@ def export(user: User) -> dict[str, Any]:
             {"reason": lift.reason, "at": lift.at.isoformat(), "status": lift.status}
             for lift in user.factor_lifts.all()[:200]
         ],
+        "api_keys": [
+            {
+                "name": key.name,
+                "customer": key.customer.username,
+                "rights": key.scopes,
+                "networks": key.networks,
+                "made": key.created_at.isoformat(),
+                "last_used_from": key.last_used_from,
+            }
+            for key in user.api_keys.select_related("customer")[:1000]
+        ],
         "devices": [
             {
                 "browser": device.user_agent,
@@ -92,6 +103,7 @@ def erase(user: User) -> None:
     pseudonym = f"erased-{uuid4().hex}@invalid.invalid"
     addresses = addresses_of(user)
     _leave_all(user)
+    user.api_keys.all().delete()
     EmailAddress.objects.filter(user=user).delete()
     Authenticator.objects.filter(user=user).delete()
     end_all(user)

@@ -2,6 +2,8 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
 from accounts import audit, deleting, devices, exporting, lifting, notices
+from accounts.api.once import forget_old_replies
+from accounts.models.api_key import forget_old_requests
 from accounts.models.invitation import forget_old_invitations
 
 # A hint of a sweep is worthless once the next sweep runs.
@@ -74,3 +76,10 @@ def sweep_account_deletions() -> None:
     deleting.forget_deletions()
     for deletion_id in deleting.due_deletions():
         delete_account.apply_async((deletion_id,), expires=DELETION_SECONDS)
+
+
+@shared_task
+def sweep_api() -> None:
+    """Forget calls after their 7 days and kept replies after their day."""
+    forget_old_requests()
+    forget_old_replies()

@@ -6,5 +6,4 @@ class BillingConfig(AppConfig):
     verbose_name = "Orders and money"
 
     def ready(self) -> None:
-        # They register checks, signals, notices, and what is held of a person.
-        from billing import checks, drafts, emails, personal_data  # noqa: F401
+        from billing import drafts, emails, personal_data  # noqa: F401  they register signals, notices, and what is held of a person

@@ -74,6 +74,11 @@ def report_usage(customer: Customer, bytes_used: int, at: datetime) -> bool:
     return made
 
 
+def usage_report(customer: Customer) -> tuple[int, datetime | None]:
+    """Bytes used and when that was true, as last reported; (0, None) when nothing was."""
+    return StorageUsage.objects.filter(customer=customer).values_list("bytes_used", "at").first() or (0, None)
+
+
 def usage(customer: Customer) -> int:
     """Bytes used, as last reported; 0 when nothing was."""
     return StorageUsage.objects.filter(customer=customer).values_list("bytes_used", flat=True).first() or 0

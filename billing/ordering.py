@@ -42,9 +42,10 @@ def place_order(details: dict[str, Any], *, by: User, client_address: str, submi
         return order
 
 
-def taken(username: str) -> str:
+def taken(username: str) -> ValidationError:
     """What is said about a wish for the username of somebody else."""
-    return f"{username} is taken. Choose another username, or leave it empty and we choose one."
+    text = f"{username} is taken. Choose another username, or leave it empty and we choose one."
+    return ValidationError(text, code="taken")
 
 
 def _open_customer(details: dict[str, Any], *, by: User) -> Customer:

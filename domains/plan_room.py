@@ -23,7 +23,7 @@ def check_quota(quota_mb: int, allowed: int | None) -> None:
     if not 0 <= quota_mb <= QUOTA_MOST_MB or (allowed is not None and quota_mb > allowed):
         most = QUOTA_MOST_MB if allowed is None else allowed
         text = f"Your plan holds {most} MB. Choose at most that, or 0 for all that it holds."
-        raise ValidationError({"quota_mb": OfPlan(text)})
+        raise ValidationError({"quota_mb": ValidationError(OfPlan(text), code="limit")})
 
 
 def lock(customer: Customer) -> None:

@@ -4,16 +4,19 @@ PostgreSQL, so the limits hold without Redis; each count slides, so nobody is lo
 
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
+from time import time
 from typing import Any
 
 from allauth.core.internal import ratelimit  # the public one counts allauth's own actions alone
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
 from foundation.client_address import client_address
 
 RETRY_AFTER = 60  # seconds, the length of every limit
+WRONG_KEYS = 60  # a minute from one network
 NETWORKS = {4: 24, 6: 48}  # by version of the protocol: the bits that one operator's customer has in common
 
 
@@ -53,6 +56,15 @@ def too_many(request: Any, exception: Exception | None = None) -> HttpResponse:
     answer = render(request, "429.html", status=429)
     answer["Retry-After"] = str(RETRY_AFTER)
     return answer
+
+
+def count_wrong_key(request: HttpRequest) -> bool:
+    """Count a call of the API with a wrong key, also one that only reads; false where too many came from its network
+    within this minute.
+    """
+    key = f"wrong-keys:{network_of(client_address(request))}:{int(time() // RETRY_AFTER)}"
+    cache.add(key, 0, 2 * RETRY_AFTER)
+    return int(cache.incr(key)) <= WRONG_KEYS
 
 
 def _senders(request: Any) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 
+from accounts.api.authentication import KeyAuthentication
+from accounts.keys import add_key, rights_to_give
 from accounts.models import Customer, Role, User
 from billing.models import Order, Plan
 from billing.ordering import place_order
@@ -76,6 +78,8 @@ class Demo:
             customer.add_member(reader, Role.READER, by=owner)
             self._sign_in("reader", {**self._account(reader), "customer": username})
         self._mail(customer, facts, owner)
+        if username == "acme":
+            self._api_key(customer, owner)
 
     def _order(self, username: str, facts: dict[str, Any], owner: User) -> Order:
         existing = Order.objects.filter(customer__username=username).first()
@@ -116,6 +120,17 @@ class Demo:
             password = self._password(address)
             if not domain.mailboxes.filter(local_part=local_part, deleted_at=None).exists():
                 domain.add_mailbox(local_part, password, 1024, name, by=owner)
+
+    def _api_key(self, customer: Customer, owner: User) -> None:
+        """A key for everything, made once more where the one that is known works no more."""
+        keys = self.known.setdefault("api_keys", {"customer": {}, "reseller": {}})
+        known = keys["customer"].get("key", "")
+        if KeyAuthentication().find(known) is None:
+            rights = [right.value for right in rights_to_give(Role.OWNER)]
+            _, known = add_key(customer, "Demo data", rights, [], None, by=owner)
+        server = Placement.objects.get(customer=customer).server.name
+        keys["customer"] = {"server": server, "username": customer.username, "key": known}
+        self._save()
 
     def _person(self, local_part: str, name: str, **fields: Any) -> User:
         email = f"{local_part}@people.{settings.MAIL_DOMAIN}"

@@ -45,6 +45,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "audit entries past their two years, addresses past their 90 days": every(
         3600, "accounts.tasks.sweep_audit"
     ),
+    "calls of the API past their 7 days, replies past their day": every(600, "accounts.tasks.sweep_api"),
     "invitations over for 90 days": every(3600, "accounts.tasks.sweep_invitations"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
     "rows gone for 90 days, incidents over for a year": every(3600, "domains.tasks.sweep_tombstones"),

@@ -85,6 +85,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.humanize",
+    "rest_framework",
+    "drf_spectacular",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.forms",
@@ -98,6 +100,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "mxpanel.api.ApiMiddleware",
     "mxpanel.hostile.HostileInputMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -266,16 +269,34 @@ FORM_LIMITS = {
     "accounts:account-delete": {"network": 60, "person": 20},
     "accounts:data-export-ask": {"network": 60, "person": 6},
     "accounts:email-change-ask": {"address": 30, "network": 90, "person": 20},
+    "accounts:key-add": {"person": 20},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},
-    "billing:question-answer": {"address": 30, "network": 120},
     "domains:domain-add": {"address": 60, "network": 180, "person": 60},
     "domains:bulk-add": {"address": 30, "network": 90, "person": 30},
     "domains:domain-check": {"address": 60, "network": 180, "person": 60},
     "domains:import-add": {"address": 20, "network": 60, "person": 20},
     "domains:mailbox-invite": {"address": 60, "network": 180, "person": 60},
     "domains:owner-password": {"address": 30, "network": 120},
+}
+API_READS, API_WRITES = env.int("API_READS", 100), env.int("API_WRITES", 20)  # a minute for each key
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["mxpanel.api.PanelKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": [],  # accounts.api.view.ApiView asks for the right of each method
+    "DEFAULT_RENDERER_CLASSES": ["foundation.api.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["foundation.api.BodyParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "foundation.api.OneAnswer",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "foundation.api.on_error",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "API of the panel",
+    "DESCRIPTION": "What a person may do on the pages, a program may do here.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
 }
 MFA_ADAPTER = "accounts.adapter.SecondFactorAdapter"
 MFA_TOTP_ISSUER = PRODUCT_NAME

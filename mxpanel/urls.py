@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from mxpanel import public
+from mxpanel import api_docs, public
 
 urlpatterns = [
     path("", public.home, name="home"),
@@ -16,7 +16,12 @@ urlpatterns = [
     path("accounts/", include("accounts.person_urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("api/docs", api_docs.page, name="api-docs"),
+    path("api/", include("mxpanel.api_urls")),
 ]
 
+handler400 = "mxpanel.failures.bad"
+handler403 = "mxpanel.failures.forbidden"
+handler404 = "mxpanel.failures.unknown"
 handler429 = "foundation.limits.too_many"
 handler500 = "mxpanel.failures.failed"

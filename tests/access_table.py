@@ -83,6 +83,14 @@ def stock_admin(name: str) -> dict[str, Any]:
     return {**{method: rule for method in METHODS if method != "HEAD"}, "also": also}
 
 
+# Alice's key, which beside her those see who may change members.
+OF_THE_KEY = {**members(Permission.CUSTOMER_READ), "reader": "404", "billing": "404"}
+NO_OTHER_METHOD = dict.fromkeys(
+    ("PUT", "PATCH", "DELETE"),
+    {"anonymous": "login", "stranger": "404", "staff": "404"}
+    | dict.fromkeys(("reader", "billing", "admin", "owner"), "405"),
+)
+
 TABLE: dict[str, dict[str, Any]] = {
     "admin:login": library(everybody("login")),  # both lead to the panel's own pages
     "admin:logout": library(staff()),
@@ -122,6 +130,11 @@ TABLE: dict[str, dict[str, Any]] = {
     "accounts:security-page": get(members(Permission.MEMBERS_READ)),
     "accounts:security-require": post(members(Permission.OWNERS_EDIT)),
     "accounts:security-waive": post(members(Permission.OWNERS_EDIT)),
+    "api-docs": get(everybody()),
+    "accounts:key-list": get(members(Permission.CUSTOMER_READ)),
+    "accounts:key-add": both(members(Permission.CUSTOMER_READ)),
+    "accounts:key-page": {**get(OF_THE_KEY), **NO_OTHER_METHOD},
+    "accounts:key-revoke": {**post(OF_THE_KEY), **NO_OTHER_METHOD},
     "accounts:audit-list": get(members(Permission.MEMBERS_READ)),
     "accounts:audit-csv": get(members(Permission.MEMBERS_READ)),
     "accounts:member-invite": both(members(Permission.MEMBERS_EDIT)),
@@ -141,7 +154,6 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:order-place": both(everybody()),
     "billing:order-show": get(members(Permission.ORDERS_READ)),
     "billing:order-answer": post(members(Permission.ORDERS_EDIT)),
-    "billing:question-answer": both(everybody()),  # who has the link
     "billing:order-cancel": post(members(Permission.ORDERS_EDIT)),
     "billing:order-list": get(members(Permission.ORDERS_READ)),
     "billing:review-list": get(staff("billing.view_order")),

@@ -17,6 +17,7 @@ from django.test import Client
 from accounts.audit_words import ACTS
 from accounts.models import AuditEntry, Customer, Role, User
 from tests.faults import Dice, new_dice
+from tests.program import Program
 
 PASSWORD = "plenty-of-entropy-7391"
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -152,3 +153,14 @@ def as_(db: None) -> Callable[[User], Client]:
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def program(acme: Customer, alice: User) -> Program:
+    """A program with everything that alice may do for acme, and more calls a minute than a test makes."""
+    return Program(acme, alice)
+
+
+@pytest.fixture(autouse=True)
+def many_calls(settings: Any) -> None:
+    settings.API_READS = settings.API_WRITES = 10_000

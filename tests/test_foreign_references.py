@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import resolve, reverse
 from django.utils import timezone
 
+from accounts.keys import add_key
 from accounts.models import Customer, Role, User
 from billing.models import Order
 from domains.dns.resolver import Resolver
@@ -51,6 +52,7 @@ def another_customer(owner: User) -> dict[str, Any]:
     order = order_of(customer, owner)
     Order.objects.filter(pk=order.pk).update(domain="wanted.test")
     return {
+        "api_key": add_key(customer, "Theirs", ["domains:read"], [], None, by=owner)[0].pk,
         "bulk": bulk.pk,
         "import_id": upload.pk,
         "member": heir.pk,

@@ -1,4 +1,5 @@
 from accounts.models.account_deletion import AccountDeletion
+from accounts.models.api_key import ApiKey, ApiRequest, KeptReply
 from accounts.models.audit import AuditEntry
 from accounts.models.customer import Customer, CustomerSuspension
 from accounts.models.data_export import DataExport, DataExportPart
@@ -13,6 +14,8 @@ from accounts.models.user import User
 
 __all__ = [
     "AccountDeletion",
+    "ApiKey",
+    "ApiRequest",
     "AuditEntry",
     "Customer",
     "CustomerSuspension",
@@ -22,6 +25,7 @@ __all__ = [
     "FactorLift",
     "FactorRule",
     "Invitation",
+    "KeptReply",
     "Membership",
     "Notice",
     "OwnershipOffer",

@@ -105,11 +105,14 @@ class Membership(models.Model):
         return True
 
     def end_lost_rights(self) -> None:
-        """Under the lock: take back what the person offered to others and could offer no more."""
+        """Under the lock: take back what the person offered to others and could offer no more, and their keys."""
         role = role_in(self.customer_id, self.user_id)
         for invitation in self.customer.invitations.pending().filter(invited_by=self.user_id):
             if not manages(role, invitation.role):
                 invitation.end(by=None)
+        if role is None:
+            for key in self.customer.api_keys.live().filter(person=self.user_id):
+                key.revoke(by=None)
         for offer in self.customer.ownership_offers.pending():
             if not offer.stands:
                 offer.end("withdrawn", by=None)

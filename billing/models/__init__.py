@@ -4,7 +4,6 @@ from billing.models.fraud_report import FraudReport, ReportState, ReportWithdraw
 from billing.models.order import Order, OrderConflict
 from billing.models.payment import Payment, PaymentMethod, Subscription
 from billing.models.plan import Period, Plan
-from billing.models.question import QuestionLink
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
 from billing.models.status import OrderStatus
@@ -32,7 +31,6 @@ __all__ = [
     "PaymentMethod",
     "Period",
     "Plan",
-    "QuestionLink",
     "ReportState",
     "ReportWithdrawal",
     "ReviewDecision",

@@ -28,7 +28,6 @@ from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from billing.models.question import QuestionLink
 
 # Without the letters and digits that are mistaken for each other.
 _NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -170,22 +169,18 @@ class Order(models.Model):
     def price(self) -> str:
         return format_money(self.amount_minor, self.currency)
 
-    def answer_question(self, text: str, *, by: "User | None", link: "QuestionLink | None" = None) -> None:
-        """The customer's answer to the open question; the same answer a second time changes nothing.
-
-        `by` is None where it came by the `link` in the mail, which does not say who had it.
-        """
+    def answer_question(self, text: str, *, by: "User") -> None:
+        """The customer's answer to the open question; the same answer a second time changes nothing."""
         with self._locked() as order:
             last = order.last_message
             if last and last.kind == MessageKind.ANSWER and last.text == text:
                 return
-            if order.status != OrderStatus.QUESTION or (link and link.status_in(order) != "question"):
+            if order.status != OrderStatus.QUESTION:
                 raise OrderConflict(
                     "There is no open question about this order, so there is nothing to answer."
                 )
             order.messages.create(kind=MessageKind.ANSWER, text=text, by=by)
-            after = {"through": "the link in the mail"} if link else None
-            audit.record("order.answer", by=by, customer=order.customer, subject=order.number, after=after)
+            audit.record("order.answer", by=by, customer=order.customer, subject=order.number)
 
     def cancel(self, *, by: "User") -> bool:
         """Take the order back; false when it was before. OrderConflict once it is active or rejected."""
@@ -197,16 +192,12 @@ class Order(models.Model):
             before = {"status": order.status}
             OrderCancellation.objects.create(order=order, by=by)
             audit.record("order.cancel", by=by, customer=order.customer, subject=order.number, before=before)
-            notices.send_notice("order.cancelled", order.pk)
             return True
 
     def ask_question(self, text: str, *, by: "User", seen: int | None = None) -> None:
-        """Ask the customer something; the order waits for the answer, from its page or by the link in the mail."""
-        from billing.models.question import give_link
-
+        """Ask the customer something; the order waits for the answer."""
         with self._to_decide(seen) as order:
             message = order.messages.create(kind=MessageKind.QUESTION, text=text, by=by)
-            give_link(message)
             audit.record(
                 "order.ask", by=by, customer=order.customer, subject=order.number, after={"text": text}
             )

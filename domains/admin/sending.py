@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import ReasonedAdmin, ReasonForm, VerbAdmin
+from accounts.admin import VerbAdmin
 from domains.admin.hosting import run_on_each
 from domains.models import CustomerSending, SendRaise
 
@@ -34,11 +34,10 @@ class SendRaiseForm(forms.ModelForm):
 
 
 @admin.register(SendRaise)
-class SendRaiseAdmin(ReasonedAdmin, VerbAdmin):
+class SendRaiseAdmin(VerbAdmin):
     """Adding one raises the send limit of a mailbox until its end, and replaces an earlier one; the action ends it."""
 
     form = SendRaiseForm
-    fields = SendRaiseForm.Meta.fields
     list_display = ("mailbox", "sends_per_day", "until", "reason", "by", "at", "lifted_at")
     list_select_related = ("mailbox__domain", "by")
     search_fields = ("mailbox__local_part", "mailbox__domain__name")
@@ -62,7 +61,7 @@ class SendRaiseAdmin(ReasonedAdmin, VerbAdmin):
         run_on_each(request, raises, "end")
 
 
-class CustomerSendingForm(ReasonForm):
+class CustomerSendingForm(forms.ModelForm):
     class Meta:
         model = CustomerSending
         fields = ("customer", "sends_per_day_in_sum")
@@ -75,11 +74,10 @@ class CustomerSendingForm(ReasonForm):
 
 
 @admin.register(CustomerSending)
-class CustomerSendingAdmin(ReasonedAdmin, VerbAdmin):
+class CustomerSendingAdmin(VerbAdmin):
     """A limit on what all mailboxes of a customer send together, beside that of each; and what they sent."""
 
     form = CustomerSendingForm
-    fields = CustomerSendingForm.Meta.fields
     list_display = ("customer", "sends_per_day_in_sum", "sent", "sent_this_hour", "sent_reported_at")
     list_select_related = ("customer",)
     search_fields = ("customer__username",)

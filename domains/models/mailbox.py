@@ -274,7 +274,7 @@ def exists_if_doubled(field: str) -> Iterator[None]:
         if "mailbox_live_once" not in str(error):
             raise
         text = "A mailbox with this address exists. Choose another name, or change that mailbox."
-        raise ValidationError({field: text}) from error
+        raise ValidationError({field: ValidationError(text, code="exists")}) from error
 
 
 def ready_hash(password: str, password_hash: str) -> str:

@@ -8,12 +8,15 @@ from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Upper
+from django.utils import timezone
 
 from domains.models.deletable import DeletableQuerySet
 from domains.models.mailbox_suspension import MailboxSuspension
+from domains.models.send_raise import SendRaise
 from domains.models.server import Kind, ServerRow
 
 if TYPE_CHECKING:
+    from accounts.models import Customer
     from domains.models.mailbox import Mailbox  # noqa: F401  (names the type of the rows)
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,9 +51,16 @@ class MailboxQuerySet(DeletableQuerySet["Mailbox"]):
         row = ServerRow.objects.filter(
             server=OuterRef("domain__customer__placement__server"), kind=Kind.MAILBOX, key=OuterRef("pk")
         )
-        return self.annotate(
-            row_revision=Subquery(row.values("revision")[:1]), is_suspended=Exists(_suspensions())
-        )
+        return self.with_suspension().annotate(row_revision=Subquery(row.values("revision")[:1]))
+
+    def with_suspension(self) -> "MailboxQuerySet":
+        """Each with `is_suspended`."""
+        return self.annotate(is_suspended=Exists(_suspensions()))
+
+    def with_raise(self) -> "MailboxQuerySet":
+        """Each with `raised_to`, recipients a day, where staff raised its send limit."""
+        raised = SendRaise.objects.filter(mailbox=OuterRef("pk"), lifted_at=None, until__gt=timezone.now())
+        return self.annotate(raised_to=Subquery(raised.values("sends_per_day")[:1]))
 
     def active(self) -> "MailboxQuerySet":
         return self.exclude(Exists(_suspensions()))
@@ -84,6 +94,13 @@ class MailboxQuerySet(DeletableQuerySet["Mailbox"]):
         lookup = "place__lt" if falling else "place__gt"
         values = [value if hasattr(value, "resolve_expression") else Value(value) for value in place]
         return self.alias(place=_row(SORTS[sort])).filter(**{lookup: _row(values)})
+
+
+def mailboxes_of(customer: "Customer") -> "MailboxQuerySet":
+    """All of the customer's that are there, of all its domains."""
+    from domains.models.mailbox import Mailbox
+
+    return Mailbox.objects.live().filter(domain__customer=customer, domain__deleted_at=None)
 
 
 def _suspensions() -> Any:

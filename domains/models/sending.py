@@ -82,7 +82,8 @@ class MailboxSending(Counted):
         """
         plan = plan_sends(self.customer)
         if limit is not None and not 0 <= limit <= plan:
-            raise ValidationError({"limit": f"Your plan has {plan} recipients a day. Choose at most that."})
+            text = f"Your plan has {plan} recipients a day. Choose at most that."
+            raise ValidationError({"limit": ValidationError(text, code="limit")})
         wanted = None if limit == plan else limit
         with unit_of_work():
             lock(self)

@@ -19,7 +19,6 @@ BENCHMARKS = (
     "changes_rate",
     "accept",
     "lookup",
-    "policy",
     "dns_check",
     "imports",
     "rebuild",
@@ -27,6 +26,7 @@ BENCHMARKS = (
 )
 INSIDE_ANOTHER = (
     "page_times",
+    "api_calls",
     "mailbox_lists",
     "csv_import",
     "large_server",

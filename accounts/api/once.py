@@ -1,0 +1,108 @@
+"""The same POST twice has one effect: `Idempotency-Key` (IETF draft httpapi-idempotency-key-header)."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from rest_framework.exceptions import ParseError
+from rest_framework.response import Response
+
+from accounts.models import ApiKey, KeptReply
+from foundation.api import Conflict, Refused
+from foundation.unit_of_work import unit_of_work
+
+KEPT = timedelta(hours=24)
+AT_ONCE = 10_000
+NAME = re.compile(r"[\x21-\x7e]{1,255}")
+Handler = Callable[..., Response]
+
+
+class _Failed(Exception):
+    """Takes the transaction of a handler back, with the answer that says why."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+def answered_once(handler: Handler) -> Handler:
+    """Give a POST that comes again with the same `Idempotency-Key` the answer of the first, for 24 hours.
+
+    Another body under the same key: 422. While the first is at work: 409. What the handler does and the reply that is
+    kept are one transaction, so a crash leaves neither, and the repetition does the work.
+    """
+
+    @wraps(handler)
+    def post(view: Any, request: Any, *args: Any, **kwargs: Any) -> Response:
+        name = request.headers.get("Idempotency-Key")
+        if name is None:
+            return handler(view, request, *args, **kwargs)
+        if not NAME.fullmatch(name):
+            raise ParseError("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+        digest = _digest(request)
+        try:
+            with unit_of_work():
+                if reply := _begin(view.key, name, digest):
+                    return reply
+                response = _answer(view, handler, request, *args, **kwargs)
+                if response.status_code >= 400:
+                    raise _Failed(response)
+                _keep(view.key, name, digest, response)
+                return response
+        except _Failed as failed:
+            if failed.response.status_code < 500:
+                with unit_of_work():
+                    if reply := _begin(view.key, name, digest):
+                        return reply
+                    _keep(view.key, name, digest, failed.response)
+            return failed.response
+
+    return post
+
+
+def forget_old_replies() -> int:
+    """Erase replies past their day, AT_ONCE at most; returns how many."""
+    old = KeptReply.objects.filter(at__lt=timezone.now() - KEPT).values("pk")[:AT_ONCE]
+    return KeptReply.objects.filter(pk__in=old).delete()[0]
+
+
+def _answer(view: Any, handler: Handler, request: Any, *args: Any, **kwargs: Any) -> Response:
+    """What the handler answers, or what its exception means; one that means nothing goes on its way (500)."""
+    try:
+        return handler(view, request, *args, **kwargs)
+    except Exception as error:
+        response: Response = view.handle_exception(error)
+        return response
+
+
+def _begin(key: ApiKey, name: str, digest: str) -> Response | None:
+    """The reply kept under this name, or None with the name held until COMMIT. Conflict while another call holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"reply {key.pk} {name}"]
+        )
+        if not cursor.fetchone()[0]:
+            raise Conflict("The first call with this Idempotency-Key is still at work.")
+    kept = key.replies.filter(name=name).first()
+    if kept is None or kept.at < timezone.now() - KEPT:
+        return None
+    if kept.digest != digest:
+        raise Refused("This Idempotency-Key was sent with another call.")
+    return Response(kept.body, status=kept.status, headers={"Idempotent-Replayed": "true"})
+
+
+def _keep(key: ApiKey, name: str, digest: str, response: Response) -> None:
+    reply = {"digest": digest, "status": response.status_code, "body": response.data, "at": timezone.now()}
+    KeptReply.objects.update_or_create(key=key, name=name, defaults=reply)
+
+
+def _digest(request: Any) -> str:
+    """Of path and body, keyed: the body may hold a password, and a plain hash of that could be guessed."""
+    body = repr(sorted(request.data.items())) if request.data else ""
+    said = f"{request.path}\n{body}".encode(errors="surrogatepass")
+    return salted_hmac("idempotent call", said, algorithm="sha256").hexdigest()

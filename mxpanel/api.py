@@ -1,0 +1,62 @@
+"""The API as a whole: its paths, who is let in, and what is answered where no view is reached."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from django.http import HttpRequest, HttpResponseBase
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from accounts.api.authentication import KeyAuthentication
+from accounts.models import Customer
+
+PREFIX = "/api/"
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path_info.startswith(PREFIX)
+
+
+class ApiMiddleware:
+    """Answers `X-Request-Id`, the client's own or a new one, and takes a path with a slash at its end for the same."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not is_api(request):
+            return self.get_response(request)
+        if request.path_info != PREFIX:
+            request.path_info = request.path_info.rstrip("/")
+        given = request.headers.get("X-Request-Id", "")
+        response = self.get_response(request)
+        response["X-Request-Id"] = given if REQUEST_ID.fullmatch(given) else str(uuid4())
+        return response
+
+
+class PanelKeyAuthentication(KeyAuthentication):
+    """Knows which mail server is meant by X-Server."""
+
+    more_to_read = ("customer__placement__server",)
+
+    def is_meant(self, customer: Customer, headers: Mapping[str, str]) -> bool:
+        placement: Any = getattr(customer, "placement", None)
+        server = placement.server.name if placement and placement.placed_at else ""
+        return super().is_meant(customer, headers) and headers.get("X-Server", "").lower() == server
+
+
+class KeyScheme(OpenApiAuthenticationExtension):
+    """How PanelKeyAuthentication is described: either way to send a key."""
+
+    target_class = PanelKeyAuthentication
+    name = ["bearer", "server", "username", "key"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        headers = {"server": "X-Server", "username": "X-Username", "key": "X-API-Key"}
+        sent = [{"type": "apiKey", "in": "header", "name": header} for header in headers.values()]
+        return [{"type": "http", "scheme": "bearer"}, *sent]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
+        return [{"bearer": []}, {"server": [], "username": [], "key": []}]

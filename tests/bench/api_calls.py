@@ -1,0 +1,115 @@
+"""Time and queries of calls of the API, among 10,000 mailboxes; adding mailboxes with 4 clients beside the hashing alone.
+Run by `pages` on a database of its own.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import Any
+
+import requests
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.api.authentication import KeyAuthentication
+from accounts.keys import add_key, rights_to_give
+from accounts.models import Customer, Role, User
+from domains.mailbox_password import hash_password
+from tests.bench import page_times
+from tests.bench.changes_rate import READY_HASH
+from tests.bench.figures import figure
+from tests.bench.page_times import REQUESTS, timed, web_server
+from tests.bench.stack import Stack
+
+CLIENTS = 4
+ADDED = 200  # mailboxes of one measurement
+PASSWORD = "correct horse battery 17"
+MAILBOXES = "/api/domains/acme.test/email-accounts"
+
+
+def run(_: Stack) -> None:
+    page_times.fill()
+    owner = User.objects.get(memberships__customer__username="acme", memberships__role=Role.OWNER)
+    customer = Customer.objects.get(username="acme")
+    rights = [right.value for right in rights_to_give(Role.OWNER)]
+    _, key = add_key(customer, "Benchmark", rights, [], None, by=owner)
+    headers = {"Authorization": f"Bearer {key}"}
+    look_up = KeyAuthentication()
+    figure("key check, p50", timed(lambda: 1 if look_up.find(key) else 0), "ms", n=REQUESTS, goal="<= 1 ms")
+    for name, path, goal, queries_goal in (
+        ("list of 10,000 e-mail accounts", MAILBOXES, "<= 120 ms", "<= 6"),
+        ("one e-mail account", f"{MAILBOXES}/box-05000", "<= 10 ms", ""),
+    ):
+        get = _get(path, headers)
+        with CaptureQueriesContext(connection) as queries:
+            get()
+        figure(f"API, {name}, queries", len(queries), "queries", n=1, goal=queries_goal)
+        figure(
+            f"API, {name}, p50",
+            _timed(get, 20 if name.startswith("list") else REQUESTS),
+            "ms",
+            n=20,
+            goal=goal,
+        )
+    with CaptureQueriesContext(connection) as queries:
+        _post(headers, {"username": "counted", "password": PASSWORD})
+    figure("API, POST of an e-mail account, queries", len(queries), "queries", n=1, goal="<= 15")
+    with web_server() as base:
+        hashing = _rate(lambda number: hash_password(f"{PASSWORD} {number}"))
+        clear = _rate(
+            lambda number: _send(base, headers, {"username": f"clear-{number}", "password": PASSWORD})
+        )
+        ready = _rate(
+            lambda number: _send(base, headers, {"username": f"ready-{number}", "password_hash": READY_HASH})
+        )
+    figure(
+        f"API, POST of e-mail accounts by {CLIENTS} clients against hashing alone",
+        clear, "/s", n=ADDED, baseline=hashing, goal="ratio >= 0.6",
+    )  # fmt: skip
+    figure(f"API, POST of e-mail accounts with ready hashes by {CLIENTS} clients", ready, "/s", n=ADDED)
+
+
+def _get(path: str, headers: dict[str, str]) -> Callable[[], int]:
+    client = Client()
+
+    def get() -> int:
+        reply = client.get(path, headers=headers, SERVER_NAME="localhost")
+        if reply.status_code != 200:
+            raise RuntimeError(f"{path} was answered {reply.status_code}")
+        return len(reply.content)
+
+    return get
+
+
+def _post(headers: dict[str, str], body: dict[str, Any]) -> None:
+    sent = {"data": json.dumps(body), "content_type": "application/json"}
+    reply = Client().post(MAILBOXES, **sent, headers=headers, SERVER_NAME="localhost")
+    if reply.status_code != 201:
+        raise RuntimeError(f"The POST was answered {reply.status_code}")
+
+
+def _send(base: str, headers: dict[str, str], body: dict[str, Any]) -> None:
+    reply = requests.post(base + MAILBOXES, json=body, headers=headers, timeout=60)
+    if reply.status_code != 201:
+        raise RuntimeError(f"The POST was answered {reply.status_code}: {reply.text}")
+
+
+def _timed(get: Callable[[], int], times: int) -> float:
+    get()
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        get()
+        taken.append((time.perf_counter() - started) * 1000)
+    return median(taken)
+
+
+def _rate(act: Callable[[int], Any]) -> float:
+    """Acts in a second, by CLIENTS threads."""
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(act, range(ADDED)))
+    return ADDED / (time.perf_counter() - started)
