@@ -76,7 +76,9 @@ class ReasonedAdmin(admin.ModelAdmin):
     action_form = ReasonActionForm
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The reason comes last, for those who can change something."""
+        """The reason comes last, for those who can change something; some rows keep one as a field of their own."""
+        if any(field.name == "reason" for field in self.model._meta.fields):
+            return self.fields
         fields = [name for name in self.fields or () if name != "reason"]
         may = self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
         editable = set(fields) - set(self.get_readonly_fields(request, obj))

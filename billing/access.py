@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 
 from accounts.access import Permission, enter
 from accounts.models import User
+from billing.exempting import has_exemption
 from billing.models import Order
 
 
@@ -38,7 +39,8 @@ def find_order(number: str) -> Order:
 
 def find_order_for_staff(number: str) -> Order:
     """The same, with what we noticed ourselves and everybody who had to do with it, in two queries more."""
-    order = get_object_or_404(Order.objects.with_facts().prefetch_related("signals"), number=number)
+    orders = Order.objects.with_facts().prefetch_related("signals").annotate(is_exempt=has_exemption())
+    order = get_object_or_404(orders, number=number)
     acts: list[Any] = [*order.messages.all(), *order.payments.all()]
     acts += [act for name in ("decision", "cancellation") if (act := getattr(order, name, None))]
     people = User.objects.in_bulk({order.placed_by_id, *(act.by_id for act in acts if act.by_id)})

@@ -6,4 +6,5 @@ class BillingConfig(AppConfig):
     verbose_name = "Orders and money"
 
     def ready(self) -> None:
-        from billing import drafts, emails, personal_data  # noqa: F401  they register signals, notices, and what is held of a person
+        # They register checks, signals, notices, and what is held of a person.
+        from billing import checks, drafts, emails, personal_data  # noqa: F401

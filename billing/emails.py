@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
 from accounts.access import Permission, may
 from accounts.models import Customer
 from accounts.notices import notice_kind
-from billing.models import Order, OrderMessage
+from billing.models import Order, OrderMessage, QuestionLink
 
 
 @notice_kind("order.received", template="billing/emails/order_received")
@@ -17,9 +18,11 @@ def order_received(order_id: str) -> tuple[list[str], dict[str, Any]]:
 
 @notice_kind("order.question", template="billing/emails/order_question")
 def order_question(message_id: str) -> tuple[list[str], dict[str, Any]]:
-    message = OrderMessage.objects.get(pk=message_id)
+    message = OrderMessage.objects.select_related("link").get(pk=message_id)
     recipients, context = _about(Order.objects.with_facts().get(pk=message.order_id))
-    return recipients, context | {"question": message.text}
+    link: QuestionLink | None = getattr(message, "link", None)
+    answer_url = link.url if link else context["order_url"]
+    return recipients, context | {"question": message.text, "link": link, "answer_url": answer_url}
 
 
 @notice_kind("order.approved", template="billing/emails/order_approved")
@@ -32,6 +35,12 @@ def order_rejected(order_id: str) -> tuple[list[str], dict[str, Any]]:
     order = Order.objects.with_facts().get(pk=order_id)
     recipients, context = _about(order)
     return recipients, context | {"reason": order.decision.text}
+
+
+@notice_kind("order.cancelled", template="billing/emails/order_cancelled")
+def order_cancelled(order_id: str) -> tuple[list[str], dict[str, Any]]:
+    recipients, context = _about(Order.objects.with_facts().get(pk=order_id))
+    return recipients, context | {"place_url": settings.PANEL_URL + reverse("billing:order-place")}
 
 
 @notice_kind("order.active", template="billing/emails/order_active")

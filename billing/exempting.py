@@ -1,6 +1,8 @@
 """Customers whom staff vouch for: FraudRecord is not asked about them."""
 
-from django.db.models import Q
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from accounts import audit
@@ -11,9 +13,13 @@ from foundation.unit_of_work import unit_of_work
 
 def exemption_of(order: Order) -> FraudExemption | None:
     """The exemption that holds for `order`: of its customer, or of one whose owner placed it."""
-    owned = Membership.objects.filter(user=order.placed_by_id, role=Role.OWNER).values("customer")
-    exempt = FraudExemption.objects.filter(Q(customer=order.customer_id) | Q(customer__in=owned))
-    return exempt.select_related("customer", "by").first()
+    found = _covering(order.customer_id, order.placed_by_id)
+    return found.select_related("customer", "by").first()
+
+
+def has_exemption() -> Exists:
+    """The same of the order of the query around it, as a condition."""
+    return Exists(_covering(OuterRef("customer"), OuterRef(OuterRef("placed_by"))))
 
 
 def exempt_customer(customer: Customer, *, reason: str, by: User) -> bool:
@@ -45,3 +51,8 @@ def end_exemption(customer: Customer, *, by: User) -> bool:
         )
         exemption.delete()
         return True
+
+
+def _covering(customer: Any, person: Any) -> QuerySet[FraudExemption]:
+    owned = Membership.objects.filter(user=person, role=Role.OWNER).values("customer")
+    return FraudExemption.objects.filter(Q(customer=customer) | Q(customer__in=owned))

@@ -22,7 +22,7 @@ def fraud_card(order: Order, sent: forms.Form | None = None) -> dict[str, Any]:
     reports = order.fraud_reports.select_related("by", "withdrawal__by").order_by("-at")[:MOST_REPORTS]
     return {
         "fraudrecord_off": fraudrecord.why_off(order.country),
-        "exemption": exemption_of(order),
+        "exemption": exemption_of(order) if getattr(order, "is_exempt", True) else None,
         "exempt_form": exempt or ExemptForm(auto_id="id_exempt_%s"),
         "asked_until": asked_until(order.fraud_check),
         "report_form": report or ReportFileForm(order=order, auto_id="id_report_%s"),

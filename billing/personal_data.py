@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
 from accounts import audit, privacy
 from accounts.models import User
 from accounts.models.customer import owned_alone
@@ -16,7 +18,7 @@ def export(user: User) -> dict[str, Any]:
     """Orders placed by `user` with their address, verdict and payments, every message they wrote, and a draft."""
     placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
     orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
-    messages = OrderMessage.objects.filter(by=user).order_by("at")
+    messages = OrderMessage.objects.filter(Q(by=user) | Q(by=None, order__placed_by=user)).order_by("at")
     draft = OrderDraft.objects.filter(user=user).first()
     return {
         "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},

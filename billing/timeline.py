@@ -18,15 +18,11 @@ class Step:
     text: str = ""
 
 
-# What the order waits for, by status: what is going on, and who must act.
 _NOW = {
-    OrderStatus.CHECKING: ("Automatic check", "We are checking the order. This takes a few seconds."),
-    OrderStatus.REVIEW: ("Review", "Our staff are looking at the order. You need not do anything."),
-    OrderStatus.QUESTION: (
-        "Your answer",
-        "We asked you something. The review goes on when you have answered.",
-    ),
-    OrderStatus.UNPAID: ("Payment", "The order is accepted. The service starts when the whole sum is in."),
+    OrderStatus.CHECKING: "Automatic check",
+    OrderStatus.REVIEW: "Review",
+    OrderStatus.QUESTION: "Your answer",
+    OrderStatus.UNPAID: "Payment",
 }
 _AHEAD = {
     OrderStatus.CHECKING: ("Payment", "Start of the service"),
@@ -41,18 +37,14 @@ def timeline(order: Order, *, for_staff: bool = False) -> list[Step]:
     status = order.status
     steps = sorted(_past(order, for_staff), key=lambda step: (step.at is None, step.at))
     if status in _NOW:
-        steps.append(Step(_NOW[status][0], "now"))
+        steps.append(Step(_NOW[status], "now"))
     return steps + [Step(title, "todo") for title in _AHEAD.get(status, ())]
 
 
-def next_step(order: Order) -> str:
-    """What the order waits for and who must act, in words for the customer; empty when for nothing."""
-    return _NOW[order.status][1] if order.status in _NOW else ""
-
-
 def _past(order: Order, for_staff: bool) -> list[Step]:
-    def by(act: Any) -> str:
-        return f" by {act.by}" if for_staff else ""
+    def by(act: Any, role: str) -> str:
+        """Staff read names; customers what that person is."""
+        return f" by {act.by or 'whoever had the link in the mail'}" if for_staff else role
 
     steps = [
         Step(f"Order placed by {order.placed_by}" if for_staff else "Order placed", "done", order.placed_at)
@@ -65,11 +57,11 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
         steps.append(Step(title, "done", check.answered_at, outcome))
     for message in order.messages.all():
         asked = message.kind == MessageKind.QUESTION
-        title = f"Question{by(message)}" if asked else f"Answer{by(message)}"
+        title = "Question" + by(message, " of our staff") if asked else "Answer" + by(message, " from you")
         steps.append(Step(title, "done", message.at, message.text))
     if decision := getattr(order, "decision", None):
         rejected = decision.decision == Decision.REJECT
-        title = ("Rejected" if rejected else "Approved") + by(decision)
+        title = ("Rejected" if rejected else "Approved") + by(decision, " by our staff")
         text = decision.text if for_staff or rejected else ""
         steps.append(Step(title, "stop" if rejected else "done", decision.at, text))
     for payment in order.payments.all():
@@ -77,11 +69,11 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
         text = (
             f"Recorded by {payment.by}. {payment.get_method_display()} {payment.reference}"
             if for_staff
-            else ""
+            else "Recorded by our bookkeeping."
         )
         steps.append(Step(title, "done", payment.at, text))
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
     if cancellation := getattr(order, "cancellation", None):
-        steps.append(Step(f"Cancelled{by(cancellation)}", "stop", cancellation.at))
+        steps.append(Step("Cancelled" + by(cancellation, ""), "stop", cancellation.at))
     return steps

@@ -16,6 +16,7 @@ urlpatterns = [
     path("order/", place_views.order_place, name="order-place"),
     path("order/<order:number>/", views.order_show, name="order-show"),
     path("order/<order:number>/answer/", views.order_answer, name="order-answer"),
+    path("order/question/<slug:question>/", views.question_answer, name="question-answer"),
     path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),
     path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
     path("admin/review/", review_views.review_list, name="review-list"),

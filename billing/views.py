@@ -2,16 +2,20 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import Permission, customer_page, may
-from billing.access import order_page
+from billing.access import find_order, order_page
 from billing.forms import OrderAnswerForm
-from billing.models import Order, OrderConflict
-from billing.timeline import next_step, timeline
+from billing.models import Order, OrderConflict, QuestionLink
+from billing.models.question import find_question_link
+from billing.standing import standing
+from billing.timeline import timeline
 
 
 @order_page(Permission.ORDERS_READ)
@@ -45,6 +49,26 @@ def order_cancel(request: Any, order: Order) -> HttpResponse:
     return redirect(order)
 
 
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def question_answer(request: Any, question: str) -> HttpResponse:
+    """The link in the mail of a question. It takes a button, because mail filters follow links."""
+    link = find_question_link(question)
+    if link is None:
+        raise Http404
+    order = find_order(link.question.order.number)
+    form = OrderAnswerForm(request.POST if request.method == "POST" else None)
+    if not form.is_valid():
+        code = 409 if link.status_in(order) != "question" else 422
+        return _question_page(request, link, order, form, status=code if form.is_bound else 200)
+    try:
+        order.answer_question(form.cleaned_data["text"], by=None, link=link)
+    except OrderConflict:
+        return _question_page(request, link, find_order(order.number), form, status=409)
+    return redirect(request.path)
+
+
 @customer_page(Permission.ORDERS_READ)
 @require_safe
 def order_list(request: Any) -> HttpResponse:
@@ -61,8 +85,19 @@ def _order_page(
         "form": form,
         "conflict": conflict,
         "may_edit": may(request.role, Permission.ORDERS_EDIT),
-        "next_step": next_step(order),
+        "standing": standing(order),
         "steps": timeline(order),
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }
     return render(request, "billing/order_show.html", context, status=status)
+
+
+_WORDS = {"question": "Waiting for your answer", "answered": "Answered", "over": "Over", "expired": "Expired"}
+
+
+def _question_page(
+    request: Any, link: QuestionLink, order: Order, form: OrderAnswerForm, status: int
+) -> HttpResponse:
+    state = link.status_in(order)
+    context = {"link": link, "order": order, "form": form, "status": state, "status_label": _WORDS[state]}
+    return render(request, "billing/question_answer.html", context, status=status)

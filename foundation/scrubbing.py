@@ -12,7 +12,7 @@ _URL_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)(@)"
 _SLASH = r"(?:/|%(?:25)*2f)"
 _LINKS = re.compile(
     rf"(?i)({_SLASH}(?:confirm-email|password{_SLASH}reset{_SLASH}key|mailbox{_SLASH}password|invitations"
-    rf"|email{_SLASH}change|second-factor|data{_SLASH}exports|data{_SLASH}deletions){_SLASH})(?:(?!{_SLASH})[^\s'\"&<>])+"
+    rf"|email{_SLASH}change|second-factor|order{_SLASH}question|data{_SLASH}exports|data{_SLASH}deletions){_SLASH})(?:(?!{_SLASH})[^\s'\"&<>])+"
 )
 _HASHES = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$)[^\s'\"]+")
 

@@ -22,6 +22,7 @@ import os
 import pwd
 import signal
 import sqlite3
+import sys
 
 from mailnode import privileges, schema, sends
 from mailnode.policy import AWAY, Policy
@@ -34,6 +35,7 @@ log = logging.getLogger("mailnode.lookup")
 MAX_QUESTION = 16_384  # bytes; Postfix sends less than 1,000
 WRITE_EVERY = 1.0  # seconds; so much is lost with the service at most
 READ_LOG_EVERY = 0.5
+SWITCH = 0.0005  # seconds for which the thread that writes may keep an answer waiting
 
 
 class Lookup:
@@ -127,5 +129,6 @@ def question_of(text: bytes) -> dict[str, str]:
 
 def run(settings: Settings) -> None:
     """Run in the foreground until SIGTERM; drops root once the socket is there."""
+    sys.setswitchinterval(SWITCH)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     asyncio.run(Lookup(settings).serve())

@@ -58,13 +58,16 @@ class Policy:
 
     def action(self, question: dict[str, str], session: Session) -> str:
         """What Postfix shall do. `question` holds the attributes of a policy request."""
-        speaks_against = self._against_sender(question) or self._against_recipient(question)
-        return speaks_against or self._against_sending(question, session) or DUNNO
+        user = question.get("sasl_username", "").lower()
+        sender = self._mailbox(user) if user else None
+        speaks_against = self._against_sender(user, sender, question) or self._against_recipient(question)
+        return speaks_against or self._against_sending(sender, question, session) or DUNNO
 
-    def _against_sending(self, question: dict[str, str], session: Session) -> str | None:
+    def _against_sending(
+        self, mailbox: Mailbox | None, question: dict[str, str], session: Session
+    ) -> str | None:
         """The send limits: last of all, so that nobody pays for a recipient who is refused anyway."""
         session.begins(question.get("instance", ""))
-        mailbox = self._signed_in(question)
         if mailbox is None:
             return None
         if question.get("protocol_state") == "RCPT":
@@ -73,18 +76,12 @@ class Policy:
             return self.sending.count(session, mailbox, question)
         return None
 
-    def _signed_in(self, question: dict[str, str]) -> Mailbox | None:
-        user = question.get("sasl_username", "").lower()
-        return self._mailbox(user) if user else None
-
-    def _against_sender(self, question: dict[str, str]) -> str | None:
+    def _against_sender(self, user: str, mailbox: Mailbox | None, question: dict[str, str]) -> str | None:
         """A signed-in session goes on while its mailbox may send and keeps its password. Postfix offers
         nothing to end a session with, so a session is known by its client's port from its first message
         on."""
-        user = question.get("sasl_username", "").lower()
         if not user:
             return None
-        mailbox = self._mailbox(user)
         if mailbox is None:
             return SENDER_GONE
         if mailbox.send is not None:

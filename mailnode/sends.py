@@ -5,7 +5,6 @@ What is lost with the service is what it counted in its last second."""
 
 import json
 import sqlite3
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +38,7 @@ class Snapshot(NamedTuple):
     """What there is to write: rows of `counts` without `changed`, messages that came and went, and the place."""
 
     counts: list[tuple[object, ...]]
-    messages: list[tuple[str, str]]
+    messages: list[tuple[str, Message]]
     gone: list[tuple[str]]
     place: Place
 
@@ -70,7 +69,7 @@ def snapshot(tally: Tally, place: Place) -> Snapshot:
     """What has changed since the last one."""
     taken = Snapshot(
         [_row(tally, subject) for subject in tally.changed],
-        [(key, json.dumps(tally.messages[key])) for key in tally.new_messages],
+        [(key, tally.messages[key]) for key in tally.new_messages],
         [(key,) for key in tally.gone_messages],
         place,
     )
@@ -82,9 +81,10 @@ def write(connection: schema.Writing, taken: Snapshot) -> None:
     """Write it in one transaction; raises sqlite3.Error."""
     with schema.transaction(connection):
         number = int(connection.execute("SELECT changed FROM meta").fetchone()[0])
-        numbered = [(*row, number + place) for place, row in enumerate(taken.counts, start=1)]
+        numbered = [(*_in_json(row), number + place) for place, row in enumerate(taken.counts, start=1)]
+        messages = [(key, json.dumps(message)) for key, message in taken.messages]
         connection.executemany("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", numbered)
-        connection.executemany("INSERT OR REPLACE INTO messages VALUES (?, ?)", taken.messages)
+        connection.executemany("INSERT OR REPLACE INTO messages VALUES (?, ?)", messages)
         connection.executemany("DELETE FROM messages WHERE id = ?", taken.gone)
         query = "UPDATE meta SET changed = ?, log_inode = ?, log_offset = ?"
         connection.execute(query, (number + len(numbered), *taken.place))
@@ -108,8 +108,13 @@ def sent_page(sends: sqlite3.Connection, after: str, limit: int) -> tuple[list[w
 def _row(tally: Tally, subject: tuple[str, str]) -> tuple[object, ...]:
     counts = tally.counts.get(subject) or Counts()
     hour, day = counts.hour, counts.day
-    parts: Iterable[str] = (json.dumps(list(window.parts), separators=(",", ":")) for window in (hour, day))
+    parts = ([tuple(part) for part in window.parts] for window in (hour, day))
     return (*subject, hour.total, day.total, hour.rolls_at, day.rolls_at, *parts)
+
+
+def _in_json(row: tuple[object, ...]) -> tuple[object, ...]:
+    """The parts of a row as its table has them; in the thread that writes, which no answer waits for."""
+    return (*row[:-2], *(json.dumps(parts, separators=(",", ":")) for parts in row[-2:]))
 
 
 def _message(data: str) -> Message:

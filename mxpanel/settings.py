@@ -273,6 +273,7 @@ FORM_LIMITS = {
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},
+    "billing:question-answer": {"address": 30, "network": 120},
     "domains:domain-add": {"address": 60, "network": 180, "person": 60},
     "domains:bulk-add": {"address": 30, "network": 90, "person": 30},
     "domains:domain-check": {"address": 60, "network": 180, "person": 60},

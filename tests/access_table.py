@@ -154,6 +154,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:order-place": both(everybody()),
     "billing:order-show": get(members(Permission.ORDERS_READ)),
     "billing:order-answer": post(members(Permission.ORDERS_EDIT)),
+    "billing:question-answer": both(everybody()),  # who has the link
     "billing:order-cancel": post(members(Permission.ORDERS_EDIT)),
     "billing:order-list": get(members(Permission.ORDERS_READ)),
     "billing:review-list": get(staff("billing.view_order")),

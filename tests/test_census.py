@@ -16,6 +16,7 @@ from accounts.keys import add_key
 from accounts.models import Customer, DataExport, Role, User
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
+from billing.models.question import give_link
 from domains.models import MailServer, ServerSync
 from domains.models.mailbox_invitation import invite_owner
 from mxpanel.staff_roles import RIGHTS as STAFF_RIGHTS
@@ -102,6 +103,7 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     anna = domain.mailboxes.create(local_part="anna", password_hash="{ARGON2ID}$argon2id$none")
     upload = domain.mailbox_imports.create(new=1, changed=0, unchanged=0, refused=0, comparing=0)
     order = order_of(acme, alice)
+    question = give_link(order.messages.create(kind="question", text="Whose domain is it?", by=alice))
     server = MailServer.objects.create(
         name="mx1.mxpanel.test", address="127.0.0.1", agent_url="https://127.0.0.1:9", agent_key="k" * 40
     )
@@ -116,6 +118,7 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     things["export"] = copy_of_data(alice).secret
     leaver = User.objects.create_user("leaver@example.test")
     things["deletion"] = ask_deletion(leaver).secret
+    things["question"] = question.secret
     return {**things, "number": order.number, "server": server.pk}
 
 

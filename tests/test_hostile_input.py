@@ -13,7 +13,8 @@ from django.db import models, transaction
 from django.test import Client
 
 from accounts.models import Customer, User
-from billing.models import FraudCheck, Order, Plan
+from billing.models import FraudCheck, Order, Plan, QuestionLink
+from billing.models.question import give_link
 from domains.models import Domain, Mailbox, MailServer, ServerSync
 
 HOSTILE = {
@@ -51,6 +52,7 @@ REPORT = "7f3d2c1b-0a9e-4d8c-b7a6-000000000001"
 FORMS: dict[str, dict[str, str]] = {
     "/order/": ORDER,
     "/order/{number}/answer/": {"text": "An answer"},
+    "/order/question/{question}/": {"text": "An answer"},
     "/admin/review/{number}/": {"decision": "ask", "text": "A question"},
     "/admin/review/{number}/payment/": {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
@@ -107,7 +109,7 @@ def number(acme: Customer, alice: User) -> str:
         order=order, outcome="reported", value=1, count=1, reliability=1, next_ask_at=None
     )
     order.fraud_reports.create(id=REPORT, kind="spam", severity=1, text="Spam", by=alice, next_try_at=None)
-    order.messages.create(kind="question", text="A question", by=alice)
+    give_link(order.messages.create(kind="question", text="A question", by=alice))
     return order.number
 
 
@@ -135,6 +137,7 @@ def test_hostile_values(
     path: str, number: str, halted: int, as_: Callable[[User], Client], alice: User, sam: User
 ) -> None:
     anonymous = path.startswith("/accounts/")
+    link = QuestionLink.objects.get().secret
     bob = Customer.objects.get(username="acme").memberships.get(role="reader").pk
     client = Client() if anonymous else as_(sam if path.startswith("/admin/") else alice)
     for field in FORMS[path]:
@@ -144,7 +147,7 @@ def test_hostile_values(
             block = transaction.atomic()
             block._from_testcase = True  # type: ignore[attr-defined]  # units of work may be durable inside
             with block:
-                where_to = path.format(number=number, server=halted, member=bob)
+                where_to = path.format(number=number, question=link, server=halted, member=bob)
                 answer = client.post(where_to, {**FORMS[path], field: value})
                 assert answer.status_code in (200, 302, 409, 422), f"{where}: {answer.status_code}"
                 if answer.status_code in (200, 302):

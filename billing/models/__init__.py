@@ -4,6 +4,7 @@ from billing.models.fraud_report import FraudReport, ReportState, ReportWithdraw
 from billing.models.order import Order, OrderConflict
 from billing.models.payment import Payment, PaymentMethod, Subscription
 from billing.models.plan import Period, Plan
+from billing.models.question import QuestionLink
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
 from billing.models.status import OrderStatus
@@ -31,6 +32,7 @@ __all__ = [
     "PaymentMethod",
     "Period",
     "Plan",
+    "QuestionLink",
     "ReportState",
     "ReportWithdrawal",
     "ReviewDecision",

@@ -28,6 +28,7 @@ from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from billing.models.question import QuestionLink
 
 # Without the letters and digits that are mistaken for each other.
 _NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -169,18 +170,22 @@ class Order(models.Model):
     def price(self) -> str:
         return format_money(self.amount_minor, self.currency)
 
-    def answer_question(self, text: str, *, by: "User") -> None:
-        """The customer's answer to the open question; the same answer a second time changes nothing."""
+    def answer_question(self, text: str, *, by: "User | None", link: "QuestionLink | None" = None) -> None:
+        """The customer's answer to the open question; the same answer a second time changes nothing.
+
+        `by` is None where it came by the `link` in the mail, which does not say who had it.
+        """
         with self._locked() as order:
             last = order.last_message
             if last and last.kind == MessageKind.ANSWER and last.text == text:
                 return
-            if order.status != OrderStatus.QUESTION:
+            if order.status != OrderStatus.QUESTION or (link and link.status_in(order) != "question"):
                 raise OrderConflict(
                     "There is no open question about this order, so there is nothing to answer."
                 )
             order.messages.create(kind=MessageKind.ANSWER, text=text, by=by)
-            audit.record("order.answer", by=by, customer=order.customer, subject=order.number)
+            after = {"through": "the link in the mail"} if link else None
+            audit.record("order.answer", by=by, customer=order.customer, subject=order.number, after=after)
 
     def cancel(self, *, by: "User") -> bool:
         """Take the order back; false when it was before. OrderConflict once it is active or rejected."""
@@ -192,12 +197,16 @@ class Order(models.Model):
             before = {"status": order.status}
             OrderCancellation.objects.create(order=order, by=by)
             audit.record("order.cancel", by=by, customer=order.customer, subject=order.number, before=before)
+            notices.send_notice("order.cancelled", order.pk)
             return True
 
     def ask_question(self, text: str, *, by: "User", seen: int | None = None) -> None:
-        """Ask the customer something; the order waits for the answer."""
+        """Ask the customer something; the order waits for the answer, from its page or by the link in the mail."""
+        from billing.models.question import give_link
+
         with self._to_decide(seen) as order:
             message = order.messages.create(kind=MessageKind.QUESTION, text=text, by=by)
+            give_link(message)
             audit.record(
                 "order.ask", by=by, customer=order.customer, subject=order.number, after={"text": text}
             )

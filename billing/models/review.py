@@ -40,13 +40,19 @@ class OrderMessage(models.Model):
     order = models.ForeignKey("billing.Order", models.CASCADE, related_name="messages")
     kind = models.CharField(max_length=8, choices=MessageKind.choices)
     text = models.CharField(max_length=2000)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+",
+        help_text="Empty: whoever had the link in the mail.",
+    )  # fmt: skip
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["pk"]
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=MessageKind.values), name="order_message_kind_known"),
+            models.CheckConstraint(
+                condition=Q(by__isnull=False) | Q(kind=MessageKind.ANSWER), name="order_message_by_somebody"
+            ),
         ]
 
     def __str__(self) -> str:

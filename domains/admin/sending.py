@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import VerbAdmin
+from accounts.admin import ReasonedAdmin, ReasonForm, VerbAdmin
 from domains.admin.hosting import run_on_each
 from domains.models import CustomerSending, SendRaise
 
@@ -34,10 +34,11 @@ class SendRaiseForm(forms.ModelForm):
 
 
 @admin.register(SendRaise)
-class SendRaiseAdmin(VerbAdmin):
+class SendRaiseAdmin(ReasonedAdmin, VerbAdmin):
     """Adding one raises the send limit of a mailbox until its end, and replaces an earlier one; the action ends it."""
 
     form = SendRaiseForm
+    fields = SendRaiseForm.Meta.fields
     list_display = ("mailbox", "sends_per_day", "until", "reason", "by", "at", "lifted_at")
     list_select_related = ("mailbox__domain", "by")
     search_fields = ("mailbox__local_part", "mailbox__domain__name")
@@ -61,7 +62,7 @@ class SendRaiseAdmin(VerbAdmin):
         run_on_each(request, raises, "end")
 
 
-class CustomerSendingForm(forms.ModelForm):
+class CustomerSendingForm(ReasonForm):
     class Meta:
         model = CustomerSending
         fields = ("customer", "sends_per_day_in_sum")
@@ -74,10 +75,11 @@ class CustomerSendingForm(forms.ModelForm):
 
 
 @admin.register(CustomerSending)
-class CustomerSendingAdmin(VerbAdmin):
+class CustomerSendingAdmin(ReasonedAdmin, VerbAdmin):
     """A limit on what all mailboxes of a customer send together, beside that of each; and what they sent."""
 
     form = CustomerSendingForm
+    fields = CustomerSendingForm.Meta.fields
     list_display = ("customer", "sends_per_day_in_sum", "sent", "sent_this_hour", "sent_reported_at")
     list_select_related = ("customer",)
     search_fields = ("customer__username",)

@@ -15,7 +15,20 @@ register = template.Library()
 # A tone is what a state asks of its reader: nothing, patience, an act, acceptance. CSS knows tones alone.
 TONES: Mapping[str, str] = {
     **dict.fromkeys(
-        ("ok", "active", "live", "true", "verified", "paid", "approved", "running", "done", "on", "fetched"),
+        (
+            "ok",
+            "active",
+            "live",
+            "true",
+            "verified",
+            "paid",
+            "approved",
+            "answered",
+            "running",
+            "done",
+            "on",
+            "fetched",
+        ),
         "ok",
     ),
     **dict.fromkeys(

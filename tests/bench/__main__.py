@@ -19,6 +19,7 @@ BENCHMARKS = (
     "changes_rate",
     "accept",
     "lookup",
+    "policy",
     "dns_check",
     "imports",
     "rebuild",

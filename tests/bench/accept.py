@@ -6,6 +6,7 @@ and quota. Each message goes to another mailbox; homes exist already when it cou
 
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
@@ -34,7 +35,7 @@ LOCAL_PARTS = [f"{number}box" for number in range(MESSAGES + 1)]
 def run(stack: Stack) -> None:
     add_mailboxes(stack)
     with ScratchNode(stack.var / "scratch" / "b") as bare:
-        strip(bare)
+        strip(bare, BARE)
         bare.fill({DOMAIN: LOCAL_PARTS})
         bare.start("dovecot", "postfix")
         both = (stack.server["smtp"], stack.node), (bare.ports["smtp"], bare.directory)
@@ -58,9 +59,9 @@ def add_mailboxes(stack: Stack) -> None:
     wait_until_effective(server.pk)
 
 
-def strip(node: ScratchNode) -> None:
-    """Take milter, policy and quota out of what was rendered."""
-    subprocess.run(["postconf", "-c", str(node.postfix), "-e", *BARE], check=True)
+def strip(node: ScratchNode, settings: Iterable[str]) -> None:
+    """Take quota out of what was rendered, and what these settings of Postfix say."""
+    subprocess.run(["postconf", "-c", str(node.postfix), "-e", *settings], check=True)
     dovecot = node.directory / "dovecot" / "dovecot.conf"
     rendered = dovecot.read_text()
     stripped = rendered.replace("mail_plugins = quota quota_clone", "mail_plugins =")

@@ -61,6 +61,7 @@ def test_another_order_of_an_owner_goes_its_way_and_that_of_a_stranger_does_not(
     exempt(as_(sam), ordered())
     later = check(ordered(name="Fraud Held"))
     assert (later.status, later.fraud_check.outcome, asked) == ("unpaid", "exempt", [])
+    assert "is exempt: Known" in as_(sam).get(f"/admin/review/{later.number}/").content.decode()
     assert check(ordered(by=mallory, name="Fraud Held")).status == "review"
 
 

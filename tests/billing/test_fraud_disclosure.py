@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.core.checks import run_checks
 from django.test import Client
 
 from billing import fraudrecord as service
@@ -52,3 +53,10 @@ def test_without_a_key_the_page_says_that_nothing_is_sent(client: Client, db: No
     settings.FRAUDRECORD_API_KEY = ""
     assert "Nothing is sent to fraudrecord.com" in client.get("/order/").content.decode()
     assert "At present nothing is sent to FraudRecord" in client.get("/privacy/").content.decode()
+
+
+def test_a_misspelt_country_is_refused_at_the_start(settings: Any) -> None:
+    settings.FRAUDRECORD_OFF_COUNTRIES = ["DE", "UK"]
+    assert [error.id for error in run_checks() if "UK" in error.msg] == ["billing.E001"]
+    settings.FRAUDRECORD_OFF_COUNTRIES = ["DE", "GB"]
+    assert not [error for error in run_checks() if error.id == "billing.E001"]

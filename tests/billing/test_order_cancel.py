@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEntry, Role, User
+from accounts.models import AuditEntry, Notice, Role, User
 from billing.models import Order
 from tests.billing.conftest import fresh, pay
 
@@ -43,6 +43,7 @@ def test_twice_is_harmless(in_review: Order, alice: User, as_: AsPerson) -> None
     for _ in range(2):
         assert client.post(f"/order/{in_review.number}/cancel/").status_code == 302
     assert AuditEntry.objects.filter(action="order.cancel").count() == 1
+    assert Notice.objects.filter(kind="order.cancelled").count() == 1
 
 
 @pytest.mark.parametrize("end", ["active", "rejected"])

@@ -52,7 +52,20 @@ def test_approved_says_how_to_pay(unpaid: Order) -> None:
 
 def test_rejected(in_review: Order, sam: User) -> None:
     in_review.reject("No such street.", by=sam)
-    assert "No such street." in sent("order.rejected").body
+    message = sent("order.rejected")
+    assert "No such street." in message.body
+    assert "Nothing was paid" in message.body
+    assert "https://panel.example/contact/" in message.body
+
+
+def test_cancelled(unpaid: Order, alice: User, sam: User) -> None:
+    pay(unpaid, "20.00", by=sam)
+    fresh(unpaid).cancel(by=alice)
+    message = sent("order.cancelled")
+    assert unpaid.number in message.subject
+    for text in (message.body, message.alternatives[0][0]):
+        assert "20.00 USD had come in" in text
+        assert "https://panel.example/order/" in text
 
 
 def test_active(unpaid: Order, sam: User) -> None:

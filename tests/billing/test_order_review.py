@@ -13,6 +13,7 @@ from billing.address_labels import GENERAL, LABELS
 from billing.countries import COUNTRIES
 from billing.models import Order, OrderDraft, Plan
 from billing.phone_hint import phone_hint, read_phone
+from deploy.fraudrecord import Server
 
 AsPerson = Callable[[User], Client]
 REVIEW = "/order/?step=review"
@@ -23,7 +24,7 @@ def hidden_fields(page: str) -> dict[str, str]:
     return {name: html.unescape(value) for name, value in found if name != "csrfmiddlewaretoken"}
 
 
-def test_works(as_: AsPerson, mallory: User, fields: dict[str, str]) -> None:
+def test_works(as_: AsPerson, mallory: User, fields: dict[str, str], fraudrecord: Server) -> None:
     client = as_(mallory)
     sent = fields | {"username": "wished", "domain": "New.Example", "company": "A & <B>", "step": "review"}
     answer = client.post("/order/", sent)

@@ -124,7 +124,7 @@ def test_a_stream_without_end_keeps_no_worker(mx1, monkeypatch):
 def test_pages_of_usage_without_end_keep_no_worker(mx1, monkeypatch):
     monkeypatch.setattr(watching, "PULL_SECONDS", 0.3)
     monkeypatch.setattr(watching, "pull_status", lambda server: None)
-    pages = (SimpleNamespace(next=f"g.{number}", entries=[]) for number in count())
+    pages = (SimpleNamespace(next=f"g.{number}", entries=[], sent=[]) for number in count())
     monkeypatch.setattr(Agent, "usage", lambda self, after: next(pages))
     began = time.monotonic()
     watching.pull(mx1)

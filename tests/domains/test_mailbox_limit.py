@@ -128,10 +128,10 @@ def test_staff_raise_it_for_a_time(as_, sam, alice, anna):
     client.post("/admin/domains/sendraise/add/", {**form, "sends_per_day": "30000"})
     assert anna.send_limit == 30_000
     newest = SendRaise.objects.get(lifted_at=None)
-    action = {"action": "end", "_selected_action": [str(newest.pk)]}
+    action = {"action": "end", "_selected_action": [str(newest.pk)], "reason": "The letter is out"}
     assert client.post("/admin/domains/sendraise/", action).status_code == 302
     assert (anna.send_limit, row_of(anna).raised_until) == (9600, 0)
-    assert AuditEntry.objects.filter(action="mailbox.raise_end").count() == 1
+    assert AuditEntry.objects.get(action="mailbox.raise_end").after["reason"] == "The letter is out"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,9 @@ def test_a_raise_ends_by_itself(anna):
 
 def test_a_limit_in_sum_by_staff(as_, sam, alice, anna):
     client, customer = as_(sam), anna.customer
-    form = {"customer": str(customer.pk), "sends_per_day_in_sum": "500"}
+    form = {"customer": str(customer.pk), "sends_per_day_in_sum": "500", "reason": "New here"}
+    assert client.post("/admin/domains/customersending/add/", {**form, "reason": ""}).status_code == 200
+    assert not AuditEntry.objects.filter(action="customer.limit").exists()
     assert client.post("/admin/domains/customersending/add/", form).status_code == 302
     assert row_of(customer, Kind.CUSTOMER).sends_per_day_in_sum == 500
     assert "500 left." in as_(alice).get(f"/c/{customer.username}/").content.decode()
@@ -164,4 +166,5 @@ def test_a_limit_in_sum_by_staff(as_, sam, alice, anna):
     url = f"/admin/domains/customersending/{found.pk}/change/"
     assert client.post(url, {**form, "sends_per_day_in_sum": ""}).status_code == 302
     assert row_of(customer, Kind.CUSTOMER).sends_per_day_in_sum is None
-    assert AuditEntry.objects.filter(action="customer.limit").count() == 2
+    reasons = [entry.after["reason"] for entry in AuditEntry.objects.filter(action="customer.limit")]
+    assert reasons == ["New here", "New here"]

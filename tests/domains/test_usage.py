@@ -50,7 +50,7 @@ def test_what_it_says_of_others_is_recorded_and_bounded(anna, domain, mx1, monke
     incident = Incident.objects.get()
     assert (incident.kind, incident.subject, incident.server) == ("foreign", other.name, other)
     assert (incident.count, len(incident.rows), incident.closed_at) == (3000, 20, None)
-    pages = SimpleNamespace(next="", entries=[])
+    pages = SimpleNamespace(next="", entries=[], sent=[])
     monkeypatch.setattr(Agent, "usage", lambda self, after: pages)
     watching.pull_usage(other)
     assert not Incident.objects.get().closed_at
@@ -98,7 +98,7 @@ def test_pages_are_pulled_to_the_end_and_the_cursor_kept(anna, mx1, monkeypatch)
 
     def usage(self, after):
         asked.append(after)
-        return SimpleNamespace(next=pages[after][0], entries=pages[after][1])
+        return SimpleNamespace(next=pages[after][0], entries=pages[after][1], sent=[])
 
     monkeypatch.setattr(Agent, "usage", usage)
     watching.pull_usage(mx1)
