@@ -75,6 +75,7 @@ FORMS: dict[str, dict[str, str]] = {
         "verb": "suspend", "scope": "matching", "quota_mb": "", "list": "q=a", "mailbox": ""
     },
     "/c/acme/domains/acme.test/mailboxes/add/": MAILBOX,
+    "/c/acme/domains/acme.test/mailboxes/anna/limit/": {"limit": "100"},
     "/c/acme/domains/acme.test/mailboxes/anna/change/": {"quota_mb": "100", "name": "Anna"},
     "/c/acme/domains/acme.test/mailboxes/anna/password/": {"password": "plenty-of-entropy-7391"},
     "/c/acme/domains/acme.test/mailboxes/anna/invite/": {"invite": "anna@home.example"},
