@@ -171,6 +171,7 @@ def staff_page(view: Callable[..., HttpResponseBase] | None = None, *, right: st
         @wraps(view)
         def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             refuse_non_staff(request, right)
+            request.is_staff_page = True  # type: ignore[attr-defined]
             return view(request, *args, **kwargs)
 
         return page

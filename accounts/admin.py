@@ -5,6 +5,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -125,6 +126,12 @@ class AuditedAdmin(admin.ModelAdmin):
         if request.by_hand["after"]:
             self._record("change", request, obj)
         return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: Any, queryset: Any) -> Any:
+        with transaction.atomic():
+            for obj in queryset:
+                audit.record(f"{obj._meta.model_name}.delete", by=request.user, subject=str(obj))
+            return super().log_deletions(request, queryset)
 
     def _record(self, verb: str, request: Any, obj: Any) -> None:
         customer = obj if isinstance(obj, Customer) else None

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404
 
 from accounts.access import Permission, enter
 from accounts.models import User
+from billing import presence
 from billing.exempting import has_exemption
 from billing.models import Order
 
@@ -37,13 +38,20 @@ def find_order(number: str) -> Order:
     return get_object_or_404(Order.objects.with_facts(), number=number)
 
 
-def find_order_for_staff(number: str) -> Order:
-    """The same, with what we noticed ourselves and everybody who had to do with it, in two queries more."""
-    orders = Order.objects.with_facts().prefetch_related("signals").annotate(is_exempt=has_exemption())
+def find_order_for_staff(number: str, at: User | None = None) -> Any:
+    """The same, with what we noticed ourselves and everybody who had to do with it. `at` is who has its page open: that
+    is noted, and `order.others` says who else is there.
+    """
+    orders = Order.objects.with_facts().select_related("subscription").prefetch_related("signals", "notes")
+    orders = orders.annotate(is_exempt=has_exemption())
     order = get_object_or_404(orders, number=number)
-    acts: list[Any] = [*order.messages.all(), *order.payments.all()]
+    acts: list[Any] = [*order.messages.all(), *order.payments.all(), *order.notes.all()]
     acts += [act for name in ("decision", "cancellation") if (act := getattr(order, name, None))]
-    people = User.objects.in_bulk({order.placed_by_id, *(act.by_id for act in acts if act.by_id)})
+    ids = {order.placed_by_id, *(act.by_id for act in acts if act.by_id)}
+    if at:
+        order.others, people = presence.be_here(order, at, ids)  # type: ignore[attr-defined]
+    else:
+        people = User.objects.in_bulk(ids)
     order.placed_by = people[order.placed_by_id]
     for act in acts:
         act.by = people.get(act.by_id)

@@ -8,7 +8,17 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
-from billing.models import FraudExemption, FraudReport, Order, Payment, Plan, StorageUsage, Subscription
+from billing.canned_texts import KNOWN
+from billing.models import (
+    CannedText,
+    FraudExemption,
+    FraudReport,
+    Order,
+    Payment,
+    Plan,
+    StorageUsage,
+    Subscription,
+)
 from billing.signals import plan_changed
 
 
@@ -72,6 +82,16 @@ class FraudExemptionAdmin(ReadOnlyAdmin):
     list_display = ("customer", "reason", "by", "at")
     list_select_related = ("customer", "by")
     search_fields = ("customer__username", "reason")
+
+
+@admin.register(CannedText)
+class CannedTextAdmin(AuditedAdmin):
+    """Texts that staff send often, to be inserted on the review page of an order."""
+
+    list_display = ("title", "kind")
+    list_filter = ("kind",)
+    search_fields = ("title", "text")
+    fieldsets = ((None, {"fields": ("title", "kind", "text"), "description": f"Placeholders: {KNOWN}"}),)
 
 
 @admin.register(StorageUsage)

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from billing.models import Order, PaymentMethod
+from billing.models import PaymentMethod
 from billing.money import parse_amount
 from billing.submissions import SubmissionField
 
@@ -38,33 +38,6 @@ class TextField(forms.CharField):
 
 class OrderAnswerForm(forms.Form):
     text = TextField(max_length=2000, label="Your answer")
-
-
-class ReviewDecideForm(forms.Form):
-    """What staff decide about an order; `seen` is how far the conversation was when the page was drawn."""
-
-    decision = forms.ChoiceField(
-        choices=[("approve", "Approve"), ("reject", "Reject"), ("ask", "Ask the customer")],
-        widget=forms.RadioSelect,
-    )
-    text = TextField(
-        max_length=2000,
-        required=False,
-        help_text="Asking: the question. Rejecting: the reason. Both go to the customer by mail. "
-        "Approving: a note that stays with staff.",
-    )
-    seen = forms.IntegerField(required=False, min_value=0, max_value=10_000, widget=forms.HiddenInput)
-
-    def clean(self) -> dict[str, Any]:
-        fields = super().clean() or self.cleaned_data
-        if fields.get("decision") == "ask" and not fields.get("text") and "text" not in self.errors:
-            self.add_error("text", "Write the question that the customer is to answer.")
-        return fields
-
-    def decide(self, order: Order, *, by: Any) -> None:
-        """Carry the decision out; OrderConflict, or ValidationError by field."""
-        verb = {"approve": order.approve, "reject": order.reject, "ask": order.ask_question}
-        verb[self.cleaned_data["decision"]](self.cleaned_data["text"], by=by, seen=self.cleaned_data["seen"])
 
 
 class PaymentRecordForm(forms.Form):

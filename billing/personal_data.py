@@ -80,6 +80,7 @@ def _blank(order: Order) -> None:
     rest = {"region": "", "postcode": "erased", "phone": "erased", "domain": "", "client_address": None}
     Order.objects.filter(pk=order.pk).update(**fields, **rest)
     order.messages.all().update(text="erased")
+    order.notes.exclude(text="").update(text="erased")
     order.signals.all().delete()
     order.traits.all().delete()
     type(order.fraud_check).objects.filter(order=order).update(code="", digest="", next_ask_at=None)

@@ -1,8 +1,18 @@
-"""The orders that wait for staff, the one that waits longest first."""
+"""The orders that wait for staff, the one that waits longest or is riskiest first, and the figures of the desk."""
 
-from django.core.paginator import Page, Paginator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
 
-from billing.models import Order, OrderStatus
+from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import Decision, Order, OrderStatus, Payment, ReviewDecision, ReviewPresence, Risk
+from billing.models.status import OrderQuerySet
+from billing.presence import HERE
 
 # What a filter of the queue shows; the empty one is the work that waits for a decision.
 QUEUES: dict[str, tuple[str, list[OrderStatus]]] = {
@@ -14,17 +24,166 @@ QUEUES: dict[str, tuple[str, list[OrderStatus]]] = {
     "active": ("Active", [OrderStatus.ACTIVE]),
     "rejected": ("Rejected", [OrderStatus.REJECTED]),
     "cancelled": ("Cancelled", [OrderStatus.CANCELLED]),
+    "refund": ("Refund owed", [OrderStatus.REJECTED, OrderStatus.CANCELLED]),
+}
+OPEN = ("", "review", "question", "checking")
+SORTS = {"": "Oldest first", "risk": "Riskiest first"}
+# The rows that a status needs, so that the few are found without reading all orders.
+_ROWS = {
+    "unpaid": Q(cancellation=None, subscription=None),
+    "active": Q(subscription__isnull=False),
+    "rejected": Q(decision__decision=Decision.REJECT),
+    "cancelled": Q(cancellation__isnull=False),
 }
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
+MAX_PAGE = 200
+LONGEST = 254  # characters that are searched for
+PEOPLE_SHOWN = 20
 
 
-def queue_page(queue: str, page: str | None, limit: str | None) -> "Page[Order]":
-    """One page of a queue: `limit` orders, 50 unless told, at most 200; nonsense becomes sense."""
-    size = int(limit) if limit and limit.isascii() and limit.isdigit() and len(limit) < 6 else DEFAULT_LIMIT
-    orders = Order.objects.with_facts().in_status(QUEUES[queue][1])
-    if queue in ("", "review", "question", "checking"):
-        orders = orders.undecided()  # the few that are open are found by their missing rows
-    ended = queue in ("active", "rejected", "cancelled")
-    orders = orders.order_by("-placed_at" if ended else "placed_at")
-    return Paginator(orders, min(max(size, 1), MAX_LIMIT)).get_page(page)
+@dataclass(frozen=True)
+class Filters:
+    """Which orders, in which order: kept in the URL from the queue through the pages of its orders."""
+
+    status: str = ""
+    risk: str = ""
+    sort: str = ""
+    q: str = ""
+
+    @classmethod
+    def read(cls, data: Mapping[str, str]) -> "Filters":
+        """From a query string; nonsense becomes sense."""
+        risk = data.get("risk", "")
+        return cls(
+            status=data.get("status", "") if data.get("status") in QUEUES else "",
+            risk=risk if risk in {str(each) for each in Risk.values} else "",
+            sort=data.get("sort", "") if data.get("sort") in SORTS else "",
+            q=data.get("q", "").strip()[:LONGEST],
+        )
+
+    @property
+    def query(self) -> str:
+        return urlencode({name: value for name, value in vars(self).items() if value})
+
+    def orders(self) -> OrderQuerySet:
+        """Them, with `status_now` and `risk_now`."""
+        orders = Order.objects.all().with_risk().in_status(QUEUES[self.status][1])
+        if self.status in OPEN:
+            orders = orders.undecided()  # the few that are open are found by their missing rows
+        elif self.status == "refund":
+            orders = orders.filter(REFUND_OWED)
+        else:
+            orders = orders.filter(_ROWS[self.status])
+        if self.risk:
+            orders = orders.filter(Q(("risk_now", int(self.risk))))
+        if self.q:
+            orders = orders.filter(_named(self.q))
+        return orders.order_by(*self._by())
+
+    def _by(self) -> tuple[str, ...]:
+        age = "-placed_at" if self.status in ("active", "rejected", "cancelled") else "placed_at"
+        return ("-risk_now", age) if self.sort == "risk" else (age,)
+
+
+def _named(text: str) -> Q:
+    names = ("customer__username", "email", "domain", "name", "company")
+    found = Q(number=text.upper())
+    for name in names:
+        found |= Q(**{f"{name}__iexact": text})
+    return found
+
+
+REFUND_OWED = (
+    Q(Exists(Payment.objects.filter(order=OuterRef("pk"))))
+    & (Q(cancellation__isnull=False) | Q(decision__decision=Decision.REJECT))
+    & Q(refund=None)
+)
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """`limit` orders of page `number`; `more`: there are others behind. Nothing is counted, so no page costs more."""
+
+    orders: list[Order]
+    number: int
+    limit: int
+    more: bool
+
+
+def queue_page(filters: Filters, page: str | None, limit: str | None) -> QueuePage:
+    """One page of a queue: 50 orders unless told, at most 200, of at most 200 pages; nonsense becomes sense."""
+    size = min(max(_number(limit, DEFAULT_LIMIT), 1), MAX_LIMIT)
+    number = min(max(_number(page, 1), 1), MAX_PAGE)
+    orders = filters.orders().select_related("customer", "plan", "fraud_check")
+    orders = orders.prefetch_related("signals", "messages", "notes")
+    first = (number - 1) * size
+    found = list(orders[first : first + size + 1])
+    return QueuePage(found[:size], number, size, len(found) > size and number < MAX_PAGE)
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 6 else default
+
+
+def next_order(filters: Filters, after: Order, person: User) -> Order | None:
+    """The one that `person` should take up after this one: the next of the queue, or its first again; none that
+    somebody else is at, and none that waits for a person beside this one.
+    """
+    if filters.status == "":
+        filters = Filters("review", filters.risk, filters.sort, filters.q)
+    taken = ReviewPresence.objects.filter(order=OuterRef("pk"), seen_at__gte=timezone.now() - HERE)
+    orders = filters.orders().exclude(Exists(taken.exclude(person=person))).exclude(pk=after.pk)
+    orders = orders.exclude(notes__by=person, notes__decision__gt="")
+    return orders.filter(_behind(filters, after)).first() or orders.first()
+
+
+def _behind(filters: Filters, order: Order) -> Q:
+    newer = Q(placed_at__gt=order.placed_at)
+    if filters.sort == "risk":
+        return Q(risk_now__lt=order.risk) | (newer & Q(risk_now=order.risk))
+    return newer
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`decided`: of today (UTC), (name, approved, rejected) of each person, the busiest first."""
+
+    waiting: int
+    oldest_at: datetime | None
+    questions: int
+    refunds: int
+    decided: list[tuple[str, int, int]]
+
+    @property
+    def decided_today(self) -> int:
+        return sum(approved + rejected for _, approved, rejected in self.decided)
+
+
+def figures() -> Figures:
+    """The figures of the desk, in three queries."""
+    undecided: Any = Order.objects.all().undecided().in_status([OrderStatus.REVIEW, OrderStatus.QUESTION])
+    in_review = Q(status_now=OrderStatus.REVIEW)
+    counts = undecided.aggregate(
+        waiting=Count("pk", filter=in_review),
+        oldest_at=Min("placed_at", filter=in_review),
+        questions=Count("pk", filter=Q(status_now=OrderStatus.QUESTION)),
+    )
+    today = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    people = (
+        ReviewDecision.objects.filter(at__gte=today)
+        .values("by__name", "by__email")
+        .annotate(
+            approved=Count("pk", filter=Q(decision=Decision.APPROVE)),
+            rejected=Count("pk", filter=Q(decision=Decision.REJECT)),
+            total=Count("pk"),
+        )
+        .order_by("-total", "by__email")[:PEOPLE_SHOWN]
+    )
+    return Figures(
+        **counts,
+        refunds=Order.objects.filter(REFUND_OWED).count(),
+        decided=[
+            (each["by__name"] or each["by__email"], each["approved"], each["rejected"]) for each in people
+        ],
+    )

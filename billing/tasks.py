@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import reporting, screening
+from billing import presence, reporting, screening
 from billing.models.draft import forget_old_drafts
 
 SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
@@ -46,3 +46,8 @@ def sweep_fraud_records() -> None:
 @shared_task
 def sweep_drafts() -> None:
     forget_old_drafts()
+
+
+@shared_task
+def sweep_presences() -> None:
+    presence.forget()

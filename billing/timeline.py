@@ -64,6 +64,13 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
         title = ("Rejected" if rejected else "Approved") + by(decision, " by our staff")
         text = decision.text if for_staff or rejected else ""
         steps.append(Step(title, "stop" if rejected else "done", decision.at, text))
+    steps += [
+        Step(
+            f"First decision: {note.get_decision_display().lower()} by {note.by}", "done", note.at, note.text
+        )
+        for note in (order.notes.all() if for_staff else [])
+        if note.decision
+    ]
     for payment in order.payments.all():
         title = f"{format_money(payment.amount_minor, payment.currency)} received"
         text = (
@@ -74,6 +81,10 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
         steps.append(Step(title, "done", payment.at, text))
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
+    if order.paid_minor and not order.is_open and (refund := getattr(order, "refund", None)):
+        text = f"Reference {refund.reference}" if for_staff else ""
+        sent = format_money(refund.amount_minor, refund.currency)
+        steps.append(Step(f"{sent} sent back", "done", refund.at, text))
     if cancellation := getattr(order, "cancellation", None):
         steps.append(Step("Cancelled" + by(cancellation, ""), "stop", cancellation.at))
     return steps

@@ -1,7 +1,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from billing import fraud_views, place_views, review_views, views
+from billing import desk_views, fraud_views, place_views, review_views, views
 
 
 class OrderNumberConverter(StringConverter):
@@ -21,6 +21,10 @@ urlpatterns = [
     path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
     path("admin/review/", review_views.review_list, name="review-list"),
     path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
+    path("admin/review/<order:number>/next/", desk_views.review_next, name="review-next"),
+    path("admin/review/<order:number>/presence/", desk_views.review_presence, name="review-presence"),
+    path("admin/review/<order:number>/note/", desk_views.note_add, name="note-add"),
+    path("admin/review/<order:number>/refund/", desk_views.refund_record, name="refund-record"),
     path("admin/review/<order:number>/payment/", review_views.payment_record, name="payment-record"),
     path("admin/review/<order:number>/report/", fraud_views.report_file, name="report-file"),
     path("admin/review/<order:number>/report/withdraw/", fraud_views.report_withdraw, name="report-withdraw"),

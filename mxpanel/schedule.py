@@ -26,6 +26,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     ),
     "fraud reports not yet sent": every(10, "billing.tasks.sweep_reports"),
     "orders begun and not sent for 30 days": every(3600, "billing.tasks.sweep_drafts"),
+    "who was at which order, a day ago": every(3600, "billing.tasks.sweep_presences"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),

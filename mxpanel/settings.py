@@ -323,6 +323,10 @@ FRAUDRECORD_REVIEW_COUNT = env.int("FRAUDRECORD_REVIEW_COUNT", 1)  # from so man
 FRAUDRECORD_HOLD_VALUE = env.int("FRAUDRECORD_HOLD_VALUE", 10)  # held where all three are reached
 FRAUDRECORD_HOLD_RELIABILITY = env.int("FRAUDRECORD_HOLD_RELIABILITY", 5)
 FRAUDRECORD_HOLD_COUNT = env.int("FRAUDRECORD_HOLD_COUNT", 2)
+REVIEW_SECOND_AMOUNT = env.float("REVIEW_SECOND_AMOUNT", 0.0)  # from this price on two decide; 0: never
+REVIEW_SECOND_RISK = env.str("REVIEW_SECOND_RISK", "")  # the same from this risk on
+if REVIEW_SECOND_RISK not in ("", "elevated", "high"):
+    raise ImproperlyConfigured("REVIEW_SECOND_RISK is elevated, high, or empty.")
 GEOIP_FILE = env.str("GEOIP_FILE", "")  # countries of networks, in MaxMind's format; the operator's own copy
 DNS_NAMESERVERS = env.list("DNS_NAMESERVERS", default=[])
 # Seconds for one call of a mail server's agent, in all: while the server is well, from the slow queue once a call

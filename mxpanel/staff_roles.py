@@ -18,6 +18,8 @@ _REVIEWER = _ORDERS | {
     "billing.add_reviewdecision",
     "billing.change_fraudcheck",
     "billing.view_fraudexemption",
+    "billing.add_reviewnote",
+    "billing.view_cannedtext",
     "billing.view_fraudreport",
 }
 _SUPPORT = _ORDERS | {
@@ -29,6 +31,7 @@ _SUPPORT = _ORDERS | {
     "accounts.view_membership",
     "accounts.view_notice",
     "accounts.view_user",
+    "billing.add_reviewnote",
     "billing.view_storageusage",
     "domains.add_sendraise",
     "domains.change_domain",
@@ -62,7 +65,11 @@ _MANAGER = (
         "accounts.change_customer",
         "billing.add_fraudexemption",
         "billing.add_payment",
+        "billing.add_cannedtext",
         "billing.add_plan",
+        "billing.add_refund",
+        "billing.change_cannedtext",
+        "billing.delete_cannedtext",
         "billing.change_plan",
         "domains.add_customersending",
         "domains.change_customersending",

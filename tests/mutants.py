@@ -44,6 +44,7 @@ GUARDS = (
     "tests/domains/test_owner_password.py",
     "tests/domains/test_bulk_start.py",
     "tests/domains/test_bulk_undo.py",
+    "tests/billing/test_review_desk.py",
 )
 PLACES = ("accounts", "billing", "domains", "mxpanel")
 FACING = (

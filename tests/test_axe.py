@@ -35,7 +35,8 @@ WHO = {
     for name, rule in TABLE.items()
     if "in" in {rule.get("GET", {}).get(role) for role in PEOPLE}
 }
-FRAGMENTS = {"admin:domains_mailserver_progress"}  # a part of a page, which htmx loads again
+# Parts of a page, which htmx loads again.
+FRAGMENTS = {"admin:domains_mailserver_progress", "billing:review-presence"}
 OF_NOBODY_SIGNED_IN = {"account_login", "account_signup", "account_reset_password", "mfa_authenticate"}
 
 

@@ -54,6 +54,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/order/{number}/answer/": {"text": "An answer"},
     "/order/question/{question}/": {"text": "An answer"},
     "/admin/review/{number}/": {"decision": "ask", "text": "A question"},
+    "/admin/review/{number}/note/": {"text": "A note"},
+    "/admin/review/{number}/refund/": {"reference": "r"},
     "/admin/review/{number}/payment/": {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
     },

@@ -1,11 +1,13 @@
+from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.order import Order, OrderConflict
-from billing.models.payment import Payment, PaymentMethod, Subscription
+from billing.models.payment import Payment, PaymentMethod, Refund, Subscription
 from billing.models.plan import Period, Plan
 from billing.models.question import QuestionLink
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
+from billing.models.risk import Risk
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
 from billing.models.status import OrderStatus
 from billing.models.usage import StorageUsage
@@ -14,6 +16,7 @@ __all__ = [
     "CLEARING",
     "DECIDING",
     "VERDICTS",
+    "CannedText",
     "Decision",
     "FraudCheck",
     "FraudExemption",
@@ -33,9 +36,13 @@ __all__ = [
     "Period",
     "Plan",
     "QuestionLink",
+    "Refund",
     "ReportState",
     "ReportWithdrawal",
     "ReviewDecision",
+    "ReviewNote",
+    "ReviewPresence",
+    "Risk",
     "SignalKind",
     "StorageUsage",
     "Subscription",

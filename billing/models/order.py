@@ -20,6 +20,7 @@ from billing.models.fraud import CLEARING
 from billing.models.payment import Payment, Subscription
 from billing.models.plan import Period
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
+from billing.models.reviewing import Reviewing
 from billing.models.signal import DECIDING
 from billing.models.status import OrderQuerySet, OrderStatus
 from billing.money import CurrencyField, format_amount, format_money
@@ -44,7 +45,7 @@ def new_number() -> str:
     return f"{letters[:4]}-{letters[4:8]}-{letters[8:]}"
 
 
-class Order(models.Model):
+class Order(Reviewing, models.Model):
     """A wish for a plan, and the address given with it. Facts only; `status` says what they mean together."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -195,8 +196,16 @@ class Order(models.Model):
             if not order.is_open:
                 raise OrderConflict(f"This order is {order.status}, so it cannot be cancelled any more.")
             before = {"status": order.status}
+            after = {"refund_owed": order.paid} if order.paid_minor else None
             OrderCancellation.objects.create(order=order, by=by)
-            audit.record("order.cancel", by=by, customer=order.customer, subject=order.number, before=before)
+            audit.record(
+                "order.cancel",
+                by=by,
+                customer=order.customer,
+                subject=order.number,
+                before=before,
+                after=after,
+            )
             notices.send_notice("order.cancelled", order.pk)
             return True
 
@@ -212,19 +221,21 @@ class Order(models.Model):
             )
             notices.send_notice("order.question", message.pk)
 
-    def approve(self, text: str, *, by: "User", seen: int | None = None) -> None:
-        """Let the order go on to payment. One that is held needs a text that says why (ValidationError)."""
+    def approve(self, text: str, *, by: "User", seen: int | None = None) -> bool:
+        """Let the order go on to payment; false where another person has to decide the same first (`needs_second`).
+        One that is held needs a text that says why (ValidationError).
+        """
         with self._to_decide(seen) as order:
             if order.fraud_check.is_held and not text:
                 raise ValidationError(
                     {"text": "This order is held. Write why you approve it; the text stays with the order."}
                 )
-            order._decide(Decision.APPROVE, text, by=by)
+            return order._decide(Decision.APPROVE, text, by=by)
 
-    def reject(self, text: str, *, by: "User", seen: int | None = None) -> None:
-        """Turn the order down; the customer is told, with `text` if there is one."""
+    def reject(self, text: str, *, by: "User", seen: int | None = None) -> bool:
+        """Turn the order down; the customer is told, with `text` if there is one. False as in `approve`."""
         with self._to_decide(seen) as order:
-            order._decide(Decision.REJECT, text, by=by)
+            return order._decide(Decision.REJECT, text, by=by)
 
     def record_payment(
         self,
@@ -281,7 +292,9 @@ class Order(models.Model):
                 raise OrderConflict("Somebody asked or answered since you opened this. Nothing was changed.")
             yield order
 
-    def _decide(self, decision: Decision, text: str, *, by: "User") -> None:
+    def _decide(self, decision: Decision, text: str, *, by: "User") -> bool:
+        if self._waits_for_second(decision, text, by=by):
+            return False
         ReviewDecision.objects.create(order=self, decision=decision, text=text, by=by)
         audit.record(
             f"order.{decision}", by=by, customer=self.customer, subject=self.number, after={"text": text}
@@ -292,6 +305,7 @@ class Order(models.Model):
             self._activate(by=by)
         else:
             notices.send_notice("order.approved", self.pk)
+        return True
 
     def _check_payment(self, amount_minor: int, currency: str) -> None:
         if self.status != OrderStatus.UNPAID:

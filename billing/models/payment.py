@@ -77,3 +77,22 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.plan} of {self.customer}"
+
+
+class Refund(models.Model):
+    """All that came in for an order which came to nothing was sent back."""
+
+    order = models.OneToOneField("billing.Order", models.PROTECT, related_name="refund")
+    amount_minor = models.PositiveIntegerField()
+    currency = CurrencyField()
+    reference = models.CharField(max_length=100)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Refund of {self.order_id}"

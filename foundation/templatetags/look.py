@@ -28,20 +28,45 @@ TONES: Mapping[str, str] = {
             "done",
             "on",
             "fetched",
+            "low",
         ),
         "ok",
     ),
     **dict.fromkeys(
-        ("checking", "review", "unchecked", "pending", "saving", "invited", "false", "working", "undoing"),
+        (
+            "checking",
+            "review",
+            "unchecked",
+            "pending",
+            "saving",
+            "invited",
+            "false",
+            "working",
+            "undoing",
+            "unknown",
+        ),
         "wait",
     ),
     **dict.fromkeys(("comparing", "importing", "making"), "wait"),
     **dict.fromkeys(
-        ("question", "unpaid", "held", "missing", "different", "duplicate", "degraded", "full", "due"), "act"
+        (
+            "question",
+            "unpaid",
+            "held",
+            "missing",
+            "different",
+            "duplicate",
+            "degraded",
+            "full",
+            "due",
+            "elevated",
+        ),
+        "act",
     ),
     **dict.fromkeys(("ready", "stopped"), "act"),
     **dict.fromkeys(
-        ("rejected", "suspended", "failed", "down", "taken", "invalid", "conflict", "insecure"), "stop"
+        ("rejected", "suspended", "failed", "down", "taken", "invalid", "conflict", "insecure", "high"),
+        "stop",
     ),
     **dict.fromkeys(
         ("cancelled", "deleted", "closed", "off", "ended", "unlimited", "undone", "stopped"), "off"

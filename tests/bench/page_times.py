@@ -19,6 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role, User
+from billing.models import Decision, FraudCheck, Order, OrderSignal, Outcome, ReviewDecision, ReviewNote
 from domains.enrolment import enrol
 from domains.models import Domain, Kind, Mailbox, ServerRow, ServerSync
 from domains.models.server import standard_ports
@@ -29,6 +30,8 @@ from tests.bench.ports import free_ports
 from tests.bench.stack import Stack
 
 MAILBOXES = 10_000
+ORDERS, UNDECIDED = 10_000, 500
+REVIEWED = "BENCH-00000"  # the number of the first order to decide
 DOMAINS = 1_000
 REQUESTS = 200
 WARM_UP = 10
@@ -41,6 +44,7 @@ class Page:
     goal: str
     queries_goal: str = ""
     signed_in: bool = True
+    by_staff: bool = False
 
 
 PAGES = [
@@ -58,25 +62,41 @@ PAGES = [
         "<= 25 ms",
         queries_goal="<= 10",
     ),
+    Page(
+        "page of 50 of 500 orders to decide, among 10,000, riskiest first",
+        "/admin/review/?sort=risk",
+        "<= 60 ms",
+        queries_goal="<= 12",
+        by_staff=True,
+    ),
+    Page(
+        "page of an order to review",
+        f"/admin/review/{REVIEWED}/",
+        "<= 60 ms",
+        queries_goal="<= 12",
+        by_staff=True,
+    ),
 ]
 
 
 def run(_: Stack) -> None:
-    session = fill()
+    sessions = fill()
     for page in PAGES:
-        get = in_process(page, session)
+        get = in_process(page, sessions[page.by_staff])
         queries, size = count(get)
         figure(f"{page.name}, p50", timed(get), "ms", n=REQUESTS, goal=page.goal)
         figure(f"{page.name}, queries", queries, "queries", n=1, goal=page.queries_goal)
         figure(f"{page.name}, size", size, "bytes", n=1)
     with web_server() as base:
         for page in PAGES:
-            get = over_http(base, page, session)
+            get = over_http(base, page, sessions[page.by_staff])
             figure(f"{page.name} over HTTP, p50", timed(get), "ms", n=REQUESTS)
 
 
-def fill() -> str:
-    """Migrate, load the demo data and MAILBOXES more; the session key of the demo customer's owner."""
+def fill() -> dict[bool, str]:
+    """Migrate, load the demo data, MAILBOXES and ORDERS more; the session keys of the demo customer's owner (False) and
+    of staff (True).
+    """
     call_command("migrate", interactive=False, verbosity=0)
     call_command("createcachetable", verbosity=0)
     server, _ = enrol(
@@ -91,12 +111,50 @@ def fill() -> str:
         Demo(Path(directory) / "demo.json").load()
     add_mailboxes(server.pk)
     add_domains()
+    owner = User.objects.get(memberships__customer__username="acme", memberships__role=Role.OWNER)
+    add_orders(owner)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+    return {False: session_of(owner), True: session_of(User.objects.get(is_staff=True))}
+
+
+def session_of(person: User) -> str:
+    """Signed in, with the second factor."""
     client = Client()
-    owner = User.objects.get(memberships__customer__username="acme", memberships__role=Role.OWNER)
-    client.force_login(owner, "allauth.account.auth_backends.AuthenticationBackend")
-    return str(client.session.session_key)
+    client.force_login(person, "allauth.account.auth_backends.AuthenticationBackend")
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "mfa", "type": "totp", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(person.pk)
+    session.save()
+    return str(session.session_key)
+
+
+def add_orders(owner: User) -> None:
+    """ORDERS that were turned down, and UNDECIDED more, every fifth with two signals; each with a note."""
+    template = Order.objects.filter(placed_by=owner)[0]
+    known = {field.attname: getattr(template, field.attname) for field in Order._meta.concrete_fields}
+    fields = {name: value for name, value in known.items() if name not in ("id", "number", "submission")}
+    made = Order.objects.bulk_create(
+        [Order(**fields, number=f"BENCH-{number:05}") for number in range(UNDECIDED + ORDERS)],
+        batch_size=1000,
+    )
+    FraudCheck.objects.bulk_create(
+        [FraudCheck(order=order, outcome=Outcome.OFF, next_ask_at=None) for order in made], batch_size=1000
+    )
+    ReviewNote.objects.bulk_create(
+        [ReviewNote(order=order, text="Called", by=owner) for order in made[:UNDECIDED]]
+    )
+    OrderSignal.objects.bulk_create(
+        [
+            OrderSignal(order=order, kind=kind, text="Same as another order")
+            for order in made[:UNDECIDED:5]
+            for kind in ("phone", "address")
+        ]
+    )
+    ReviewDecision.objects.bulk_create(
+        [ReviewDecision(order=order, decision=Decision.REJECT, by=owner) for order in made[UNDECIDED:]],
+        batch_size=1000,
+    )
 
 
 def add_mailboxes(server_id: int) -> None:

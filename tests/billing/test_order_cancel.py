@@ -64,7 +64,7 @@ def test_what_came_in_is_to_be_sent_back(unpaid: Order, alice: User, sam: User, 
     fresh(unpaid).cancel(by=alice)
     html = as_(sam).get(f"/admin/review/{unpaid.number}/").content.decode()
     assert "20.00 USD of 59.00 USD" in html
-    assert "Send that back" in html
+    assert "Send it back" in html
 
 
 def test_get_is_405(in_review: Order, alice: User, as_: AsPerson) -> None:

@@ -1,0 +1,106 @@
+"""What the review desk knows of an order, and does beside deciding: notes, the first of two decisions, refunds."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from accounts import audit
+from billing.models.desk import ReviewNote
+from billing.models.payment import Refund
+from billing.models.review import Decision
+from billing.models.risk import Risk, risk_of
+from billing.models.status import OrderStatus
+from billing.money import format_money, minor_digits
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class Reviewing:
+    """The part of `Order` that the review desk works with."""
+
+    if TYPE_CHECKING:
+        _locked: Any
+        amount_minor: Any
+        currency: Any
+        customer: Any
+        fraud_check: Any
+        notes: Any
+        number: Any
+        paid: Any
+        paid_minor: Any
+        seen: Any
+        signals: Any
+        status: Any
+
+    @property
+    def risk(self) -> Risk:
+        return risk_of(self.fraud_check.outcome, sum(signal.decides for signal in self.signals.all()))
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether two people must decide the same: above the value or the risk that the settings name."""
+        value, risk = settings.REVIEW_SECOND_AMOUNT, settings.REVIEW_SECOND_RISK
+        amount = Decimal(self.amount_minor).scaleb(-minor_digits(self.currency))
+        return bool(value and amount >= value) or bool(risk and self.risk >= Risk[risk.upper()])
+
+    @property
+    def first_decision(self) -> ReviewNote | None:
+        """What somebody decided and another person has to decide too; until somebody asks or answers."""
+        decisions = [note for note in self.notes.all() if note.decision and note.seen == self.seen]
+        return decisions[-1] if decisions else None
+
+    @property
+    def refund_minor(self) -> int:
+        """What has to be sent back: the money for an order that came to nothing, until the refund is recorded."""
+        ended = self.status in (OrderStatus.REJECTED, OrderStatus.CANCELLED)
+        return self.paid_minor if ended and not getattr(self, "refund", None) else 0
+
+    @property
+    def refund_owed(self) -> str:
+        """The same as text; empty where nothing is owed."""
+        return format_money(self.refund_minor, self.currency) if self.refund_minor else ""
+
+    def add_note(self, text: str, *, by: "User") -> None:
+        """Note something for staff; the same note of the same person again changes nothing."""
+        with self._locked() as order:
+            _, made = ReviewNote.objects.get_or_create(order=order, text=text, by=by, decision="")
+            if made:
+                audit.record("review.note", by=by, subject=order.number)
+
+    def record_refund(self, reference: str, *, by: "User") -> bool:
+        """Note that all the money was sent back; false where that is known already. OrderConflict if none is owed."""
+        from billing.models.order import OrderConflict
+
+        with self._locked() as order:
+            if Refund.objects.filter(order=order).exists():
+                return False
+            if not order.refund_minor:
+                raise OrderConflict(f"Nothing is to be sent back: this order is {order.status}.")
+            Refund.objects.create(
+                order=order,
+                amount_minor=order.refund_minor,
+                currency=order.currency,
+                reference=reference,
+                by=by,
+            )
+            after = {"amount": order.paid, "reference": reference}
+            audit.record("refund.record", by=by, customer=order.customer, subject=order.number, after=after)
+            return True
+
+    def _waits_for_second(self: Any, decision: Decision, text: str, *, by: "User") -> bool:
+        """Keep a decision that another person has to take too; OrderConflict for who took the first."""
+        from billing.models.order import OrderConflict
+
+        first = self.first_decision
+        if not self.needs_second or (first and first.by_id != by.pk and first.decision == decision):
+            return False
+        if first and first.by_id == by.pk:
+            raise OrderConflict(
+                "You decided first about this order. Another person decides now. Nothing was changed."
+            )
+        ReviewNote.objects.create(order=self, decision=decision, text=text, seen=self.seen, by=by)
+        after = {"decision": decision, "text": text}
+        audit.record("review.first", by=by, subject=self.number, after=after)
+        return True
