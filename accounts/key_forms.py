@@ -16,7 +16,7 @@ MEANINGS = {
     Permission.CUSTOMER_READ: "See the plan and what is used of it",
     Permission.MEMBERS_READ: "See members and changes",
     Permission.MEMBERS_EDIT: "Invite, change and remove members",
-    Permission.OWNERS_EDIT: "The same of owners",
+    Permission.OWNERS_EDIT: "Invite, change and remove owners, too",
     Permission.ORDERS_READ: "See orders",
     Permission.ORDERS_EDIT: "Place and cancel orders",
     Permission.DOMAINS_READ: "See domains and their DNS",

@@ -42,7 +42,7 @@ def _calls(schema: Any) -> Iterator[dict[str, Any]]:
                 reply = operation["responses"][answered].get("content", {}).get("application/json", {})
                 yield {
                     "id": operation["operationId"],
-                    "tag": operation["tags"][0],
+                    "tag": operation["tags"][0][:1].upper() + operation["tags"][0][1:],
                     "summary": operation["summary"],
                     "method": method.upper(),
                     "path": path,

@@ -37,6 +37,7 @@ class ApiView(APIView):
     # Methods that change things and need no running service.
     before_activation: ClassVar[frozenset[str]] = frozenset()
     names: ClassVar[Mapping[str, str]] = {}  # argument of a verb -> name of the field here
+    http_method_names = ["get", "head", "post", "patch", "delete", "put"]
     metadata_class = None
     customer: Customer
     person: User

@@ -126,7 +126,7 @@ class DnsView(ApiView):
     @described(
         "The DNS records to publish",
         data=bodies.DnsFacts,
-        tag="dns",
+        tag="DNS",
         example={
             "mx_records": [{"priority": 10, "hostname": "mx1.example.net", "description": "Incoming mail"}],
             "spf": {"type": "TXT", "name": "example.com", "value": "v=spf1 include:_spf.example.net -all"},
@@ -159,7 +159,7 @@ class DnsCheckView(ApiView):
     @described(
         "What the DNS said at the last look",
         data=bodies.DnsCheckFacts,
-        tag="dns",
+        tag="DNS",
         example={"state": "ok", "checked_at": "2026-01-31T12:00:00Z", "records": []},
     )
     def get(self, request: Request, domain: str) -> Response:
@@ -169,7 +169,7 @@ class DnsCheckView(ApiView):
         "Look at the DNS now; takes some seconds at most",
         data=bodies.DnsCheckFacts,
         example={"state": "ok", "checked_at": "2026-01-31T12:00:00Z", "records": []},
-        tag="dns",
+        tag="DNS",
     )
     def post(self, request: Request, domain: str) -> Response:
         found = domain_named(self.customer, domain)
