@@ -24,7 +24,6 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "codes of fraud reports after a year, keyed hashes after a day": every(
         3600, "billing.tasks.sweep_fraud_records"
     ),
-    "fraud reports not yet sent": every(10, "billing.tasks.sweep_reports"),
     "orders begun and not sent for 30 days": every(3600, "billing.tasks.sweep_drafts"),
     "who was at which order, a day ago": every(3600, "billing.tasks.sweep_presences"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
