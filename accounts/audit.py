@@ -20,6 +20,7 @@ WHOLE_ADDRESS = timedelta(days=90)
 AT_ONCE = 10_000  # entries in one statement
 
 _address: ContextVar[str | None] = ContextVar("audit_address", default=None)
+_key: ContextVar[str] = ContextVar("audit_key", default="")
 _reason: ContextVar[str] = ContextVar("audit_reason", default="")
 
 
@@ -41,6 +42,8 @@ def record(
         raise RuntimeError("An audit entry belongs into the transaction of its change.")
     if reason := _reason.get():
         after = {"reason": reason, **(after or {})}
+    if key := _key.get():
+        after = {**(after or {}), "api_key": key}
     return AuditEntry.objects.create(
         action=action,
         by=by,
@@ -51,6 +54,11 @@ def record(
         after=after,
         address=_address.get(),
     )
+
+
+def through(key: str) -> None:
+    """The rest of this request is the call of a program, with the key that begins so: its entries name it."""
+    _key.set(key)
 
 
 @contextmanager
@@ -100,8 +108,9 @@ class AuditMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        token = _address.set(client_address(request))
+        token, of_key = _address.set(client_address(request)), _key.set("")
         try:
             return self.get_response(request)
         finally:
             _address.reset(token)
+            _key.reset(of_key)

@@ -59,7 +59,9 @@ def carry_out(deletion_id: str) -> bool:
         deletion = due.select_for_update(of=("self",)).select_related("user").first()
         if deletion is None:
             return False
-        user = deletion.user
+        user = User.objects.select_for_update(no_key=True).get(
+            pk=deletion.user_id
+        )  # no order of theirs meanwhile
         _hold_members(user)
         if hindrances := privacy.hindrances(user):
             deletion.stopped_at, deletion.hindered = now, True

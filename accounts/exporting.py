@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts import audit, privacy
 from accounts.account_changes import tell
-from accounts.models import AuditEntry, DataExport, User
+from accounts.models import AuditEntry, DataExport, DataExportPart, User
 from accounts.models.mailed_link import hash_of
 from accounts.notices import notice_kind, send_notice
 from foundation.unit_of_work import unit_of_work
@@ -93,8 +93,7 @@ def fetch_export(export: DataExport, *, request: HttpRequest) -> Iterator[bytes]
 def forget_old_exports() -> None:
     """Delete content that was fetched or that nobody fetched in its days, and in the end that there was any."""
     now = timezone.now()
-    for export in DataExport.objects.filter(fetched_at__lt=now - FETCHING):
-        export.parts.all().delete()
+    DataExportPart.objects.filter(belongs_to__fetched_at__lt=now - FETCHING).delete()
     DataExport.objects.filter(fetched_at=None, expires_at__lt=now).exclude(made_at=None).delete()
     DataExport.objects.filter(fetched_at__lt=now - REMEMBERED).delete()
 

@@ -78,7 +78,10 @@ class KeyAddForm(VerbForm):
 
 def _network(text: str) -> str:
     try:
-        return str(ip_network(text, strict=False))
+        network = ip_network(text, strict=False)
+        if "%" in text or getattr(network.network_address, "ipv4_mapped", None):
+            raise ValueError("no network that an address is compared with")
+        return str(network)
     except ValueError as error:
         raise ValidationError(
             f"{text[:60]} is neither an IP address nor a network such as 192.0.2.0/24."

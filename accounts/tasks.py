@@ -3,7 +3,7 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from accounts import audit, deleting, devices, exporting, lifting, notices
 from accounts.api.once import forget_old_replies
-from accounts.models.api_key import forget_old_requests
+from accounts.models.api_key import AT_ONCE, forget_old_requests
 from accounts.models.invitation import forget_old_invitations
 
 # A hint of a sweep is worthless once the next sweep runs.
@@ -81,5 +81,7 @@ def sweep_account_deletions() -> None:
 @shared_task
 def sweep_api() -> None:
     """Forget calls after their 7 days and kept replies after their day."""
-    forget_old_requests()
-    forget_old_replies()
+    while forget_old_requests() == AT_ONCE:
+        pass
+    while forget_old_replies() == AT_ONCE:
+        pass

@@ -11,6 +11,7 @@ from django.db.models.functions import Cast
 
 from accounts.models import AuditEntry, Invitation, User
 
+_AROUND = ".:!?'[]{}*_`"  # what sentences put around an address
 _ADDRESS = re.compile(r"[^\s\"<>(),;]+@[^\s\"<>(),;]+")
 
 
@@ -61,7 +62,8 @@ def _replaced(value: Any, by: Callable[[str], str]) -> Any:
     """The value with each text that holds an address which `by` replaces given up for the replacement as a whole."""
     match value:
         case str():
-            return next((new for each in _ADDRESS.findall(value) if (new := by(each)) != each), value)
+            found = (each.strip(_AROUND) for each in _ADDRESS.findall(value))
+            return next((new for each in found if (new := by(each)) != each), value)
         case list():
             return [_replaced(each, by) for each in value]
         case dict():

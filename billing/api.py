@@ -17,7 +17,7 @@ from billing.models import Order, OrderConflict
 from billing.money import format_amount
 from billing.ordering import place_order
 from billing.place_form import OrderPlaceForm
-from billing.submissions import read_submission
+from billing.submissions import new_token, read_submission
 from foundation.api import Body, Conflict, checked
 from foundation.api_schema import CURSOR, LIMIT, described
 from foundation.client_address import client_address
@@ -102,7 +102,7 @@ class OrdersView(ApiView):
             form.cleaned_data,
             by=self.person,
             client_address=client_address(request._request),
-            submission=read_submission(form.cleaned_data, {}),
+            submission=read_submission(form.cleaned_data, {"submission": new_token()}),
         )
         return Response(_facts(_order(order.customer, order.number)), status=201)
 

@@ -29,7 +29,8 @@ def place_order(details: dict[str, Any], *, by: User, client_address: str, submi
     """
     with unit_of_work():
         # One person's submissions come one after the other, so a double click finds what its twin made.
-        User.objects.select_for_update(no_key=True).get(pk=by.pk)
+        if not User.objects.select_for_update(no_key=True).get(pk=by.pk).is_active:
+            raise ValidationError("This account is closed, so it cannot order.", code="gone")
         if earlier := submission.earlier(by.orders.all(), at="placed_at"):
             return earlier
         customer = _open_customer(details, by=by)

@@ -14,6 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 MOST_BYTES = 1 << 20  # of a body
+MOST_WORDS = 500  # characters of a message
 RETRY_AFTER = 5  # seconds, while the database is away
 CODES: Mapping[int, str] = {
     400: "VALIDATION_ERROR",
@@ -34,20 +35,11 @@ NOT_FOUND = "There is nothing of this name here."
 # rest says that a value is not well formed.
 CONFLICTS = frozenset({"taken", "exists"})
 REFUSALS = frozenset(
-    {
-        "limit",
-        "missing",
-        "unchecked",
-        "deleted",
-        "purged",
-        "staff",
-        "often",
-        "over",
-        "gone",
-        "role",
-        "last_owner",
-    }
-)
+    (
+        "limit", "missing", "unchecked", "deleted", "purged", "staff", "often", "over", "early", "gone", "role",
+        "last_owner", "offered", "blocked",
+    )
+)  # fmt: skip
 
 
 class TooLarge(exceptions.APIException):
@@ -138,8 +130,14 @@ def checked(body: type[Body], data: Any, **more: Any) -> dict[str, Any]:
 
 
 def failure(code: int, message: str, field: str = "") -> dict[str, Any]:
-    error = {"code": CODES[code], "message": message}
+    error = {"code": CODES[code], "message": _harmless(message)}
+    field = _harmless(field)
     return {"success": False, "error": {**error, "field": field} if field else error}
+
+
+def _harmless(text: str) -> str:
+    """What may repeat somebody's input: short, and of characters that UTF-8 and the database know."""
+    return text[:MOST_WORDS].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def failed(code: int, message: str) -> JsonResponse:

@@ -64,7 +64,10 @@ def count_wrong_key(request: HttpRequest) -> bool:
     """
     key = f"wrong-keys:{network_of(client_address(request))}:{int(time() // RETRY_AFTER)}"
     cache.add(key, 0, 2 * RETRY_AFTER)
-    return int(cache.incr(key)) <= WRONG_KEYS
+    try:
+        return int(cache.incr(key)) <= WRONG_KEYS
+    except ValueError:  # the cache was emptied in between
+        return True
 
 
 def _senders(request: Any) -> Iterator[tuple[str, str]]:

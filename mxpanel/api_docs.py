@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiYamlRenderer
 
 METHODS = ("get", "post", "patch", "delete")
 
@@ -21,11 +22,29 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "mxpanel/api_docs.html", {"groups": groups(), "panel_url": settings.PANEL_URL})
 
 
+@login_not_required
+@require_safe
+def schema(request: HttpRequest) -> HttpResponse:
+    """The description itself, as YAML (RFC 9512); made once, so that asking for it costs nothing."""
+    return HttpResponse(_yaml(), content_type="application/yaml")
+
+
+@cache
+def _yaml() -> bytes:
+    rendered: bytes = OpenApiYamlRenderer().render(_described())
+    return rendered
+
+
+@cache
+def _described() -> Any:
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
 @cache
 def groups() -> dict[str, list[dict[str, Any]]]:
     """Tag -> its calls. The description is the code's, so it changes with a restart only."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for call in _calls(SchemaGenerator().get_schema(request=None, public=True)):
+    for call in _calls(_described()):
         found.setdefault(call["tag"], []).append(call)
     return found
 

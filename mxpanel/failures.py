@@ -11,8 +11,6 @@ from django.views import defaults
 from foundation import api
 from mxpanel.api import is_api
 
-RETRY_AFTER = 5  # seconds
-
 
 def failed(request: HttpRequest) -> HttpResponse:
     """503 where the database is away, has no connection left, or took the change back (a deadlock): the same again
@@ -27,7 +25,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     else:
         return defaults.server_error(request)
     if away:
-        answer["Retry-After"] = str(RETRY_AFTER)
+        answer["Retry-After"] = str(api.RETRY_AFTER)
     return answer
 
 

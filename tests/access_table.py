@@ -85,11 +85,10 @@ def stock_admin(name: str) -> dict[str, Any]:
 
 # Alice's key, which beside her those see who may change members.
 OF_THE_KEY = {**members(Permission.CUSTOMER_READ), "reader": "404", "billing": "404"}
-NO_OTHER_METHOD = dict.fromkeys(
-    ("PUT", "PATCH", "DELETE"),
-    {"anonymous": "login", "stranger": "404", "staff": "404"}
-    | dict.fromkeys(("reader", "billing", "admin", "owner"), "405"),
-)
+NO_OTHER_METHOD = {
+    method: {**OF_THE_KEY, "reader": "405", "billing": "405", "admin": "405", "owner": "405"}
+    for method in ("PUT", "PATCH", "DELETE")
+}
 
 TABLE: dict[str, dict[str, Any]] = {
     "admin:login": library(everybody("login")),  # both lead to the panel's own pages

@@ -13,54 +13,45 @@ from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 
 from accounts.models import ApiKey, KeptReply
+from accounts.models.api_key import AT_ONCE
 from foundation.api import Conflict, Refused
 from foundation.unit_of_work import unit_of_work
 
 KEPT = timedelta(hours=24)
-AT_ONCE = 10_000
 NAME = re.compile(r"[\x21-\x7e]{1,255}")
 Handler = Callable[..., Response]
-
-
-class _Failed(Exception):
-    """Takes the transaction of a handler back, with the answer that says why."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self.response = response
 
 
 def answered_once(handler: Handler) -> Handler:
     """Give a POST that comes again with the same `Idempotency-Key` the answer of the first, for 24 hours.
 
     Another body under the same key: 422. While the first is at work: 409. What the handler does and the reply that is
-    kept are one transaction, so a crash leaves neither, and the repetition does the work.
+    kept are one transaction, so a crash leaves neither, and the repetition does the work. A refusal did nothing and is
+    not kept: what was in the way may be gone next time. A view's `prepare(request, …)` comes before the transaction.
     """
 
     @wraps(handler)
     def post(view: Any, request: Any, *args: Any, **kwargs: Any) -> Response:
         name = request.headers.get("Idempotency-Key")
         if name is None:
+            view.prepare(request, *args, **kwargs)
             return handler(view, request, *args, **kwargs)
         if not NAME.fullmatch(name):
             raise ParseError("An Idempotency-Key has 1 to 255 visible ASCII characters.")
         digest = _digest(request)
-        try:
-            with unit_of_work():
-                if reply := _begin(view.key, name, digest):
-                    return reply
-                response = _answer(view, handler, request, *args, **kwargs)
-                if response.status_code >= 400:
-                    raise _Failed(response)
-                _keep(view.key, name, digest, response)
-                return response
-        except _Failed as failed:
-            if failed.response.status_code < 500:
-                with unit_of_work():
-                    if reply := _begin(view.key, name, digest):
-                        return reply
-                    _keep(view.key, name, digest, failed.response)
-            return failed.response
+        if reply := _kept(view.key, name, digest):
+            return reply
+        view.prepare(request, *args, **kwargs)
+        with unit_of_work():
+            _hold(view.key, name)
+            if reply := _kept(view.key, name, digest):
+                return reply
+            response = handler(view, request, *args, **kwargs)
+            reply_of = {"digest": digest, "status": response.status_code, "body": response.data}
+            KeptReply.objects.update_or_create(
+                key=view.key, name=name, defaults={**reply_of, "at": timezone.now()}
+            )
+            return response
 
     return post
 
@@ -71,34 +62,24 @@ def forget_old_replies() -> int:
     return KeptReply.objects.filter(pk__in=old).delete()[0]
 
 
-def _answer(view: Any, handler: Handler, request: Any, *args: Any, **kwargs: Any) -> Response:
-    """What the handler answers, or what its exception means; one that means nothing goes on its way (500)."""
-    try:
-        return handler(view, request, *args, **kwargs)
-    except Exception as error:
-        response: Response = view.handle_exception(error)
-        return response
-
-
-def _begin(key: ApiKey, name: str, digest: str) -> Response | None:
-    """The reply kept under this name, or None with the name held until COMMIT. Conflict while another call holds it."""
+def _hold(key: ApiKey, name: str) -> None:
+    """Hold this name until COMMIT; Conflict while another call holds it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"reply {key.pk} {name}"]
         )
         if not cursor.fetchone()[0]:
             raise Conflict("The first call with this Idempotency-Key is still at work.")
-    kept = key.replies.filter(name=name).first()
-    if kept is None or kept.at < timezone.now() - KEPT:
+
+
+def _kept(key: ApiKey, name: str, digest: str) -> Response | None:
+    """The reply kept under this name; Refused where it was to another call."""
+    kept = key.replies.filter(name=name, at__gte=timezone.now() - KEPT).first()
+    if kept is None:
         return None
     if kept.digest != digest:
         raise Refused("This Idempotency-Key was sent with another call.")
     return Response(kept.body, status=kept.status, headers={"Idempotent-Replayed": "true"})
-
-
-def _keep(key: ApiKey, name: str, digest: str, response: Response) -> None:
-    reply = {"digest": digest, "status": response.status_code, "body": response.data, "at": timezone.now()}
-    KeptReply.objects.update_or_create(key=key, name=name, defaults=reply)
 
 
 def _digest(request: Any) -> str:

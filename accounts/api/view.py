@@ -19,6 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import audit
 from accounts.access import Permission
 from accounts.api.authentication import rights_of
 from accounts.models import ApiKey, ApiRequest, Customer, User
@@ -26,6 +27,7 @@ from foundation.client_address import client_address
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 MINUTE = timedelta(minutes=1)
+KEYS = 3  # so many times the limit of one key is that of all keys of a person
 
 
 class ApiView(APIView):
@@ -46,6 +48,9 @@ class ApiView(APIView):
     # The limit, what is left of it, and when it begins anew (Unix time).
     meter: tuple[int, int, float] | None = None
 
+    def prepare(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """What of a POST takes long and is no part of its transaction (accounts.api.once)."""
+
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
         return login_not_required(conditional(super().as_view(**initkwargs)))
@@ -56,6 +61,7 @@ class ApiView(APIView):
         if not isinstance(key, ApiKey) or not isinstance(person, User):
             raise NotAuthenticated
         self.key, self.person, self.customer = key, person, key.customer
+        audit.through(key.prefix)
         writes = request.method not in SAFE
         self._count(key, writes)
         self.rights = rights_of(key)
@@ -74,7 +80,7 @@ class ApiView(APIView):
             status = response.status_code
             return response
         finally:
-            if self.key:
+            if self.key and status != 429:  # whoever calls on and on fills nothing
                 self._note(request, self.key, status, perf_counter() - started)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
@@ -90,13 +96,14 @@ class ApiView(APIView):
 
     def _count(self, key: ApiKey, writes: bool) -> None:
         limit = settings.API_WRITES if writes else settings.API_READS
-        calls, minute = key.count_call(writes=writes, address=client_address(self.request))
+        calls, in_all, minute = key.count_call(writes=writes, address=client_address(self.request))
         reset = minute + MINUTE
         self.meter = (limit, max(limit - calls, 0), reset.timestamp())
-        if calls > limit:
-            wait = max((reset - timezone.now()).total_seconds(), 1)
-            sort = "changes" if writes else "reads"
-            raise Throttled(wait, f"{limit} {sort} a minute are the limit of a key.")
+        sort = "changes" if writes else "reads"
+        for counted, most, whose in ((calls, limit, "a key"), (in_all, KEYS * limit, "all keys of a person")):
+            if counted > most:
+                wait = max((reset - timezone.now()).total_seconds(), 1)
+                raise Throttled(wait, f"{most} {sort} a minute are the limit of {whose}.")
 
     @staticmethod
     def _note(request: Any, key: ApiKey, status: int, seconds: float) -> None:

@@ -88,20 +88,25 @@ class ApiKey(models.Model):
         self.secret_hash = hash_of(key)
         return key
 
-    def count_call(self, *, writes: bool, address: str) -> tuple[int, datetime]:
-        """Count a call, also one that goes on to be refused: (calls of its sort in this minute, when it began)."""
+    def count_call(self, *, writes: bool, address: str) -> tuple[int, int, datetime]:
+        """Count a call, also one that goes on to be refused: (calls of its sort in this minute, those of all keys of its
+        person, when the minute began).
+        """
+        counted = "writes" if writes else "reads"
         now = timezone.now()
         minute = now.replace(second=0, microsecond=0)
         with connection.cursor() as cursor:
             cursor.execute(
-                """UPDATE accounts_apikey SET minute = %s, last_used_at = %s, last_used_from = %s,
+                f"""UPDATE accounts_apikey SET minute = %s, last_used_at = %s, last_used_from = %s,
                      reads = CASE WHEN minute = %s THEN reads ELSE 0 END + %s,
                      writes = CASE WHEN minute = %s THEN writes ELSE 0 END + %s
-                   WHERE id = %s RETURNING CASE WHEN %s THEN writes ELSE reads END""",
-                [minute, now, address, minute, int(not writes), minute, int(writes), self.pk, writes],
+                   WHERE id = %s RETURNING {counted}, {counted} + coalesce((SELECT sum(other.{counted})
+                     FROM accounts_apikey other WHERE other.person_id = accounts_apikey.person_id
+                     AND other.minute = accounts_apikey.minute AND other.id <> accounts_apikey.id), 0)""",  # noqa: S608
+                [minute, now, address, minute, int(not writes), minute, int(writes), self.pk],
             )
             row = cursor.fetchone()
-        return (row[0] if row else 0), minute
+        return (*(row or (0, 0)), minute)
 
     def revoke(self, *, by: "User | None") -> bool:
         """End it at once; false when that is done already."""

@@ -178,13 +178,14 @@ def invite(customer: "Customer", email: str, role: str, *, by: "User") -> Invita
         lock_members(customer.pk)
         refuse_unless_manages(customer, role, by=by)
         if customer.memberships.filter(user__email=email).exists():
-            raise ValidationError({"email": f"{email} is a member already; see the list of members."})
+            text = f"{email} is a member already; see the list of members."
+            raise ValidationError({"email": ValidationError(text, code="exists")})
         pending = customer.invitations.pending().filter(email=email).first()
         if pending and pending.role != role:
             text = (
                 f"{email} is invited as {pending.get_role_display().lower()}. Revoke that invitation first."
             )
-            raise ValidationError({"email": text})
+            raise ValidationError({"email": ValidationError(text, code="exists")})
         if pending:
             if pending.has_expired:
                 pending.resend(by=by)

@@ -91,6 +91,9 @@ class MailboxView(ApiView):
         mailbox = mailbox_named(domain_named(self.customer, domain), user)
         values = checked(bodies.MailboxChange, request.data)
         with unit_of_work():
+            mailbox.refresh_from_db(
+                fields=["name", "quota_mb"], from_queryset=Mailbox.objects.select_for_update()
+            )
             self._change(mailbox, values)
         return Response(bodies.mailbox_facts(mailbox))
 

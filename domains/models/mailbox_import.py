@@ -155,10 +155,12 @@ class MailboxImport(models.Model):
             self.refresh_from_db(from_queryset=MailboxImport.objects.select_for_update())
             if self.status not in ("ready", "stopped"):
                 if self.status == "comparing":
-                    raise ValidationError("The passwords are still being compared. Confirm it in a moment.")
+                    raise ValidationError(
+                        "The passwords are still being compared. Confirm it in a moment.", code="early"
+                    )
                 return False
             if not self.total:
-                raise ValidationError("Nothing in this file changes a mailbox.")
+                raise ValidationError("Nothing in this file changes a mailbox.", code="over")
             if self.no_room:
                 raise ValidationError(self.no_room, code="limit")
             self.confirmed_at, self.confirmed_by, self.stopped = timezone.now(), by, ""
@@ -255,7 +257,7 @@ def start_import(
         text = (
             "Another file is being imported into this domain. Wait for its end, then upload this one again."
         )
-        raise ValidationError({"file": text}) from error
+        raise ValidationError({"file": ValidationError(text, code="exists")}) from error
     return made
 
 

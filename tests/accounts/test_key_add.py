@@ -63,7 +63,8 @@ def test_nobody_gives_a_right_they_lack(as_, bob, acme):
     ("field", "value"),
     [
         ("name", ""), ("name", "x\r\ny"), ("name", "x" * 61), ("scopes", []), ("scopes", ["everything"]),
-        ("networks", "192.0.2.0/33"), ("networks", "host.example"), ("expires_at", "yesterday"),
+        ("networks", "192.0.2.0/33"), ("networks", "host.example"), ("networks", "fe80::1%eth0"),
+        ("networks", "::ffff:192.0.2.1"), ("expires_at", "yesterday"),
         ("expires_at", "2020-01-01"),
         ("networks", "\n".join(f"192.0.2.{n}" for n in range(21))),
     ],

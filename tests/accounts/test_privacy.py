@@ -61,7 +61,7 @@ def test_no_address_that_was_theirs_stays_in_what_others_did(acme, other, alice,
         audit.record(
             "thing.add", by=alice, customer=acme, subject="x",
             before={"list": ["mallory@example.test", "bob@example.test"]},
-            after={"said": 'to "before@example.test" of \\ them', "n": 1},
+            after={"said": 'to "before@example.test" of \\ them', "n": 1, "call": "From before@example.test."},
         )  # fmt: skip
         privacy.erase_person(mallory)
     mallory.refresh_from_db()
@@ -77,7 +77,7 @@ def test_no_address_that_was_theirs_stays_in_what_others_did(acme, other, alice,
     ).exists()
     listed = AuditEntry.objects.get(subject="x")
     assert listed.before == {"list": [mallory.email, "bob@example.test"]}
-    assert listed.after == {"said": mallory.email, "n": 1}
+    assert listed.after == {"said": mallory.email, "n": 1, "call": mallory.email}
     asked = AuditEntry.objects.get(action="email.ask_change")
     assert (asked.subject, asked.after) == (mallory.email, {"new": mallory.email})
 

@@ -45,12 +45,19 @@ class TestAdd:
         assert missing["field"] == unchecked["field"] == "domain"
         assert missing["message"] != unchecked["message"]
 
+    def test_the_same_call_again_once_it_is_proved(self, program, served, dns, label):
+        once = {"Idempotency-Key": "k"}
+        error(program.post("domains", {"domain": "new.test"}, **once), 422, "BUSINESS_ERROR")
+        dns.publish(f"{label}.new.test", "TXT", "domain-verified")
+        data(program.post("domains", {"domain": "new.test"}, **once), 201)
+
     def test_of_another_customer(self, program, other, dns, label, dkim_pair):
         other.domains.create(name="foreign.test")
         not_proved = error(program.post("domains", {"domain": "foreign.test"}), 422, "BUSINESS_ERROR")
         assert "another customer" not in not_proved["message"]
         dns.publish(f"{label}.foreign.test", "TXT", "domain-verified")
-        error(program.post("domains", {"domain": "foreign.test"}), 409, "CONFLICT")
+        once = {"Idempotency-Key": "add-foreign.test"}
+        error(program.post("domains", {"domain": "foreign.test"}, **once), 409, "CONFLICT")
         assert DomainClaim.objects.get().claimant == program.api_key.customer
 
     def test_over_the_plan(self, program, domain, dns, label):

@@ -26,7 +26,8 @@ class TestAdd:
         mailbox = domain.mailboxes.get()
         assert PasswordHasher().verify(mailbox.password_hash.removeprefix("{ARGON2ID}"), PASSWORD)
         assert ServerRow.objects.filter(server=mx1, kind="mailbox", key=mailbox.pk).exists()
-        assert AuditEntry.objects.get(action="mailbox.add").by == alice
+        entry = AuditEntry.objects.get(action="mailbox.add")
+        assert (entry.by, entry.after["api_key"]) == (alice, program.api_key.prefix)
         assert data(program.get(f"{URL}/ben.bell")) == data(program.get(f"{URL}/BEN.BELL@acme.test")) == made
 
     def test_the_quota_is_1024_without_one(self, program, domain):
