@@ -17,7 +17,7 @@ MESSAGES_KEPT = 900.0  # seconds for which a filter may still refuse what has co
 HOLD_AT_MOST = 3_600.0  # a message that takes longer asks for room once more at its end
 
 
-Subject = tuple[str, str]  # a kind ("mailbox", "customer", "server") and an id ("" for the server)
+Subject = tuple[str, str]  # a kind ("mailbox", "customer", "server") and an address, an id, ""
 
 
 class Limit(NamedTuple):

@@ -242,6 +242,16 @@ def point(node: sqlite3.Connection) -> wire.Point:
     return wire.Point(revision=revision, mark=mark)
 
 
+def mailbox_at(node: sqlite3.Connection, address: str) -> str | None:
+    """The id of the mailbox that has this address now."""
+    local_part, _, domain = address.rpartition("@")
+    query = (
+        "SELECT m.id FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND m.local_part = ?"
+    )
+    found = node.execute(query, (domain, local_part)).fetchone()
+    return str(found[0]) if found else None
+
+
 def effective(node: sqlite3.Connection) -> int:
     """The revision up to which everything has come about."""
     return int(node.execute("SELECT effective FROM meta").fetchone()[0])

@@ -33,6 +33,11 @@ class Mailbox(NamedTuple):
     send: str | None
     receive: str | None
 
+    @property
+    def address(self) -> str:
+        """Under which it is counted: deleted and added again it has sent what it had sent."""
+        return f"{self.local_part}@{self.domain}"
+
 
 class Session:
     """One connection from Postfix, which is one process of it, which has one message on its way in at most
@@ -66,6 +71,8 @@ class Sending:
         reached = self.tally.hold(hold)
         if reached and self._has_given_back():
             reached = self.tally.hold(hold)
+        if reached:  # the panel may know a mailbox that was added again only from now on
+            self.tally.changed.add(reached.limit.subject)
         return self._refusal(mailbox, reached) if reached else None
 
     def count(self, session: Session, mailbox: Mailbox, question: dict[str, str]) -> str | None:
@@ -106,7 +113,7 @@ class Sending:
         """What holds for a mailbox, the narrowest first."""
         given, day = self.settings.limits, day_of(mailbox, time.time())
         return [
-            Limit(("mailbox", mailbox.id), hour_of(day, given.mailbox_hour), day),
+            Limit(("mailbox", mailbox.address), hour_of(day, given.mailbox_hour), day),
             Limit(("customer", mailbox.customer), given.customer_hour or None, mailbox.customer_sends_in_sum),
             Limit(("server", ""), given.server_hour or None, given.server_day or None),
         ]

@@ -1,7 +1,7 @@
 """sends.db: what the look-up service has counted, written by it once a second and read by the agent.
 
-A subject is a mailbox or a customer by its id, or the server (""). `changed` grows with every change, as in usage.db.
-What is lost with the service is what it counted in its last second."""
+A subject is a mailbox by its address, a customer by its id, or the server (""). `changed` grows with every change,
+as in usage.db. What is lost with the service is what it counted in its last second."""
 
 import json
 import sqlite3
@@ -90,8 +90,11 @@ def write(connection: schema.Writing, taken: Snapshot) -> None:
         connection.execute(query, (number + len(numbered), *taken.place))
 
 
-def sent_page(sends: sqlite3.Connection, after: str, limit: int) -> tuple[list[wire.Sent], str]:
-    """What changed after the cursor, oldest change first, and the cursor to go on from."""
+def sent_page(
+    node: sqlite3.Connection, sends: sqlite3.Connection, after: str, limit: int
+) -> tuple[list[wire.Sent], str]:
+    """What changed after the cursor, oldest change first, and the cursor to go on from; addresses that are no mailbox
+    are left out."""
     generation = sends.execute("SELECT generation FROM meta").fetchone()[0]
     before, _, number = after.partition(".")
     since = min(int(number), 2**62) if before == generation and number.isdecimal() else 0
@@ -100,6 +103,10 @@ def sent_page(sends: sqlite3.Connection, after: str, limit: int) -> tuple[list[w
         CHANGED, (since, limit)
     ):
         since = changed
+        if kind == "mailbox":
+            subject = schema.mailbox_at(node, subject)
+        if subject is None:
+            continue
         counted = {"hour": hour, "day": day, "hour_rolls_at": hour_rolls_at, "day_rolls_at": day_rolls_at}
         entries.append(wire.Sent(subject_kind=kind, subject=subject, **counted))
     return entries, f"{generation}.{since}"

@@ -6,14 +6,11 @@ generation starts again from the beginning."""
 
 import sqlite3
 
-from mailnode import wire
+from mailnode import schema, wire
 from mailnode.sends import sent_page
 
 CHANGED = """SELECT address, bytes, messages, last_sign_in, changed FROM usage
 WHERE changed > ? ORDER BY changed LIMIT ?"""
-MAILBOX = (
-    "SELECT m.id FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND m.local_part = ?"
-)
 
 
 def usage_page(
@@ -22,7 +19,7 @@ def usage_page(
     """What changed after the cursor, oldest change first; addresses that are no mailbox are left out."""
     held, _, sent = after.partition(":")
     entries, held = _held_page(node, usage, held, limit)
-    counts, sent = sent_page(sends, sent, limit)
+    counts, sent = sent_page(node, sends, sent, limit)
     return wire.UsagePage(entries=entries, sent=counts, next=f"{held}:{sent}")
 
 
@@ -35,9 +32,8 @@ def _held_page(
     entries = []
     for address, size, messages, last_sign_in, changed in usage.execute(CHANGED, (since, limit)).fetchall():
         since = changed
-        local_part, _, domain = address.rpartition("@")
-        found = node.execute(MAILBOX, (domain, local_part)).fetchone()
-        if found:
+        mailbox = schema.mailbox_at(node, address)
+        if mailbox:
             counts = {"bytes": max(size, 0), "messages": max(messages, 0), "last_sign_in": last_sign_in}
-            entries.append(wire.Usage(mailbox=found[0], **counts))
+            entries.append(wire.Usage(mailbox=mailbox, **counts))
     return entries, f"{generation}.{since}"

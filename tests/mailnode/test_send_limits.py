@@ -12,7 +12,7 @@ import pytest
 from mailnode import wire
 from tests.mailnode.clients import until
 from tests.mailnode.sending import Smtpd
-from tests.mailnode.server import Server, customer, domain, identity, mailbox
+from tests.mailnode.server import Server, customer, domain, gone, identity, mailbox
 from tests.mailnode.test_fault_clock import Clock
 
 ANNA, BOB, MALLORY = "anna@acme.test", "bob@acme.test", "mallory@mal.test"
@@ -84,6 +84,20 @@ def test_each_recipient_counts(server: Server) -> None:
     assert "may send to 5 recipients a day" in Smtpd(server, ANNA).rcpt()
     until(lambda: sent(server, ANNA) == (5, 5), within=3)
     assert sent(server, "acme") == (5, 5)
+
+
+def test_a_mailbox_that_was_deleted_and_added_again(server: Server) -> None:
+    """It has sent what it had sent, and the panel is told so of the new one."""
+    server.push(limited(ANNA, sends_per_day=5))
+    assert Smtpd(server, ANNA).send(5) == 5
+    before = until(lambda: (page := server.usage()).sent and page, within=3)
+    server.push(gone("mailbox", ANNA))
+    again = limited(ANNA, sends_per_day=5)
+    server.push(wire.row("mailbox", identity("anna again"), wire.Mailbox(**(again.data or {}))))
+    assert sent(server, ANNA) == (0, 0)
+    assert "may send to 5 recipients a day" in Smtpd(server, ANNA).rcpt()
+    told = until(lambda: server.usage(before.next).sent, within=3)
+    assert {(one.subject, one.hour, one.day) for one in told} == {(identity("anna again"), 5, 5)}
 
 
 def test_who_is_refused_anyway_costs_nothing(server: Server) -> None:
