@@ -8,7 +8,7 @@ from django.db.models import Q
 from accounts import audit, privacy
 from accounts.models import User
 from accounts.models.customer import owned_alone
-from billing.models import FraudReport, Order, OrderDraft, OrderMessage, OrderStatus
+from billing.models import FraudReport, Order, OrderDraft, OrderMessage, OrderStatus, ReviewDecision
 
 NAMED = 10  # orders, by their numbers
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
@@ -81,6 +81,7 @@ def _blank(order: Order) -> None:
     Order.objects.filter(pk=order.pk).update(**fields, **rest)
     order.messages.all().update(text="erased")
     order.notes.exclude(text="").update(text="erased")
+    ReviewDecision.objects.filter(order=order).exclude(text="").update(text="erased")
     order.signals.all().delete()
     order.traits.all().delete()
     type(order.fraud_check).objects.filter(order=order).update(code="", digest="", next_ask_at=None)

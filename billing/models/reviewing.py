@@ -101,6 +101,5 @@ class Reviewing:
                 "You decided first about this order. Another person decides now. Nothing was changed."
             )
         ReviewNote.objects.create(order=self, decision=decision, text=text, seen=self.seen, by=by)
-        after = {"decision": decision, "text": text}
-        audit.record("review.first", by=by, subject=self.number, after=after)
+        audit.record("review.first", by=by, subject=self.number, after={"decision": decision})
         return True

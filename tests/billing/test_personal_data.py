@@ -7,12 +7,12 @@ from typing import Any
 from django.utils import timezone
 
 from accounts import privacy
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from billing import reporting
-from billing.models import FraudReport, Order
+from billing.models import FraudReport, Order, OrderMessage, ReviewDecision, ReviewNote
 from foundation.unit_of_work import unit_of_work
 from tests.accounts.test_privacy import handed_out
-from tests.billing.conftest import fresh, pay
+from tests.billing.conftest import check, fresh, pay
 
 
 def test_export_is_whole_and_only_of_the_person(
@@ -72,3 +72,25 @@ def test_an_open_order_of_ones_own_is_in_the_way_until_it_is_cancelled(
     assert not privacy.hindrances(mallory)
     in_review.cancel(by=alice)
     assert not [each for each in privacy.hindrances(alice) if in_review.number in each.text]
+
+
+def test_what_staff_wrote_about_the_person_is_erased_everywhere(
+    ordered: Callable[..., Order], alice: User, sam: User, staff_of: Callable[[str], User], settings: Any
+) -> None:
+    settings.FRAUDRECORD_API_KEY = ""
+    settings.REVIEW_SECOND_AMOUNT = 59.0
+    reviewer = staff_of("reviewer")
+    for decision in ("approve", "reject"):
+        order = check(ordered())
+        order.ask_question("A word of Anna: asked", by=sam)
+        fresh(order).answer_question("A word of Anna: answered", by=alice)
+        order.add_note("A word of Anna: noted", by=sam)
+        for person in (sam, reviewer):
+            getattr(fresh(order), decision)("A word of Anna: decided", by=person, seen=2)
+        assert fresh(order).decision.text == "A word of Anna: decided"
+    with unit_of_work():
+        privacy.erase_person(alice)
+    for model in (OrderMessage, ReviewDecision, ReviewNote, AuditEntry):
+        rows = [str(row) for row in model.objects.values()]
+        assert rows
+        assert not [row for row in rows if "A word of Anna" in row], model

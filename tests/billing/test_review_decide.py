@@ -43,7 +43,7 @@ def test_works(
         sam,
         "127.0.0.1",
         in_review.customer,
-        {"text": text},
+        None,  # the text stands in the decision or the message alone, where it can be erased
     )
 
 
