@@ -6,11 +6,22 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import User
-from billing.models import Decision, Order, OrderStatus, Payment, ReviewDecision, ReviewPresence, Risk
+from billing.models import (
+    Decision,
+    Order,
+    OrderMessage,
+    OrderStatus,
+    Payment,
+    ReviewDecision,
+    ReviewNote,
+    ReviewPresence,
+    Risk,
+)
 from billing.models.status import OrderQuerySet
 from billing.presence import HERE
 
@@ -134,8 +145,16 @@ def next_order(filters: Filters, after: Order, person: User) -> Order | None:
         filters = Filters("review", filters.risk, filters.sort, filters.q)
     taken = ReviewPresence.objects.filter(order=OuterRef("pk"), seen_at__gte=timezone.now() - HERE)
     orders = filters.orders().exclude(Exists(taken.exclude(person=person))).exclude(pk=after.pk)
-    orders = orders.exclude(notes__by=person, notes__decision__gt="")
+    orders = orders.annotate(first_by=_first_by()).filter(Q(first_by=None) | ~Q(first_by=person.pk))
     return orders.filter(_behind(filters, after)).first() or orders.first()
+
+
+def _first_by() -> Subquery:
+    """Who took the first of two decisions: in SQL what `Order.first_decision` says."""
+    said = OrderMessage.objects.filter(order=OuterRef("order")).order_by().values("order")
+    seen_now = Coalesce(Subquery(said.annotate(count=Count("pk")).values("count")), 0)
+    decisions = ReviewNote.objects.filter(order=OuterRef("pk"), decision__gt="", seen=seen_now)
+    return Subquery(decisions.order_by("-pk").values("by")[:1])
 
 
 def _behind(filters: Filters, order: Order) -> Q:

@@ -8,7 +8,8 @@ from django.test import Client
 
 from accounts.models import Notice, User
 from billing.models import Order, OrderSignal
-from tests.billing.conftest import fresh
+from billing.review_queue import Filters, next_order
+from tests.billing.conftest import check, fresh
 from tests.billing.test_review_decide import decide
 
 AsPerson = Callable[[User], Client]
@@ -24,6 +25,12 @@ def two(in_review: Order, settings: Any) -> Order:
 @pytest.fixture
 def second(staff_of: Callable[[str], User]) -> User:
     return staff_of("reviewer")
+
+
+@pytest.fixture
+def another(ordered: Callable[..., Order]) -> Order:
+    """Another order, from whose page one goes on."""
+    return check(ordered())
 
 
 @pytest.mark.parametrize(("decision", "status"), [("approve", "unpaid"), ("reject", "rejected")])
@@ -104,3 +111,19 @@ def test_the_next_is_none_that_waits_for_somebody_else(two: Order, sam: User, as
     answer = decide(as_(sam), two, "approve", then="next")
     assert answer["Location"] == "/admin/review/"
     assert "Second person" in as_(sam).get("/admin/review/").content.decode()
+
+
+def test_the_next_is_offered_to_a_second_person_although_both_wrote_about_it(
+    two: Order, another: Order, alice: User, sam: User, second: User
+) -> None:
+    def offered(person: User) -> Order | None:
+        return next_order(Filters(), another, person)
+
+    two.approve("", by=sam)
+    two.add_note("I look at it tomorrow", by=second)
+    assert (offered(sam), offered(second)) == (None, two)
+    fresh(two).reject("no such street", by=second)  # otherwise: now the first person is the second
+    assert (offered(sam), offered(second)) == (two, None)
+    fresh(two).ask_question("Who?", by=sam, seen=0)
+    fresh(two).answer_question("Me.", by=alice)  # and with that both have lapsed
+    assert (offered(sam), offered(second)) == (two, two)
