@@ -48,6 +48,7 @@ class Lookup:
         self.sending = Sending(settings, self.tally, PostfixLog(settings.mail_log, place))
         self.policy = Policy(settings, self.sending)
         self.trouble = ""  # the last one that was logged
+        self.writing: asyncio.Future[None] | None = None
 
     async def serve(self) -> None:
         """Listen until SIGTERM."""
@@ -66,7 +67,7 @@ class Lookup:
             await stopped.wait()
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        sends.write(self.file, sends.snapshot(self.tally, self.sending.log.place))
+        await self._write_last()
 
     async def _keep(self) -> None:
         """Read Postfix's log, let fall out what is over, write what changed."""
@@ -75,12 +76,22 @@ class Lookup:
                 await asyncio.sleep(READ_LOG_EVERY)
                 self._try_log()
             self.tally.roll()
-            taken = sends.snapshot(self.tally, self.sending.log.place)
-            try:
-                await asyncio.shield(asyncio.to_thread(sends.write, self.file, taken))
-            except sqlite3.Error as error:  # a full disk stops no mail: all counts are in memory
-                self.tally.changed |= self.tally.counts.keys()
-                self._say(f"sends.db cannot be written: {type(error).__name__}")
+            self.writing = asyncio.ensure_future(self._write())
+            await asyncio.shield(self.writing)
+
+    async def _write(self) -> None:
+        taken = sends.snapshot(self.tally, self.sending.log.place)
+        try:
+            await asyncio.to_thread(sends.write, self.file, taken)
+        except sqlite3.Error as error:  # a full disk stops no mail: all counts are in memory
+            sends.give_back(self.tally, taken)
+            self._say(f"sends.db cannot be written: {type(error).__name__}")
+
+    async def _write_last(self) -> None:
+        """After a write that is under way: there is one connection."""
+        if self.writing:
+            await self.writing
+        await self._write()
 
     def _try_log(self) -> None:
         try:

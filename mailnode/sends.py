@@ -77,6 +77,13 @@ def snapshot(tally: Tally, place: Place) -> Snapshot:
     return taken
 
 
+def give_back(tally: Tally, taken: Snapshot) -> None:
+    """It could not be written: it is in the next snapshot, too."""
+    tally.changed |= {(str(kind), str(subject)) for kind, subject, *_ in taken.counts}
+    tally.new_messages |= {key for key, _ in taken.messages if key in tally.messages}
+    tally.gone_messages |= {key for (key,) in taken.gone}
+
+
 def write(connection: schema.Writing, taken: Snapshot) -> None:
     """Write it in one transaction; raises sqlite3.Error."""
     with schema.transaction(connection):
