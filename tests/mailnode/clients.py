@@ -49,9 +49,9 @@ def sign_in(server: Server, user: str, password: str, entrance: str = "submissio
     return client
 
 
-def stranger(server: Server) -> smtplib.SMTP:
+def stranger(server: Server, source: str = "127.0.0.1") -> smtplib.SMTP:
     """Another mail server's session on port 25."""
-    client = smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=30)
+    client = smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=30, source_address=(source, 0))
     client.ehlo("mail.stranger.example")
     return client
 

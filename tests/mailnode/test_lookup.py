@@ -1,11 +1,13 @@
 """The look-up service: Postfix's policy questions."""
 
+import itertools
 import os
 import socket
 import sqlite3
 import statistics
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import pytest
@@ -54,12 +56,22 @@ def test_role_addresses_take_so_much_an_hour(lookup: Server) -> None:
     """Counted when a recipient is named, for each domain and each customer, and only for domains of ours."""
     lookup.push(*(domain(f"acme-{number}.test") for number in range(6)))
     most, of_all = role_mail.MOST_OF_DOMAIN, role_mail.MOST_OF_CUSTOMER
+    networks = itertools.count()
 
     def asked(name: str, times: int, **more: str) -> list[str]:
         client = connect(lookup)
         roles = ("postmaster", "Abuse", "abuse+tag")
         with client:
-            return [ask(lookup, client, recipient=f"{roles[n % 3]}@{name}", **more)[:9] for n in range(times)]
+            return [
+                ask(
+                    lookup,
+                    client,
+                    recipient=f"{roles[n % 3]}@{name}",
+                    client_address=f"10.{next(networks) % 250}.{n}.1",
+                    **more,
+                )[:9]
+                for n in range(times)
+            ]
 
     assert set(asked("acme-0.test", most * 2, protocol_state="END-OF-MESSAGE")) == {"DUNNO"}
     assert asked("acme-0.test", most + 2) == ["DUNNO"] * most + ["450 4.7.1"] * 2
@@ -69,18 +81,45 @@ def test_role_addresses_take_so_much_an_hour(lookup: Server) -> None:
     assert ask(lookup, recipient=ANNA) == "DUNNO"
 
 
+def test_one_network_closes_no_role_address_to_others(lookup: Server) -> None:
+    lookup.push(customer("role"), domain("role.test", "role"), domain("role-2.test", "role"))
+    lookup.push(customer("role3"), domain("role-3.test", "role3"))
+    most = role_mail.MOST_OF_NETWORK
+
+    def asked(name: str, *clients: str) -> list[str]:
+        with connect(lookup) as connection:
+            return [
+                ask(lookup, connection, recipient=f"abuse@{name}", client_address=client)[:9]
+                for client in clients
+            ]
+
+    flood = asked("role.test", *(f"198.51.100.{n}" for n in range(200)))
+    assert flood == ["DUNNO"] * most + ["450 4.7.1"] * (200 - most)
+    flood = asked("role-2.test", *(f"2001:db8:1:{n:x}::1" for n in range(200)))
+    assert flood == ["DUNNO"] * most + ["450 4.7.1"] * (200 - most)
+    assert asked("role-2.test", "198.51.100.1") == ["450 4.7.1"], "of all domains of a customer together"
+    others = ("198.51.101.1", "2001:db8:2::1", "198.51.102.1")
+    assert asked("role.test", *others) == asked("role-2.test", *others) == ["DUNNO"] * 3
+    assert asked("role-3.test", "198.51.100.1") == ["DUNNO"], "of each customer apart"
+    assert [role_mail.network_of(one) for one in ("::ffff:198.51.100.9", "unknown")] == [
+        "198.51.100.0/24",
+        "",
+    ]
+
+
 def test_allowances_come_back_within_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [1_000.0]
     monkeypatch.setattr(role_mail.time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(role_mail, "REMEMBERED", 3)
-    left = role_mail.RoleMail()
-    assert [left.take("a", 2) for _ in range(3)] == [True, True, False]
+    left: role_mail.Left = OrderedDict()
+    take = role_mail.RoleMail.take
+    assert [take("a", 2, left) for _ in range(3)] == [True, True, False]
     clock[0] += 1_801
-    assert [left.take("a", 2) for _ in range(2)] == [True, False]
+    assert [take("a", 2, left) for _ in range(2)] == [True, False]
     clock[0] += 1_000_000
-    assert [left.take("a", 2) for _ in range(3)] == [True, True, False]
-    assert all(left.take(key, 2) for key in "bcd")
-    assert len(left.left) == 3, "what was not asked of for the longest is forgotten"
+    assert [take("a", 2, left) for _ in range(3)] == [True, True, False]
+    assert all(take(key, 2, left) for key in "bcd")
+    assert len(left) == 3, "what was not asked of for the longest is forgotten"
 
 
 @pytest.mark.parametrize(

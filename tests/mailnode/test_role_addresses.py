@@ -1,5 +1,6 @@
 """postmaster@ and abuse@ of every domain, answered by a real Postfix."""
 
+import itertools
 import smtplib
 import subprocess
 
@@ -20,8 +21,12 @@ def contact(mail_server: Server):
     mail_server.push(customer("acme"))
 
 
+NETWORKS = itertools.count(1)
+
+
 def to(server: Server, recipient: str, subject: str, sender: str = STRANGER) -> tuple[int, str]:
-    with stranger(server) as client:
+    """Each time from another network: one alone may send little there."""
+    with stranger(server, source=f"127.0.{next(NETWORKS)}.1") as client:
         return send(client, sender, [recipient], message(sender or STRANGER, recipient, subject))
 
 
