@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts import audit
 from accounts.models import Customer, Membership, Role, User
-from billing.models import CLEARING, FraudCheck, FraudExemption, Order
+from billing.models import CLEARING, FraudCheck, FraudExemption, Order, OrderConflict
 from foundation.unit_of_work import unit_of_work
 
 
@@ -23,7 +23,15 @@ def has_exemption() -> Exists:
 
 
 def exempt_customer(customer: Customer, *, reason: str, by: User) -> bool:
-    """Exempt a customer, and let the orders go on that wait because of FraudRecord; false when it was exempt before."""
+    """Exempt a customer, and let the orders go on that wait because of FraudRecord; false when it was exempt before.
+
+    OrderConflict for who owns the customer, or placed an order of it.
+    """
+    owned = Membership.objects.filter(customer=customer, user=by, role=Role.OWNER)
+    if owned.exists() or Order.objects.filter(customer=customer, placed_by=by).exists():
+        raise OrderConflict(
+            f"{customer.username} is yours, or you ordered for it. Somebody else has to vouch for it. Nothing was changed."
+        )
     with unit_of_work():
         _, made = FraudExemption.objects.get_or_create(
             customer=customer, defaults={"reason": reason, "by": by}

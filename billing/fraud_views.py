@@ -38,10 +38,11 @@ def exemption_add(request: Any, number: str) -> HttpResponse:
     form = ExemptForm(request.POST)
     if not form.is_valid():
         return review_page(request, order, fraud=form)
-    made = exempt_customer(order.customer, reason=form.cleaned_data["reason"], by=request.user)
-    said = (
-        f"{order.customer.username} is exempt. Orders that wait because of FraudRecord go on within seconds."
-    )
+    try:
+        made = exempt_customer(order.customer, reason=form.cleaned_data["reason"], by=request.user)
+    except OrderConflict as conflict:
+        return refused(request, number, conflict)
+    said = f"{order.customer.username} is exempt. Orders that wait only because of FraudRecord go on within seconds."
     messages.success(request, said if made else f"{order.customer.username} was exempt before.")
     return redirect("billing:review-show", order.number)
 

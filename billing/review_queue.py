@@ -139,12 +139,13 @@ def _number(text: str | None, default: int) -> int:
 
 def next_order(filters: Filters, after: Order, person: User) -> Order | None:
     """The one that `person` should take up after this one: the next of the queue, or its first again; none that
-    somebody else is at, and none that waits for a person beside this one.
+    somebody else is at, and none that somebody else has to decide about.
     """
     if filters.status == "":
         filters = Filters("review", filters.risk, filters.sort, filters.q)
     taken = ReviewPresence.objects.filter(order=OuterRef("pk"), seen_at__gte=timezone.now() - HERE)
     orders = filters.orders().exclude(Exists(taken.exclude(person=person))).exclude(pk=after.pk)
+    orders = orders.exclude(placed_by=person)
     orders = orders.annotate(first_by=_first_by()).filter(Q(first_by=None) | ~Q(first_by=person.pk))
     return orders.filter(_behind(filters, after)).first() or orders.first()
 

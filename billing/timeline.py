@@ -52,7 +52,7 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     check = order.fraud_check
     if check.answered_at:
         outcome = check.get_outcome_display() if for_staff else ""
-        checked = check.count is not None or check.outcome == Outcome.EXEMPT
+        checked = check.count is not None or check.outcome in (Outcome.EXEMPT, Outcome.VOUCHED)
         title = "Automatic check done" if checked else "Passed on to our staff, unchecked"
         steps.append(Step(title, "done", check.answered_at, outcome))
     for message in order.messages.all():

@@ -19,6 +19,7 @@ class Outcome(models.TextChoices):
     OFF = "off", "FraudRecord is switched off here"
     COUNTRY = "country", "Not asked: FraudRecord is switched off for this country"
     EXEMPT = "exempt", "Not asked: the customer is exempt"
+    VOUCHED = "vouched", "Not asked: the customer is exempt; two people decide all the same"
 
 
 VERDICTS = frozenset({Outcome.CLEAN, Outcome.REPORTED, Outcome.HELD})

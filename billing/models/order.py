@@ -256,6 +256,7 @@ class Order(Reviewing, models.Model):
         with self._locked() as order:
             if earlier := submission.earlier(order.payments.all(), at="at"):
                 return earlier
+            order._must_be_of_another(by)
             order._check_payment(amount_minor, currency)
             payment = Payment.objects.create(
                 order=order, method=method, reference=reference, amount_minor=amount_minor, currency=currency,
@@ -292,6 +293,7 @@ class Order(Reviewing, models.Model):
             yield order
 
     def _decide(self, decision: Decision, text: str, *, by: "User") -> bool:
+        self._must_be_of_another(by)
         if self._waits_for_second(decision, text, by=by):
             return False
         ReviewDecision.objects.create(order=self, decision=decision, text=text, by=by)
@@ -303,6 +305,12 @@ class Order(Reviewing, models.Model):
         else:
             notices.send_notice("order.approved", self.pk)
         return True
+
+    def _must_be_of_another(self, by: "User") -> None:
+        if self.placed_by_id == by.pk:
+            raise OrderConflict(
+                "You placed this order yourself. Somebody else has to do this. Nothing was changed."
+            )
 
     def _check_payment(self, amount_minor: int, currency: str) -> None:
         if self.status != OrderStatus.UNPAID:

@@ -117,3 +117,36 @@ def test_get_is_405(ordered: Make, sam: User, as_: AsPerson) -> None:
     order, client = ordered(), as_(sam)
     for path in ("exempt/", "exempt/end/"):
         assert client.get(f"/admin/review/{order.number}/{path}").status_code == 405
+
+
+def test_what_two_have_to_decide_about_still_waits_for_them(
+    ordered: Make, asked: list[dict[str, str]], sam: User, as_: AsPerson, settings: Any
+) -> None:
+    settings.REVIEW_SECOND_AMOUNT = 59.0
+    order = ordered()
+    exempt(as_(sam), order)
+    order = check(order)
+    assert (order.status, order.fraud_check.outcome, asked) == ("review", "vouched", [])
+    assert Order.objects.with_status().get(pk=order.pk).status_now == "review"
+    assert not order.approve("", by=sam)
+    assert fresh(order).status == "review"
+
+
+def test_a_held_order_stays_held_where_two_have_to_decide(
+    ordered: Make, fraudrecord: Server, sam: User, as_: AsPerson, settings: Any
+) -> None:
+    settings.REVIEW_SECOND_RISK = "high"
+    order = check(ordered(name="Fraud Held"))
+    exempt(as_(sam), order)
+    order = check(order)
+    assert (order.status, order.fraud_check.outcome) == ("review", "held")
+    assert order.needs_second
+    assert not order.approve("Known to me", by=sam)
+
+
+def test_nobody_vouches_for_themselves(ordered: Make, fraudrecord: Server, sam: User, as_: AsPerson) -> None:
+    order = ordered(by=sam)
+    answer = exempt(as_(sam), order)
+    assert answer.status_code == 409
+    assert "Somebody else has to vouch" in answer.content.decode()
+    assert not FraudExemption.objects.exists()

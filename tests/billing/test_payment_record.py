@@ -196,3 +196,11 @@ def test_a_payment_is_neither_changed_nor_deleted(unpaid: Order, sam: User, as_:
 
 def test_get_is_405(unpaid: Order, sam: User, as_: AsPerson) -> None:
     assert as_(sam).get(f"/admin/review/{unpaid.number}/payment/").status_code == 405
+
+
+def test_nobody_records_a_payment_for_an_order_of_their_own(unpaid: Order, sam: User, as_: AsPerson) -> None:
+    Order.objects.filter(pk=unpaid.pk).update(placed_by=sam)
+    answer = record(as_(sam), unpaid)
+    assert answer.status_code == 409
+    assert "You placed this order yourself" in answer.content.decode()
+    assert fresh(unpaid).paid_minor == 0

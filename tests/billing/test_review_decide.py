@@ -12,7 +12,7 @@ from accounts.models import AuditEntry, Notice, User
 from billing import screening
 from billing.models import Order
 from deploy.fraudrecord import Server
-from tests.billing.conftest import fresh, pay
+from tests.billing.conftest import check, fresh, pay
 
 AsPerson = Callable[[User], Client]
 
@@ -241,3 +241,16 @@ def test_few_queries(
         html = client.get(f"/admin/review/{in_review.number}/").content.decode()
     assert "Answer by alice@example.test" in html
     assert "Recorded by sam@example.test" in html
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject"])
+def test_nobody_decides_about_an_order_of_their_own(
+    ordered: Callable[..., Order], sam: User, as_: AsPerson, settings: Any, decision: str
+) -> None:
+    settings.FRAUDRECORD_API_KEY = ""
+    order = check(ordered(by=sam))
+    answer = decide(as_(sam), order, decision, "mine")
+    assert answer.status_code == 409
+    assert "You placed this order yourself" in answer.content.decode()
+    assert fresh(order).status == "review"
+    assert not AuditEntry.objects.filter(action=f"order.{decision}").exists()
