@@ -19,7 +19,6 @@ from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 
 NOTICE = "mailbox-sends"
-AT_ONCE = 500
 TOLD_AGAIN_AFTER = timedelta(days=1)
 FARTHEST = timedelta(days=2)  # nothing counted falls out later; a server that says so is wrong
 
@@ -112,10 +111,9 @@ def tell_again(server: MailServer) -> None:
         | ~Q(sending__sends_per_day_in_sum=None)
     )
     rows += [(Kind.CUSTOMER, pk, pk) for pk in plans.values_list("pk", flat=True).distinct()]
-    for start in range(0, len(rows), AT_ONCE):
-        with unit_of_work():
-            for kind, key, customer in rows[start : start + AT_ONCE]:
-                stamp(Customer(pk=customer), kind, key)
+    with unit_of_work():
+        for kind, key, customer in rows:
+            stamp(Customer(pk=customer), kind, key)
 
 
 @notices.notice_kind(NOTICE, template="domains/emails/mailbox_sends")

@@ -77,9 +77,10 @@ def pull_status(server: MailServer, *, deadline: float | None = None) -> wire.St
     before, spoken = server.sync.wire, _common_wire(server, status)
     if spoken != before:  # whom role addresses lead to is said in newer ones alone
         Placement.objects.filter(server=server).update(contact_due_at=now)
-    note(server, wire=spoken, reported=reported, reported_at=now, contact_at=now)
-    if before < SENDS_SINCE <= spoken:
-        tell_again(server)
+    with unit_of_work():  # rows are read as the stored version has them: neither without the other
+        if before < SENDS_SINCE <= spoken:
+            tell_again(server)
+        note(server, wire=spoken, reported=reported, reported_at=now, contact_at=now)
     return status
 
 

@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from accounts.models import Notice
 from accounts.notices import deliver
+from domains.driver import watching
 from domains.driver.rows import SENDS_SINCE
-from domains.models import CustomerSending, Mailbox
+from domains.models import CustomerSending, Mailbox, ServerSync
 from domains.sending import limits_of, take_sent, tell_again
 from mailnode import wire
-from tests.domains.conftest import HASH, revision_of
+from tests.domains.conftest import HASH, fresh, revision_of
 
 PAGE = "/c/acme/domains/acme.test/mailboxes/anna/"
 
@@ -132,3 +133,35 @@ def test_a_newer_mailnode_is_told_what_the_older_one_did_not_know(anna, domain, 
     assert SENDS_SINCE == 4
     assert revision_of(anna) > before[0]
     assert revision_of(ben) == before[1]
+
+
+def test_killed_while_it_is_told(anna, mx1, monkeypatch):
+    """Once the newer version is stored nobody asks again, so all of it is stored or nothing."""
+    status = wire.Status(
+        wire=4, wires=[1, 4], version="1", name=mx1.name, revision=0, mark="", effective=0, services=[],
+        disk=wire.Disk(total=1, free=1), queue=0, certificate_not_after=0, rows={}, lag_error=None, time=0,
+    )  # fmt: skip
+    monkeypatch.setattr(watching.Agent, "status", lambda _: status)
+    ServerSync.objects.filter(server=mx1).update(wire=3)
+    anna.limit_sends(7, by=None)
+    before, tells = revision_of(anna), watching.tell_again
+
+    def killed(server):
+        tells(server)
+        raise KeyboardInterrupt
+
+    def killed_before(*_, **__):
+        raise KeyboardInterrupt
+
+    for name, dies in (("tell_again", killed), ("note", killed_before)):
+        with monkeypatch.context() as patch:
+            patch.setattr(watching, name, dies)
+            with pytest.raises(KeyboardInterrupt):
+                watching.pull_status(fresh(mx1))
+        assert (ServerSync.objects.get(server=mx1).wire, revision_of(anna)) == (3, before)
+    watching.pull_status(fresh(mx1))
+    assert ServerSync.objects.get(server=mx1).wire == 4
+    assert revision_of(anna) > before
+    told = revision_of(anna)
+    watching.pull_status(fresh(mx1))
+    assert revision_of(anna) == told
