@@ -178,18 +178,16 @@ class RealAgent:
 def held(agent: RealAgent) -> dict[tuple[str, str], Any]:
     """Every row that the node really holds, from its files, as the wire would carry it."""
     rows: dict[tuple[str, str], Any] = {}
-    query = "SELECT id, username, storage_bytes, contact FROM customers"
-    for key, username, storage, contact in agent.query(query):
-        rows["customer", key] = wire.Customer(username=username, storage_bytes=storage, contact=contact)
+    names = ("username", "storage_bytes", "contact", "sends_per_day", "sends_per_day_in_sum")
+    for key, *values in agent.query(f"SELECT id, {', '.join(names)} FROM customers"):  # noqa: S608 names of ours
+        rows["customer", key] = wire.Customer(**dict(zip(names, values, strict=True)))
     for key, customer, name, accepts in agent.query("SELECT id, customer, name, accepts FROM domains"):
         rows["domain", key] = wire.Domain(customer=customer, name=name, accepts=bool(accepts))
     hashes = dict(agent.query("SELECT mailbox, hash FROM secrets", file="secrets/secrets.db"))
-    for key, domain, local_part, quota in agent.query(
-        "SELECT id, domain, local_part, quota_bytes FROM mailboxes"
-    ):
-        rows["mailbox", key] = wire.Mailbox(
-            domain=domain, local_part=local_part, quota_bytes=quota, password_hash=hashes.pop(key)
-        )
+    names = ("domain", "local_part", "quota_bytes", "sends_per_day", "raised_to", "raised_until")
+    for key, *values in agent.query(f"SELECT id, {', '.join(names)} FROM mailboxes"):  # noqa: S608 names of ours
+        facts = dict(zip(names, values, strict=True))
+        rows["mailbox", key] = wire.Mailbox(**facts, password_hash=hashes.pop(key))
     assert not hashes, "secrets without a mailbox"
     rows |= _dkim_keys(agent) | _states(agent)
     return rows

@@ -49,7 +49,7 @@ def test_no_call_surprises(path: str, method: str, described: Any, program: Any,
     """Two calls in three are about what is there."""
 
     @settings(
-        max_examples=kills(12, 300), deadline=None, database=None,
+        max_examples=kills(5, 300), deadline=None, database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )  # fmt: skip
     @given(case=described[path][method].as_strategy(), what=st.sampled_from(["made up", "domain", "mailbox"]))

@@ -103,7 +103,13 @@ TAMPERING = {
     "states gone": (tamper("DELETE FROM states"), "state", "missing"),
     "state changed": (tamper("UPDATE states SET receive = 1"), "state", "different"),
     "mailbox more": (
-        tamper("INSERT INTO mailboxes SELECT ?, domain, 'ghost', 0, secret FROM mailboxes", uuid4().hex), "mailbox", "only"
+        tamper(
+            "INSERT INTO mailboxes (id, domain, local_part, quota_bytes, secret)"
+            " SELECT ?, domain, 'ghost', 0, secret FROM mailboxes",
+            uuid4().hex,
+        ),
+        "mailbox",
+        "only",
     ),
     "domain more": (
         tamper("INSERT INTO domains VALUES (?, ?, 'ghost.test', 1)", uuid4().hex, uuid4().hex), "domain", "only"
@@ -115,7 +121,12 @@ TAMPERING = {
     ),
     "state of nobody": (add_state, "state", "only"),
     "mailbox of no domain": (
-        tamper("INSERT INTO mailboxes VALUES (?, ?, 'ghost', 0, '')", uuid4().hex, uuid4().hex), "mailbox", "only"
+        tamper(
+            "INSERT INTO mailboxes (id, domain, local_part, quota_bytes, secret) VALUES (?, ?, 'ghost', 0, '')",
+            *(uuid4().hex, uuid4().hex),
+        ),
+        "mailbox",
+        "only",
     ),
 }  # fmt: skip
 
@@ -152,7 +163,10 @@ def test_a_server_that_claims_rows_of_another_server_gets_nothing_of_them(agent,
     mailbox, key = foreign.mailboxes.get(), foreign.dkim_keys.get()
     agent.execute("INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'other', 1)", other.pk.hex)
     agent.execute("INSERT INTO domains VALUES (?, ?, 'foreign.test', 1)", foreign.pk.hex, other.pk.hex)
-    agent.execute("INSERT INTO mailboxes VALUES (?, ?, 'm0', 7, '')", mailbox.pk.hex, foreign.pk.hex)
+    agent.execute(
+        "INSERT INTO mailboxes (id, domain, local_part, quota_bytes, secret) VALUES (?, ?, 'm0', 7, '')",
+        *(mailbox.pk.hex, foreign.pk.hex),
+    )
     agent.execute("INSERT INTO dkim VALUES (?, ?, 'k1', 1, '')", key.pk.hex, foreign.pk.hex)
     assert {row[0] for row in look(server)} == {"customer", "domain", "mailbox", "dkim"}
     sync(server.pk)

@@ -17,6 +17,7 @@ from domains.driver.digests import digest
 from domains.driver.history import Conflict, compare, compare_again, halted, token, uncompared
 from domains.driver.rebuilding import rebuild
 from domains.driver.rows import read
+from domains.driver.stamping import stamp
 from domains.driver.sync import sync
 from domains.driver.takeover import take_over, under_way
 from domains.driver.taking import Taker
@@ -34,6 +35,7 @@ from domains.models import (
     ServerSync,
     add_domain,
 )
+from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 from tests.domains import lost
 from tests.domains.conftest import HASH, fresh, make_server
@@ -387,7 +389,10 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
     ]
     boxes += [(victim.pk.hex, domain, "v", 2**20, LATER_HASH), (uuid4().hex, domain, "none", 0, "")]
     for key, parent, local_part, quota, secret in boxes:
-        agent.execute("INSERT INTO mailboxes VALUES (?, ?, ?, ?, '')", key, parent, local_part, quota)
+        agent.execute(
+            "INSERT INTO mailboxes (id, domain, local_part, quota_bytes, secret) VALUES (?, ?, ?, ?, '')",
+            *(key, parent, local_part, quota),
+        )
         agent.execute("INSERT INTO secrets VALUES (?, ?)", key, secret, file="secrets/secrets.db")
     agent.execute(
         "INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'other', NULL)", other.pk.hex
@@ -443,7 +448,9 @@ def test_a_domain_that_changed_hands_is_shown_and_taken(agent, halted_server, sa
 
 def test_beyond_the_plan_nothing_is_taken(agent, halted_server, sam):
     acme = Customer.objects.get()
-    acme.subscriptions.update(ended_at=timezone.now())
+    with unit_of_work():
+        acme.subscriptions.update(ended_at=timezone.now())
+        stamp(acme, Kind.CUSTOMER, acme.pk)
     server_is_right(halted_server, compared(halted_server), by=sam)
     take_over(halted_server.pk)
     refused = dict(Difference.objects.exclude(refused="").values_list("label", "refused"))
