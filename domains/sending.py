@@ -14,7 +14,7 @@ from accounts.models import Customer
 from billing.entitlements import Feature, limit_of_each
 from domains.driver.stamping import stamp
 from domains.models import CustomerSending, Kind, Mailbox, MailServer, Placement, SendRaise
-from domains.models.sending import MOST, NEARLY, hour_of
+from domains.models.sending import MOST, NEARLY, hour_of, in_force
 from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 
@@ -89,12 +89,10 @@ def limits_of(mailboxes: Collection[Mailbox]) -> dict[UUID, int]:
     plans = limit_of_each({one.domain.customer_id for one in mailboxes}, Feature.SENDS_PER_DAY)
     raised = SendRaise.objects.filter(mailbox__in=[one.pk for one in mailboxes], lifted_at=None)
     raises = dict(raised.filter(until__gt=timezone.now()).values_list("mailbox_id", "sends_per_day"))
-    found = {}
-    for one in mailboxes:
-        plan = plans[one.domain.customer_id] or 0
-        usual = plan if one.sends_per_day is None else min(plan, one.sends_per_day)
-        found[one.pk] = max(usual, raises.get(one.pk, 0))
-    return found
+    return {
+        one.pk: in_force(plans[one.domain.customer_id] or 0, one.sends_per_day, raises.get(one.pk))
+        for one in mailboxes
+    }
 
 
 def tell_again(server: MailServer) -> None:

@@ -138,8 +138,8 @@ class Sending:
 
 
 def day_of(mailbox: Mailbox, now: float) -> int:
-    """The limit of a day in force: the raised one until its end, otherwise the mailbox's own or its customer's,
-    whichever is lower."""
+    """The limit of a day in force: its customer's, or the raised one until its end, and never more than the mailbox's
+    own."""
     plan = SENDS_PER_DAY if mailbox.customer_sends is None else mailbox.customer_sends
-    usual = plan if mailbox.sends is None else min(plan, mailbox.sends)
-    return max(usual, mailbox.raised_to) if mailbox.raised_until > now else usual
+    most = max(plan, mailbox.raised_to) if mailbox.raised_until > now else plan
+    return most if mailbox.sends is None else min(most, mailbox.sends)

@@ -103,7 +103,7 @@ class Domain(Wire, frozen=True, kw_only=True, omit_defaults=True):
 class Mailbox(Wire, frozen=True, kw_only=True, omit_defaults=True):
     """Kind `mailbox`, key = the mailbox's id, which also names its home. `quota_bytes` 0 = unlimited. Since wire 4:
     `sends_per_day`, a limit of its own that can only be lower than its customer's (None: it has none), and
-    `raised_to`, the limit until `raised_until` (0: it is not raised)."""
+    `raised_to`, what stands for its customer's until `raised_until` (0: it is not raised)."""
 
     domain: Id
     local_part: LocalPart

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from domains.models import Domain, Mailbox
 from domains.models.sending import MOST as MOST_SENDS
-from domains.models.sending import STALE, plan_sends
+from domains.models.sending import STALE, in_force, plan_sends
 from domains.plan_room import QUOTA_MOST_MB
 from foundation.api import Body
 from foundation.lines import one_line
@@ -185,7 +185,7 @@ def facts_of_all(domain: Domain) -> list[dict[str, Any]]:
             "name": name,
             "quota": quota_mb,
             "usage": used_bytes // MB,
-            "limit": max(plan if own is None else min(plan, own), raised or 0),
+            "limit": in_force(plan, own, raised),
             "sent": sent if reported and reported > oldest else 0,
             "suspended": suspended,
         }

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from domains.models.sending import hour_of
+from domains.models.sending import hour_of, in_force, plan_sends
 from foundation.lines import one_line
 from foundation.unit_of_work import unit_of_work
 
@@ -81,8 +81,8 @@ class SendingNow(NamedTuple):
 
 def sending_of(mailbox: Any) -> SendingNow:
     """As it is now, in two queries."""
-    raised, usual = mailbox.send_raise, mailbox.usual_send_limit
-    limit = max(usual, raised.sends_per_day) if raised else usual
+    raised, plan, own = mailbox.send_raise, plan_sends(mailbox.customer), mailbox.sends_per_day
+    limit = in_force(plan, own, raised.sends_per_day if raised else None)
     day, hour = mailbox.sent, mailbox.sent_this_hour
     return SendingNow(
         Room("Recipients in 24 hours", day, limit, mailbox.day_rolls_at if day else None),

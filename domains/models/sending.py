@@ -61,15 +61,16 @@ class MailboxSending(Counted):
 
     @property
     def send_limit(self: Any) -> int:
-        """Recipients a day, as in force now: the plan's, its own below that, or what staff raised it to."""
-        usual, raised = self.usual_send_limit, self.send_raise
-        return max(usual, raised.sends_per_day) if raised else usual
+        """Recipients a day, as in force now: the plan's, or what staff raised it to, or its own below that."""
+        raised = self.send_raise
+        return in_force(
+            plan_sends(self.customer), self.sends_per_day, raised.sends_per_day if raised else None
+        )
 
     @property
     def usual_send_limit(self: Any) -> int:
         """As `send_limit`, were it not raised."""
-        plan = plan_sends(self.customer)
-        return plan if self.sends_per_day is None else min(plan, self.sends_per_day)
+        return in_force(plan_sends(self.customer), self.sends_per_day, None)
 
     @property
     def send_raise(self: Any) -> Any:
@@ -117,6 +118,12 @@ class MailboxSending(Counted):
         usual = self.usual_send_limit
         if not usual < sends_per_day <= MOST:
             raise ValidationError({"sends_per_day": f"It may send to {usual} a day already. Choose more."})
+        if usual == self.sends_per_day:
+            text = (
+                f"It has a limit of its own, {usual} a day, and a raise does not lift that. "
+                "Ask its customer to take that limit away first."
+            )
+            raise ValidationError({"sends_per_day": text})
         if until <= timezone.now():
             raise ValidationError({"until": "This time is over. Choose a later one."})
         if self.deleted_at:
@@ -165,6 +172,13 @@ class CustomerSending(Counted):
 def plan_sends(customer: Customer) -> int:
     """Recipients a day that the plan has for each mailbox; 0 without a running service."""
     return limit(customer, Feature.SENDS_PER_DAY) or 0
+
+
+def in_force(plan: int, own: int | None, raised: int | None) -> int:
+    """The limit of a day, as the mail server has it (`mailnode.sending.day_of`): a raise lifts the plan's, never a
+    mailbox's own."""
+    most = max(plan, raised or 0)
+    return most if own is None else min(most, own)
 
 
 def hour_of(day: int) -> int:

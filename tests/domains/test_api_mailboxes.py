@@ -104,9 +104,13 @@ class TestChange:
         assert above["field"] == "limit"
         Mailbox.objects.update(sent_in_day=7, sent_reported_at=timezone.now())
         anna.refresh_from_db()
+        anna.limit_sends(None, by=sam)
         anna.raise_sends(20_000, until=timezone.now() + timedelta(hours=1), reason="Newsletter", by=sam)
         for found in (data(program.get(f"{URL}/anna")), data(program.get(URL))[0]):
             assert (found["limit"], found["sent"]) == (20_000, 7)
+        program.patch(f"{URL}/anna", {"limit": 0})
+        for found in (data(program.get(f"{URL}/anna")), data(program.get(URL))[0]):
+            assert found["limit"] == 0
         assert data(program.post(URL, BEN | {"limit": 3}), 201)["limit"] == 3
         error(program.post(URL, BEN | {"username": "carl", "limit": 9601}), 422, "BUSINESS_ERROR")
         assert not Mailbox.objects.filter(local_part="carl").exists()

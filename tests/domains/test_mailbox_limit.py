@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from domains.driver.rows import read
 from domains.models import CustomerSending, Kind, SendRaise, ServerSync
+from domains.sending import limits_of
 from tests.domains.conftest import BASE, revision_of
 
 PAGE = f"{BASE}acme.test/mailboxes/anna/"
@@ -102,8 +103,8 @@ def test_staff_change_a_plan_and_the_servers_are_told(as_, sam, anna, mx1):
 
 
 def test_an_older_mail_server_is_told_nothing_of_it(anna, mx1, alice):
-    anna.limit_sends(50, by=alice)
     anna.raise_sends(20_000, until=timezone.now() + TOMORROW, reason="x", by=None)
+    anna.limit_sends(50, by=alice)
     CustomerSending.limit(anna.customer, 7, by=None)
     ServerSync.objects.filter(server=mx1).update(wire=3)
     row, customer = row_of(anna), row_of(anna.customer, Kind.CUSTOMER)
@@ -152,6 +153,23 @@ def test_a_raise_ends_by_itself(anna):
     with pytest.raises(ValidationError):
         anna.raise_sends(20_000, until=timezone.now(), reason="x", by=None)
     anna.raise_sends(20_000, until=timezone.now() + TOMORROW, reason="x", by=None)
+
+
+def test_its_own_limit_holds_while_it_is_raised(as_, alice, anna):
+    """Who says that it sends nothing has to be believed: perhaps somebody else has its password."""
+    until = timezone.now() + TOMORROW
+    anna.raise_sends(20_000, until=until, reason="x", by=None)
+    assert as_(alice).post(URL, {"limit": "0"}).status_code == 302
+    anna.refresh_from_db()
+    assert (anna.send_limit, limits_of([anna])) == (0, {anna.pk: 0})
+    page = as_(alice).get(PAGE).content.decode()
+    assert 'data-send-limit="0"' in page
+    assert "The limit of its own still holds." in page
+    with pytest.raises(ValidationError, match="a raise does not lift that"):
+        anna.raise_sends(30_000, until=until, reason="x", by=None)
+    as_(alice).post(URL, {"limit": ""})
+    anna.refresh_from_db()
+    assert anna.send_limit == 20_000
 
 
 def test_a_limit_in_sum_by_staff(as_, sam, alice, anna):

@@ -268,11 +268,19 @@ def test_lower_by_its_owner_and_by_the_plan(server: Server) -> None:
 def test_raised_for_a_time(server: Server) -> None:
     """The hour's limit grows along: a day is 24 hours."""
     soon = int(time.time()) + 3
-    server.push(limited(ANNA, sends_per_day=2, raised_to=24_000, raised_until=soon))
+    server.push(client_of("acme", sends_per_day=2), limited(ANNA, raised_to=24_000, raised_until=soon))
     anna = Smtpd(server, ANNA)
     assert anna.send(900) == 900
     time.sleep(max(0, soon - time.time()) + 0.1)
     assert "may send to 2 recipients a day" in anna.rcpt()
+
+
+def test_a_raise_lifts_no_limit_of_its_own(server: Server) -> None:
+    later = int(time.time()) + 600
+    raised = {"raised_to": 24_000, "raised_until": later}
+    server.push(limited(ANNA, sends_per_day=0, **raised), limited(BOB, sends_per_day=3, **raised))
+    assert "may send to 0 recipients a day" in Smtpd(server, ANNA).rcpt()
+    assert Smtpd(server, BOB).send(5) == 3
 
 
 def test_a_server_has_limits_of_its_own(server: Server) -> None:
