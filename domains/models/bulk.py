@@ -108,12 +108,13 @@ class BulkChange(models.Model):
         return self.changed + self.unchanged + self.refused, self.total
 
     def start(self, *, by: User | None) -> bool:
-        """Begin; false when it has begun before. The work itself is a task's (`domains.bulk_work`).
+        """Begin; false when it has begun before or has given way. The work itself is a task's (`domains.bulk_work`).
 
         ValidationError while another change of this domain is under way.
         """
         now = timezone.now()
         with _one_at_a_time(), unit_of_work():
+            _lock(self.domain)
             if not BulkChange.objects.filter(pk=self.pk, started_at=None).update(started_at=now, by=by):
                 return False
             self.started_at = now
@@ -194,7 +195,7 @@ def propose_bulk_change(
     if verb == BulkVerb.QUOTA:
         check_quota(quota_mb or 0, limit(domain.customer, Feature.STORAGE_MB))
     with unit_of_work():
-        type(domain).objects.select_for_update(no_key=True).only("pk").get(pk=domain.pk)
+        _lock(domain)
         domain.bulk_changes.filter(started_at=None).delete()
         bulk = domain.bulk_changes.create(verb=verb, quota_mb=quota_mb, by=by)
         bulk.total = _choose(bulk, mailboxes.filter(domain=domain).live())
@@ -202,6 +203,11 @@ def propose_bulk_change(
             raise ValidationError("No mailbox is chosen. Tick some, or take all that match.", code="none")
         bulk.save(update_fields=["total"])
     return bulk
+
+
+def _lock(domain: "Domain") -> None:
+    """So that none is started while it gives way: deleting reads first, and deletes then whatever was read."""
+    type(domain).objects.select_for_update(no_key=True).only("pk").get(pk=domain.pk)
 
 
 @contextmanager
@@ -237,5 +243,10 @@ SELECT %s, chosen.mailbox_id, '', '', '' FROM ({chosen}) AS chosen (mailbox_id)
 def forget_old_bulk_changes() -> None:
     """Those never started after a day, others after a month; the audit trail keeps what they did."""
     now = timezone.now()
-    BulkChange.objects.filter(started_at=None, made_at__lt=now - PROPOSED_KEPT).delete()
-    BulkChange.objects.filter(finished_at__lt=now - DONE_KEPT).delete()
+    old = models.Q(started_at=None, made_at__lt=now - PROPOSED_KEPT)
+    old |= models.Q(finished_at__lt=now - DONE_KEPT)
+    with unit_of_work():
+        rows = list(
+            BulkChange.objects.select_for_update().filter(old).order_by("pk").values_list("pk", flat=True)
+        )
+        BulkChange.objects.filter(pk__in=rows).delete()

@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
+from django.db.models.signals import pre_delete
 from django.utils import timezone
 
 from accounts.models import AuditEntry
@@ -264,3 +265,29 @@ def test_old_ones_are_forgotten(domain, boxes):
     BulkChange.objects.filter(pk=old.pk).update(finished_at=timezone.now() - timedelta(days=31))
     forget_old_bulk_changes()
     assert list(BulkChange.objects.all()) == [young]
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("way", ["proposed anew", "forgotten"])
+def test_none_that_has_begun_is_deleted(domain, boxes, way):
+    bulk, began = propose(domain, "quota", quota_mb=77), []
+    BulkChange.objects.update(made_at=timezone.now() - timedelta(days=2))
+
+    def start():
+        began.append(BulkChange.objects.get(pk=bulk.pk).start(by=None))
+        connections.close_all()
+
+    starter = threading.Thread(target=start)
+
+    def start_meanwhile(**_):  # between the reading of what is to be deleted and its deletion
+        starter.start()
+        starter.join(timeout=1)
+
+    pre_delete.connect(start_meanwhile, sender=BulkChange)
+    try:
+        propose(domain, "delete") if way == "proposed anew" else forget_old_bulk_changes()
+    finally:
+        pre_delete.disconnect(start_meanwhile, sender=BulkChange)
+    starter.join()
+    assert began == [BulkChange.objects.filter(pk=bulk.pk).exists()] == [False]
+    assert not AuditEntry.objects.filter(action="bulk.start").exists()
