@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from accounts.models.mailed_link import MailedLink, hash_of
 from billing.models.order import Order
-from billing.models.review import OrderMessage
+from billing.models.review import MessageKind, OrderMessage
 from billing.models.status import OrderStatus
 
 GOOD_FOR = timedelta(days=14)
@@ -17,7 +17,8 @@ GOOD_FOR = timedelta(days=14)
 
 class QuestionLink(MailedLink):
     """Bound to one question, and signs nobody in. Whether it still works follows from the order: it does until the
-    question is answered, by whatever way, or the order is decided or cancelled, or its days are over.
+    question is answered, by whatever way, or the order is decided or cancelled, or its days are over. If staff asked
+    once more, an answer by the earlier link is one as well.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -33,7 +34,8 @@ class QuestionLink(MailedLink):
 
     def status_in(self, order: Order) -> str:
         """`question` while it works; then `answered`, `over` (nobody waits for an answer any more) or `expired`."""
-        if any(message.pk > self.question_id for message in order.messages.all()):
+        later = (message for message in order.messages.all() if message.pk > self.question_id)
+        if any(message.kind == MessageKind.ANSWER for message in later):
             return "answered"
         if order.status != OrderStatus.QUESTION:
             return "over"

@@ -187,3 +187,17 @@ def test_many_at_the_same_moment_give_one_answer(asked: Order, quiet_broker: Non
         codes = sorted(pool.map(send, range(4)))
     assert codes == [302, 409, 409, 409]
     assert fresh(asked).messages.count() == 2
+
+
+def test_asked_once_more_the_earlier_link_takes_the_answer_too(
+    asked: Order, client: Client, sam: User
+) -> None:
+    first = path_of(asked)
+    asked.ask_question("And since when?", by=sam, seen=1)
+    links = [f"/order/question/{link.secret}/" for link in QuestionLink.objects.all()]
+    for path in links:
+        assert 'data-status="question"' in client.get(path).content.decode()
+    assert client.post(first, {"text": "Mine, since 2001"}).status_code == 302
+    assert fresh(asked).status == "review"
+    for path in links:
+        assert 'data-status="answered"' in client.get(path).content.decode()
