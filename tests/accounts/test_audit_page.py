@@ -138,6 +138,15 @@ def test_what_the_review_of_an_order_found_stays_with_staff(as_, acme, bob, sam)
     assert [row["action"] for row in rows(client, who="staff")] == ["order.approve"]
 
 
+def test_the_reference_of_a_payment_stays_with_staff(as_, acme, bob, sam):
+    for action in ("payment.record", "refund.record"):
+        audit.record(action, customer=acme, by=sam, subject="ABCD", after={"reference": "IBAN of Anna"})
+    page = as_(bob).get(PAGE).content.decode()
+    assert "recorded a payment for the order ABCD" in page
+    assert "recorded a refund for the order ABCD" in page
+    assert "IBAN of Anna" not in page
+
+
 def literals(tree):
     """The actions that are written out in a call that records one."""
     recording = {"record", "_record", "_told", "_give", "tell"}

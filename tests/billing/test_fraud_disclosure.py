@@ -8,7 +8,7 @@ from django.core.checks import run_checks
 from django.test import Client
 
 from billing import fraudrecord as service
-from billing.models import Order
+from billing.models import Order, SignalKind
 from billing.screening import details_of
 from deploy.fraudrecord import Server
 
@@ -53,6 +53,19 @@ def test_without_a_key_the_page_says_that_nothing_is_sent(client: Client, db: No
     settings.FRAUDRECORD_API_KEY = ""
     assert "Nothing is sent to fraudrecord.com" in client.get("/order/").content.decode()
     assert "At present nothing is sent to FraudRecord" in client.get("/privacy/").content.decode()
+
+
+def test_every_kind_of_signal_of_our_own_is_named(client: Client, db: None) -> None:
+    words = {
+        "network": "network", "address": "address", "phone": "phone number", "company": "company",
+        "payment": "payment reference", "disposable": "disposable", "reserved": "reserved",
+        "domain": "domain is hosted here", "country": "another country", "speed": "how fast",
+    }  # fmt: skip
+    assert set(words) == set(SignalKind.values)
+    html = client.get("/privacy/").content.decode()
+    ourselves = html.partition("We also look ourselves")[2].partition("</p>")[0]
+    for word in words.values():
+        assert word in ourselves
 
 
 def test_a_misspelt_country_is_refused_at_the_start(settings: Any) -> None:
