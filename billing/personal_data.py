@@ -8,17 +8,27 @@ from django.db.models import Q
 from accounts import audit, privacy
 from accounts.models import User
 from accounts.models.customer import owned_alone
-from billing.models import FraudReport, Order, OrderDraft, OrderMessage, OrderStatus, ReviewDecision
+from billing.models import (
+    ERASED_EMAIL,
+    FraudReport,
+    MessageKind,
+    Order,
+    OrderDraft,
+    OrderMessage,
+    OrderStatus,
+    ReviewDecision,
+)
 
 NAMED = 10  # orders, by their numbers
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
 
 def export(user: User) -> dict[str, Any]:
-    """Orders placed by `user` with their address, verdict and payments, every message they wrote, and a draft."""
+    """Orders placed by `user` with their address, verdict and payments, messages from and to them, and a draft."""
     placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
     orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
-    messages = OrderMessage.objects.filter(Q(by=user) | Q(by=None, order__placed_by=user)).order_by("at")
+    put_to_them = Q(order__placed_by=user) & (Q(by=None) | Q(kind=MessageKind.QUESTION))
+    messages = OrderMessage.objects.filter(Q(by=user) | put_to_them).order_by("at")
     draft = OrderDraft.objects.filter(user=user).first()
     return {
         "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},
@@ -73,7 +83,7 @@ def _blank(order: Order) -> None:
     fields = {
         "name": "erased",
         "company": "",
-        "email": "erased@invalid.invalid",
+        "email": ERASED_EMAIL,
         "street": "erased",
         "city": "erased",
     }
@@ -93,6 +103,7 @@ def _blank(order: Order) -> None:
 
 
 def _order(order: Order) -> dict[str, Any]:
+    check, decision = order.fraud_check, getattr(order, "decision", None)
     return {
         "number": order.number,
         "customer": order.customer.username,
@@ -103,7 +114,15 @@ def _order(order: Order) -> dict[str, Any]:
         "price": order.price,
         "client_address": order.client_address,
         **{field: getattr(order, field) for field in _ADDRESS},
-        "fraud_check": {"outcome": order.fraud_check.outcome, "report": order.fraud_check.report_url},
+        "fraud_check": {
+            "outcome": check.outcome,
+            "value": check.value,
+            "count": check.count,
+            "reliability": check.reliability,
+            "report": check.report_url,
+        },
+        "decision": decision
+        and {"decision": decision.decision, "text": decision.text, "at": decision.at.isoformat()},
         "reports_to_fraudrecord": [
             {
                 "at": report.at.isoformat(),
@@ -124,8 +143,9 @@ def _order(order: Order) -> dict[str, Any]:
 
 
 ABOUT = (
-    "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, payments, and what "
-    "you wrote about them."
+    "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
+    "asked you and decided, payments, and what you wrote about them. Notes that our staff write for each other are not "
+    "in the copy."
 )
 
 ERASES = (

@@ -2,7 +2,7 @@ from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
-from billing.models.order import Order, OrderConflict
+from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import Payment, PaymentMethod, Refund, Subscription
 from billing.models.plan import Period, Plan
 from billing.models.question import QuestionLink
@@ -15,6 +15,7 @@ from billing.models.usage import StorageUsage
 __all__ = [
     "CLEARING",
     "DECIDING",
+    "ERASED_EMAIL",
     "VERDICTS",
     "CannedText",
     "Decision",

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
+ERASED_EMAIL = "erased@invalid.invalid"  # of an order whose person was erased
+
+
 class OrderConflict(Exception):
     """The order is not in the state that the act was meant for. The text is for the person who acted."""
 

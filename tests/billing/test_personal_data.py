@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import privacy
 from accounts.models import AuditEntry, User
 from billing import reporting
-from billing.models import FraudReport, Order, OrderMessage, ReviewDecision, ReviewNote
+from billing.models import FraudCheck, FraudReport, Order, OrderMessage, ReviewDecision, ReviewNote
 from foundation.unit_of_work import unit_of_work
 from tests.accounts.test_privacy import handed_out
 from tests.billing.conftest import check, fresh, pay
@@ -94,3 +94,23 @@ def test_what_staff_wrote_about_the_person_is_erased_everywhere(
         rows = [str(row) for row in model.objects.values()]
         assert rows
         assert not [row for row in rows if "A word of Anna" in row], model
+
+
+def test_questions_the_decision_and_the_verdict_are_handed_out_and_notes_are_not(
+    in_review: Order, alice: User, sam: User
+) -> None:
+    in_review.ask_question("Whose domain is it?", by=sam)
+    in_review.add_note("Looks odd to me", by=sam)
+    fresh(in_review).reject("We do not serve this kind of use.", by=sam, seen=1)
+    FraudCheck.objects.filter(order=in_review).update(outcome="held", value=21, count=3, reliability="7.5")
+    data = handed_out(alice)["billing"]
+    assert [(each["kind"], each["text"]) for each in data["messages"]] == [
+        ("question", "Whose domain is it?")
+    ]
+    [order] = data["orders"]
+    assert order["decision"]["decision"] == "reject"
+    assert order["decision"]["text"] == "We do not serve this kind of use."
+    check = order["fraud_check"]
+    assert (check["value"], check["count"], float(check["reliability"])) == (21, 3, 7.5)
+    assert "Looks odd" not in json.dumps(data)
+    assert "Notes that our staff write for each other are not in the copy" in privacy.held()["billing"]
