@@ -69,10 +69,19 @@ def report_file(request: Any, number: str) -> HttpResponse:
         return review_page(request, order, fraud=form)
     report = {"kind": form.cleaned_data["type"], "severity": form.cleaned_data["severity"]}
     try:
-        file_report(order, **report, text=form.cleaned_data["text"], by=request.user)
+        filed = file_report(order, **report, text=form.cleaned_data["text"], by=request.user)
     except OrderConflict as conflict:
         return refused(request, number, conflict)
-    messages.success(request, "The report is filed. It is sent to FraudRecord within seconds.")
+    if filed.state != ReportState.WAITING:
+        messages.info(
+            request, f"This very report was filed before and is not sent again. {filed.state.label}"
+        )
+    elif filed.attempts and filed.problem:
+        messages.info(
+            request, "This very report was filed before. It waits, because FraudRecord cannot be reached."
+        )
+    else:
+        messages.success(request, "The report is filed. It is sent to FraudRecord within seconds.")
     return redirect("billing:review-show", order.number)
 
 

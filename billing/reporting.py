@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from billing import fraudrecord
-from billing.models import FraudReport, Order, OrderConflict, ReportState, ReportWithdrawal
+from billing.models import ERASED_EMAIL, FraudReport, Order, OrderConflict, ReportState, ReportWithdrawal
 from billing.screening import CODES_KEPT, LEASE, details_of, wait_after
 from foundation.unit_of_work import unit_of_work
 
@@ -79,7 +79,7 @@ def withdraw_report(report: FraudReport, *, reason: str, by: User) -> ReportWith
 
 
 def send_report(report_id: UUID | str) -> bool:
-    """Send one filed report; false when it is not due or somebody else is sending it.
+    """Send one filed report; false when it is not due, somebody else is sending it, or it must not be sent any more.
 
     A call that may have been taken although no answer came is not repeated: a person would be accused twice.
     """
@@ -88,7 +88,12 @@ def send_report(report_id: UUID | str) -> bool:
     claim = {"next_try_at": None, "tried_at": now, "is_unclear": True}
     if not due.update(attempts=F("attempts") + 1, problem=f"Sending. {MAY_HAVE_ARRIVED}", **claim):
         return False
-    report = FraudReport.objects.select_related("order").get(pk=report_id)
+    report = FraudReport.objects.select_related("order", "withdrawal").get(pk=report_id)
+    if why_not := _why_not(report):
+        FraudReport.objects.filter(pk=report_id).update(
+            problem=f"Not sent: {why_not}"[:200], is_unclear=False
+        )
+        return False
     outcome: dict[str, Any]
     try:
         with fraudrecord.telling_of_our_key():
@@ -100,8 +105,31 @@ def send_report(report_id: UUID | str) -> bool:
         again = timezone.now() + wait_after(report.attempts) if error.retry and not error.reached else None
         problem = f"{error} {MAY_HAVE_ARRIVED}" if error.reached else str(error)
         outcome = {"problem": problem[:200], "next_try_at": again, "is_unclear": error.reached}
-    FraudReport.objects.filter(pk=report_id).update(**outcome)
+    _keep(report_id, outcome)
     return True
+
+
+def _why_not(report: FraudReport) -> str:
+    """Why it must not be sent any more, though it was filed; empty where it may."""
+    if hasattr(report, "withdrawal"):
+        return "the report was withdrawn."
+    if report.order.email == ERASED_EMAIL:
+        return "the order was erased."
+    return fraudrecord.why_off(report.order.country)
+
+
+def _keep(report_id: UUID | str, outcome: dict[str, Any]) -> None:
+    """Keep what sending came to. One that was withdrawn meanwhile is not tried again, and deleted if it is there."""
+    with unit_of_work():
+        FraudReport.objects.select_for_update().only("pk").get(pk=report_id)
+        withdrawal = ReportWithdrawal.objects.filter(report__pk=report_id)
+        if withdrawal.exists():
+            outcome = {**outcome, "next_try_at": None}
+            if outcome.get("code"):
+                withdrawal.update(
+                    gone_at=None, next_try_at=timezone.now(), attempts=0
+                )  # the sweep deletes it
+        FraudReport.objects.filter(pk=report_id).update(**outcome)
 
 
 def send_withdrawal(withdrawal_id: int) -> bool:

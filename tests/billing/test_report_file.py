@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from billing import reporting, tasks
-from billing.models import FraudReport, Order
+from billing.fraudrecord import FraudRecordError
+from billing.models import ERASED_EMAIL, FraudReport, Order, ReportWithdrawal
 from deploy.fraudrecord import Server
 
 AsPerson = Callable[[User], Client]
@@ -207,3 +208,69 @@ def test_nobody_follows_a_worker_that_died_sending(
 
 def test_get_is_405(order: Order, sam: User, as_: AsPerson) -> None:
     assert as_(sam).get(f"/admin/review/{order.number}/report/").status_code == 405
+
+
+def test_the_same_again_says_what_is_so(order: Order, sam: User, as_: AsPerson, settings: Any) -> None:
+    client = as_(sam)
+
+    def said() -> str:
+        page: str = client.get(file(client, order)["Location"]).content.decode()
+        return page
+
+    url, settings.FRAUDRECORD_URL = settings.FRAUDRECORD_URL, "http://127.0.0.1:1/api/"
+    assert "sent to FraudRecord within seconds" in said()
+    make_due(FraudReport.objects.get())
+    page = said()
+    assert "It waits, because FraudRecord cannot be reached" in page
+    assert "within seconds" not in page
+    settings.FRAUDRECORD_URL = url
+    assert make_due(FraudReport.objects.get()).state == "sent"
+    page = said()
+    assert "filed before and is not sent again. At FraudRecord." in page
+    assert "within seconds" not in page
+    assert AuditEntry.objects.filter(action="report.file").count() == 1
+
+
+@pytest.mark.parametrize("change", ["erased", "off", "withdrawn"])
+def test_what_must_not_be_sent_any_more_is_not_sent(
+    order: Order, sam: User, fraudrecord: Server, settings: Any, change: str
+) -> None:
+    report = reporting.file_report(order, kind="spam", severity=1, text="x", by=sam)
+    if change == "erased":  # at the moment at which a worker had taken it up
+        Order.objects.filter(pk=order.pk).update(email=ERASED_EMAIL)
+    elif change == "off":
+        settings.FRAUDRECORD_OFF_COUNTRIES = ["DE"]
+    else:
+        ReportWithdrawal.objects.create(report=report, reason="wrong", by=sam)
+    assert make_due(report).problem.startswith("Not sent: ")
+    assert (report.next_try_at, report.is_unclear, report.sent_at) == (None, False, None)
+    assert not fraudrecord.ledger.reports
+    assert reporting.due_reports() == []
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_one_that_is_withdrawn_while_it_is_sent_does_not_stay(
+    order: Order,
+    sam: User,
+    settings: Any,
+    fraudrecord: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    arrives: bool,
+) -> None:
+    report = reporting.file_report(order, kind="spam", severity=1, text="x", by=sam)
+    send = reporting.fraudrecord.report
+
+    def withdrawn_meanwhile(*args: Any, **words: Any) -> str:
+        FraudReport.objects.update(tried_at=timezone.now() - timedelta(minutes=1))  # it takes very long
+        reporting.withdraw_report(report, reason="wrong", by=sam)
+        if not arrives:
+            raise FraudRecordError("No answer.", retry=True)
+        return send(*args, **words)
+
+    monkeypatch.setattr(reporting.fraudrecord, "report", withdrawn_meanwhile)
+    assert make_due(report).next_try_at is None
+    assert report.state == ("withdrawing" if arrives else "withdrawn")
+    for withdrawal in reporting.due_withdrawals():
+        reporting.send_withdrawal(withdrawal)
+    assert not fraudrecord.ledger.reports
+    assert FraudReport.objects.get().state == "withdrawn"
