@@ -200,6 +200,7 @@ def test_very_much_that_differs_leads_to_a_rebuild(agent, server, anna, monkeypa
 
 
 def test_a_killed_digest_goes_on_where_it_was(agent, server, hosted, monkeypatch):
+    hosted.add_mailbox("m0", password_hash=HASH, by=None)  # so that whichever domain comes first has one
     for name in ("b.test", "c.test", "d.test"):
         make_domain(hosted.customer, name, 2)
     sync(server.pk)
