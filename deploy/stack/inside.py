@@ -2,15 +2,26 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 
 from deploy.stack import keys, namespace, panel, session
 from deploy.stack.layout import Layout, StackError
 from deploy.stack.supervisor import Supervisor
 
+# The suite: parts that need no more of the stack than a database and Redis run side by side, each with its own; what works
+# on the stack as a whole runs alone, and last.
+PARTS = (
+    ("tests/domains",),
+    ("tests/accounts", "tests/billing", "tests/mxpanel", "tests/test_census.py", "tests/test_hostile_input.py"),
+    ("tests/mailnode", "tests/foundation", "tests/deploy", "tests/test_axe.py", "tests/test_api.py",
+     "tests/test_foreign_references.py"),
+)  # fmt: skip
+WHOLE = ("tests/e2e",)
 MILLION = ("tests.bench", "million")  # as `make bench` measures it
 
 
@@ -32,8 +43,56 @@ def modules(*commands: Sequence[str], extra: Mapping[str, str] | None = None) ->
 
 
 def pytest(arguments: Sequence[str]) -> int:
-    """The suite."""
-    return modules(["pytest", *arguments])
+    """The suite, or what is chosen of it."""
+    return modules(["pytest", *arguments]) if arguments else suite()
+
+
+def suite() -> int:
+    """All tests inside a fresh stack with two mail servers: PARTS, printed one after the other once all have ended, then
+    WHOLE, whose last line is the last; 0 if all end well.
+    """
+    layout = Layout.from_environment(part="test", base=18_000, servers=2)
+    namespace.check_python(layout)
+    session.make_fresh(layout)
+
+    async def body(supervisor: Supervisor, env: dict[str, str]) -> int:
+        with contextlib.ExitStack() as files:
+            said = [files.enter_context(tempfile.TemporaryFile()) for _ in PARTS]
+            ticking = asyncio.create_task(tick())
+            codes = await asyncio.gather(
+                *(
+                    beside(
+                        supervisor,
+                        [sys.executable, "-m", "pytest", *part],
+                        layout,
+                        apart(env, number),
+                        file.fileno(),
+                    )
+                    for number, (part, file) in enumerate(zip(PARTS, said, strict=True), start=1)
+                )
+            )
+            ticking.cancel()
+            for file in said:
+                file.seek(0)
+                sys.stdout.write(file.read().decode(errors="replace"))
+            sys.stdout.flush()
+        return await beside(supervisor, [sys.executable, "-m", "pytest", *WHOLE], layout, env) or max(codes)
+
+    return session.run(layout, body, own_settings=True)
+
+
+async def tick() -> None:
+    """Say each minute that the parts go on, because what they say comes at their end."""
+    for minutes in itertools.count(1):
+        await asyncio.sleep(60)
+        sys.stdout.write(f"  the parts of the suite go on, {minutes} min\n")
+        sys.stdout.flush()
+
+
+def apart(env: Mapping[str, str], number: int) -> dict[str, str]:
+    """The settings with a database and a Redis database of this part's own."""
+    redis, _, _ = env["REDIS_URL"].rpartition("/")
+    return {**env, "DATABASE_URL": f"{env['DATABASE_URL']}_{number}", "REDIS_URL": f"{redis}/{number + 7}"}
 
 
 def soak(arguments: Sequence[str]) -> int:
