@@ -79,11 +79,6 @@ def usage_report(customer: Customer) -> tuple[int, datetime | None]:
     return StorageUsage.objects.filter(customer=customer).values_list("bytes_used", "at").first() or (0, None)
 
 
-def usage(customer: Customer) -> int:
-    """Bytes used, as last reported; 0 when nothing was."""
-    return StorageUsage.objects.filter(customer=customer).values_list("bytes_used", flat=True).first() or 0
-
-
 def storage(customer: Customer) -> Storage | None:
     """How full the customer's plan is; None without a running service."""
     return Storage.of(_storage_facts(customer.subscriptions.all()).first())

@@ -91,9 +91,6 @@ class MailboxView(ApiView):
         mailbox = mailbox_named(domain_named(self.customer, domain), user)
         values = checked(bodies.MailboxChange, request.data)
         with unit_of_work():
-            mailbox.refresh_from_db(
-                fields=["name", "quota_mb"], from_queryset=Mailbox.objects.select_for_update()
-            )
             self._change(mailbox, values)
         return Response(bodies.mailbox_facts(mailbox))
 
@@ -111,9 +108,7 @@ class MailboxView(ApiView):
         if "password" in values:
             mailbox.set_password(values["password"], by=self.person)
         if "quota" in values or "name" in values:
-            mailbox.change(
-                values.get("quota", mailbox.quota_mb), values.get("name", mailbox.name), by=self.person
-            )
+            mailbox.change(values.get("quota"), values.get("name"), by=self.person)
         if "limit" in values:
             mailbox.limit_sends(values["limit"], by=self.person)
         if values.get("suspended") is False:

@@ -134,16 +134,20 @@ class Mailbox(MailboxSending, Deletable):
         wished = rows.aggregate(newest=models.Max("revision"))["newest"]
         return wished is not None and ServerSync.objects.filter(server=server, effective__gte=wished).exists()
 
-    def change(self, quota_mb: int, name: str, *, by: User | None) -> bool:
-        """Change quota and name; false when both are so already. ValidationError above the plan's storage."""
-        if quota_mb != self.quota_mb:
+    def change(self, quota_mb: int | None, name: str | None, *, by: User | None) -> bool:
+        """Change quota and name, None: leave it as it is; false when both are so already. ValidationError above the plan's
+        storage.
+        """
+        if quota_mb is not None and quota_mb != self.quota_mb:
             check_quota(quota_mb, limit(self.customer, Feature.STORAGE_MB))
         with unit_of_work():
             self._lock()
-            before, after = self._settings(), {"quota_mb": quota_mb, "name": name}
+            before = self._settings()
+            self.quota_mb = self.quota_mb if quota_mb is None else quota_mb
+            self.name = self.name if name is None else name
+            after = self._settings()
             if before == after:
                 return False
-            self.quota_mb, self.name = quota_mb, name
             self.save(update_fields=["quota_mb", "name"])
             self.record("mailbox.change", by, before=before, after=after)
         return True

@@ -27,11 +27,11 @@ def test_usage_reaches_mailbox_and_entitlements(anna, domain, mx1, acme):
     watching.take_usage(mx1, [entry(anna, 1000, 1_700_000_000), entry(ben, 500)])
     anna.refresh_from_db()
     assert (anna.used_bytes, anna.last_sign_in_at) == (1000, datetime.fromtimestamp(1_700_000_000, UTC))
-    assert entitlements.usage(acme) == 1500
+    assert entitlements.usage_report(acme)[0] == 1500
     watching.take_usage(mx1, [entry(anna, 400, 1_600_000_000)])  # no sign-in is taken back
     anna.refresh_from_db()
     assert (anna.used_bytes, anna.last_sign_in_at.year) == (400, 2023)
-    assert entitlements.usage(acme) == 900
+    assert entitlements.usage_report(acme)[0] == 900
 
 
 def test_a_server_speaks_for_its_own_customers_only(anna, acme):
@@ -39,7 +39,7 @@ def test_a_server_speaks_for_its_own_customers_only(anna, acme):
     watching.take_usage(other, [entry(anna, 10**9, int(time.time()))])
     anna.refresh_from_db()
     assert (anna.used_bytes, anna.last_sign_in_at) == (0, None)
-    assert entitlements.usage(acme) == 0
+    assert entitlements.usage_report(acme)[0] == 0
 
 
 def test_what_it_says_of_others_is_recorded_and_bounded(anna, domain, mx1, monkeypatch):
@@ -114,4 +114,4 @@ def test_a_deleted_mailbox_counts_no_more(anna, domain, mx1, acme):
     watching.take_usage(mx1, [entry(anna, 1000), entry(ben, 5)])
     anna.delete(by=None)
     watching.take_usage(mx1, [entry(ben, 6)])
-    assert entitlements.usage(acme) == 6
+    assert entitlements.usage_report(acme)[0] == 6
