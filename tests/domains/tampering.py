@@ -27,7 +27,7 @@ TAMPERINGS = {
     ),
     "a mailbox too much": (
         NODE,
-        """INSERT OR REPLACE INTO mailboxes
+        """INSERT OR REPLACE INTO mailboxes (id, domain, local_part, quota_bytes, secret)
            SELECT '00000000000000000000000000000001', id, 'ghost', 1, '' FROM domains LIMIT 1""",
     ),
     "a state too much": (
