@@ -21,8 +21,8 @@ INSERT INTO accounts_customer (id, username, name, created_at, activated_at)
 SELECT gen_random_uuid(), %(prefix)s || to_hex(n), 'A customer', now(), now()
 FROM generate_series(1, %(customers)s) AS n;
 
-INSERT INTO domains_placement (customer_id, server_id, wished_at, placed_at)
-SELECT id, %(server)s, now(), now() FROM accounts_customer WHERE starts_with(username, %(prefix)s);
+INSERT INTO domains_placement (customer_id, server_id, wished_at, placed_at, contact, contact_due_at)
+SELECT id, %(server)s, now(), now(), '', now() FROM accounts_customer WHERE starts_with(username, %(prefix)s);
 
 INSERT INTO domains_domain (id, name, created_at, customer_id)
 SELECT gen_random_uuid(), 'd' || n || '.' || customer.username || '.many.test', now(), customer.id
@@ -34,8 +34,9 @@ SELECT gen_random_uuid(), 'mx', %(private_key)s, %(public_key)s, now(), domain.i
 FROM domains_domain AS domain JOIN domains_placement AS placement USING (customer_id)
 WHERE placement.server_id = %(server)s AND domain.name LIKE '%%.many.test';
 
-INSERT INTO domains_mailbox (id, local_part, name, quota_mb, password_hash, used_bytes, created_at, domain_id)
-SELECT gen_random_uuid(), 'box-' || n, 'A person', 1024, %(hash)s, 0, now(), domain.id
+INSERT INTO domains_mailbox
+    (id, local_part, name, quota_mb, password_hash, used_bytes, created_at, domain_id, sent_in_hour, sent_in_day)
+SELECT gen_random_uuid(), 'box-' || n, 'A person', 1024, %(hash)s, 0, now(), domain.id, 0, 0
 FROM domains_domain AS domain JOIN domains_placement AS placement USING (customer_id),
      generate_series(1, %(mailboxes_each)s) AS n
 WHERE placement.server_id = %(server)s AND domain.name LIKE '%%.many.test';
