@@ -10,6 +10,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
+from accounts.webhooks.events import tell
 from foundation.client_address import client_address
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def record(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> "AuditEntry":
-    """Write an entry. `by` is None for the system itself. RuntimeError outside of a transaction, because an
-    entry that can be lost apart from its change proves nothing.
+    """Write an entry, and tell the customer's webhooks. `by` is None for the system itself. RuntimeError outside of a
+    transaction, because an entry that can be lost apart from its change proves nothing.
     """
     from accounts.models import AuditEntry
 
@@ -44,7 +45,7 @@ def record(
         after = {"reason": reason, **(after or {})}
     if key := _key.get():
         after = {**(after or {}), "api_key": key}
-    return AuditEntry.objects.create(
+    entry = AuditEntry.objects.create(
         action=action,
         by=by,
         by_staff=_as_staff(by, customer),
@@ -54,6 +55,9 @@ def record(
         after=after,
         address=_address.get(),
     )
+    if customer is not None:
+        tell(customer, action, subject, after)
+    return entry
 
 
 def through(key: str) -> None:

@@ -92,6 +92,12 @@ ACTS: Mapping[str, Act] = {
     "report.withdraw": Act("withdrew a report to FraudRecord about the order", NOTHING),
     "fraud_exemption.add": Act("exempted from FraudRecord", NOTHING),
     "fraud_exemption.end": Act("ended the exemption from FraudRecord of", NOTHING),
+    "webhook.add": Act("added the webhook"),
+    "webhook.change": Act("changed the webhook"),
+    "webhook.remove": Act("removed the webhook"),
+    "webhook.rotate": Act("made a new secret for the webhook"),
+    "webhook.switch_off": Act("switched off the webhook"),
+    "webhook.switch_on": Act("switched on the webhook"),
     # What concerns one person alone, or the house
     "cannedtext.add": Act("added by hand the canned text", NOTHING),
     "cannedtext.change": Act("changed by hand the canned text", NOTHING),

@@ -5,12 +5,15 @@ from accounts import audit, deleting, devices, exporting, lifting, notices
 from accounts.api.once import forget_old_replies
 from accounts.models.api_key import AT_ONCE, forget_old_requests
 from accounts.models.invitation import forget_old_invitations
+from accounts.models.webhook import forget_old_events
+from accounts.webhooks import sending
 
 # A hint of a sweep is worthless once the next sweep runs.
 SWEEP_SECONDS = 15
 LIFT_SECONDS = 60
 EXPORT_SECONDS = 60
 DELETION_SECONDS = 60
+WEBHOOK_SECONDS = 5
 
 
 @shared_task
@@ -84,4 +87,22 @@ def sweep_api() -> None:
     while forget_old_requests() == AT_ONCE:
         pass
     while forget_old_replies() == AT_ONCE:
+        pass
+
+
+@shared_task
+def call_webhook(webhook_id: str) -> None:
+    if sending.call(webhook_id):
+        call_webhook.delay(webhook_id)
+
+
+@shared_task
+def sweep_webhooks() -> None:
+    for webhook_id in sending.webhooks_owed():
+        call_webhook.apply_async((str(webhook_id),), expires=WEBHOOK_SECONDS)
+
+
+@shared_task
+def sweep_webhook_logs() -> None:
+    while forget_old_events():
         pass

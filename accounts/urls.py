@@ -39,6 +39,7 @@ urlpatterns = [
     path("c/<slug:customer>/keys/add/", key_views.key_add, name="key-add"),
     path("c/<slug:customer>/keys/<uuid:api_key>/", key_views.key_page, name="key-page"),
     path("c/<slug:customer>/keys/<uuid:api_key>/revoke/", key_views.key_revoke, name="key-revoke"),
+    path("c/<slug:customer>/webhooks/<uuid:webhook>/", key_views.key_list, name="webhook-page"),
     path("c/<slug:customer>/members/", member_views.member_list, name="member-list"),
     path("c/<slug:customer>/members/invite/", member_views.member_invite, name="member-invite"),
     path("c/<slug:customer>/members/leave/", member_views.member_leave, name="member-leave"),

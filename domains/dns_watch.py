@@ -12,6 +12,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 
 from accounts import notices
+from accounts.webhooks import events
 from domains.dns import ownership, records
 from domains.dns.verdict import LABELS, State
 from domains.models.dns import DnsAlert, DnsCheck, OwnershipKey
@@ -162,10 +163,10 @@ def _tell(check: DnsCheck, titles: Mapping[str, str]) -> None:
     new = [kind for kind, facts in wrong.items() if f"{kind} {facts['known']}" not in check.told]
     if new:
         check.told = [*check.told, *(f"{kind} {wrong[kind]['known']}" for kind in new)]
-        _owe(check, [_problem(titles.get(kind, kind), facts) for kind, facts in wrong.items()])
+        _owe(check, wrong, titles)
     elif check.told and all(_is_well(check.found.get(text.split()[0], {})) for text in check.told):
         check.told = []
-        _owe(check, [])
+        _owe(check, {}, titles)
 
 
 def _is_well(facts: Mapping[str, Any]) -> bool:
@@ -176,6 +177,9 @@ def _problem(title: str, facts: Mapping[str, Any]) -> dict[str, str]:
     return {"title": title, "label": LABELS[State(facts["known"])], "note": facts["note"]}
 
 
-def _owe(check: DnsCheck, problems: list[dict[str, str]]) -> None:
+def _owe(check: DnsCheck, wrong: Found, titles: Mapping[str, str]) -> None:
+    problems = [_problem(titles.get(kind, kind), facts) for kind, facts in wrong.items()]
     alert = DnsAlert.objects.create(domain_id=check.pk, problems=problems)
     notices.send_notice(NOTICE, alert.pk)
+    facts = {"wrong": {kind: facts["known"] for kind, facts in wrong.items()}}
+    events.tell(check.domain.customer_id, events.DNS, check.domain.name, facts)

@@ -11,9 +11,10 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Customer, Stop
+from accounts.models import Customer, Stop, Webhook
 from accounts.notices import owe_notices
-from domains.models import MailboxSuspension
+from accounts.webhooks import events
+from domains.models import Mailbox, MailboxSuspension
 from domains.models.quota_warning import QuotaSummary, QuotaWarning
 
 MAILBOX = "quota.mailbox"
@@ -65,8 +66,22 @@ def note_use(uses: Collection[Use]) -> None:
             for warning in told:
                 warning.summary = summary
     QuotaWarning.objects.bulk_create(begun)
+    _tell(begun)
     highest = {warning.mailbox_id: warning.pk for warning in begun if warning.mailbox_id}
     owe_notices(MAILBOX, [pk for mailbox, pk in highest.items() if mailbox not in undeliverable])
+
+
+def _tell(begun: Iterable[QuotaWarning]) -> None:
+    """The webhooks of customers who have any."""
+    listening = Webhook.objects.filter(customer__in={each.customer_id for each in begun})
+    customers = dict(listening.values_list("customer", "customer__username"))
+    told = [each for each in begun if each.customer_id in customers]
+    mailboxes = Mailbox.objects.select_related("domain").in_bulk([each.mailbox_id for each in told])
+    for each in told:
+        mailbox = mailboxes.get(each.mailbox_id)
+        kind = events.STORAGE_NEAR if mailbox else events.PLAN_NEAR
+        subject = mailbox.address if mailbox else customers[each.customer_id]
+        events.tell(each.customer_id, kind, subject, {"percent": each.percent})
 
 
 def _end(uses: Iterable[Use], now: datetime) -> None:

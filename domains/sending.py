@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import notices
 from accounts.models import Customer
+from accounts.webhooks import events
 from billing.entitlements import Feature, limit_of_each
 from domains.driver.stamping import stamp
 from domains.models import CustomerSending, Kind, Mailbox, MailServer, Placement, SendRaise
@@ -78,6 +79,8 @@ def _tell(mailboxes: dict[UUID, Mailbox], now: datetime) -> None:
                 )
                 if still.update(send_warned_at=now):
                     notices.send_notice(NOTICE, mailbox.pk)
+                    customer, facts = mailbox.domain.customer_id, {"percent": NEARLY}
+                    events.tell(customer, events.SENDING_NEAR, mailbox.address, facts)
 
 
 def _is_near(sent: int, limit: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests_hardened.ip_filter import InvalidIPAddress, filter_host
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
@@ -35,6 +36,13 @@ class UntrustedError(OutboundError):
         super().__init__("It shows another certificate than the one it is known by.", retry=True)
 
 
+class NotPublicError(OutboundError):
+    """The host leads to no address that everybody on the internet reaches; nothing was connected."""
+
+    def __init__(self) -> None:
+        super().__init__("Its name leads to no public address.", retry=True)
+
+
 @dataclass(frozen=True)
 class Reply:
     """What came back: status code, headers (names lower-case) and at most `max_bytes` of body."""
@@ -51,13 +59,15 @@ def fetch(
     deadline: float,
     max_bytes: int,
     session: requests.Session | None = None,
+    cut: bool = False,
     **options: Any,
 ) -> Reply:
     """Make one call that ends within `deadline` seconds in all, also against one byte a second.
 
     Redirects are not followed; proxies and .netrc of the environment are not used. `options` are those
     of requests' `Session.request` (`data`, `json`, `headers` …). Raises OutboundError: `retry` is true for time-outs,
-    refused or broken connections and overlong bodies. UntrustedError where a pin does not fit.
+    refused or broken connections and overlong bodies, unless `cut` asks for their beginning alone. UntrustedError where
+    a pin does not fit, NotPublicError where the session wants public addresses.
     """
     own = session or new_session()
     ends_at = time.monotonic() + deadline
@@ -68,7 +78,7 @@ def fetch(
                 method, url, timeout=deadline, allow_redirects=False, stream=True, **options
             ) as response,
         ):
-            body = _read(response, max_bytes)
+            body = _read(response, max_bytes, cut)
             if guard.expired:
                 raise OutboundError(f"No complete answer within {deadline:g} s.", retry=True)
             headers = {name.lower(): value for name, value in response.headers.items()}
@@ -84,12 +94,14 @@ def fetch(
             own.close()
 
 
-def new_session(*, fingerprint: str | None = None) -> requests.Session:
-    """A session whose connections `fetch` can end; `fingerprint` (SHA-256, hex) pins the server's certificate."""
+def new_session(*, fingerprint: str | None = None, public_only: bool = False) -> requests.Session:
+    """A session whose connections `fetch` can end; `fingerprint` (SHA-256, hex) pins the server's certificate. With
+    `public_only` it connects to public addresses alone, whatever a name leads to at that moment.
+    """
     session = requests.Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none is kept: they would heap up
-    adapter = _GuardedAdapter(fingerprint)
+    adapter = _GuardedAdapter(fingerprint, public_only)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     if fingerprint:
@@ -97,11 +109,22 @@ def new_session(*, fingerprint: str | None = None) -> requests.Session:
     return session
 
 
-def _read(response: requests.Response, max_bytes: int) -> bytes:
+def is_public_address(address: str) -> bool:
+    """Whether an IP address is reached from the whole internet, and no NAT64, 6to4 or the like of one that is not."""
+    try:
+        filter_host(address, 443, allow_loopback=False)
+    except (InvalidIPAddress, OSError, ValueError):
+        return False
+    return True
+
+
+def _read(response: requests.Response, max_bytes: int, cut: bool) -> bytes:
     body = bytearray()
-    for chunk in response.iter_content(16 * 1024):
+    for chunk in response.iter_content(min(16 * 1024, max_bytes + 1)):
         body += chunk
         if len(body) > max_bytes:
+            if cut:
+                return bytes(body[:max_bytes])
             raise OutboundError(f"The answer is longer than {max_bytes} bytes.", retry=True)
     return bytes(body)
 
@@ -172,6 +195,8 @@ def _addresses(host: str, port: int) -> list[str]:
 
 
 class _GuardedConnection(HTTPConnection):
+    public_only = False
+
     def _new_conn(self) -> socket.socket:
         sock = self._reach()
         _watch(sock)
@@ -181,6 +206,10 @@ class _GuardedConnection(HTTPConnection):
         """Try one address of the host after the other, all of them together within what is left of the time."""
         guard: _Guard | None = getattr(_active, "guard", None)
         name, addresses = self.host, _addresses(self.host, self.port)
+        if self.public_only:
+            addresses = [address for address in addresses if is_public_address(address)]
+            if not addresses:
+                raise NotPublicError
         try:
             for number, address in enumerate(addresses, 1):
                 self.host = address
@@ -212,9 +241,26 @@ class _GuardedTLSPool(HTTPSConnectionPool):
     ConnectionCls = _GuardedTLSConnection
 
 
+class _PublicConnection(_GuardedConnection):
+    public_only = True
+
+
+class _PublicTLSConnection(_GuardedTLSConnection):
+    public_only = True
+
+
+class _PublicPool(HTTPConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+class _PublicTLSPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicTLSConnection
+
+
 class _GuardedAdapter(HTTPAdapter):
-    def __init__(self, fingerprint: str | None) -> None:
+    def __init__(self, fingerprint: str | None, public_only: bool) -> None:
         self._fingerprint = fingerprint
+        self._pools = (_PublicPool, _PublicTLSPool) if public_only else (_GuardedPool, _GuardedTLSPool)
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -222,4 +268,4 @@ class _GuardedAdapter(HTTPAdapter):
             kwargs["assert_fingerprint"] = self._fingerprint
             kwargs["assert_hostname"] = False
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _GuardedPool, "https": _GuardedTLSPool}
+        self.poolmanager.pool_classes_by_scheme = dict(zip(("http", "https"), self._pools, strict=True))

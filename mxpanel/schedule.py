@@ -14,7 +14,7 @@ def canary(queue: str, seconds: float) -> dict[str, Any]:
 
 
 # Queue -> seconds between the canaries that prove that it works (domains.alarms, WORKER).
-CANARIES = {"panel": 5.0, "servers": 5.0, "slow": 15.0, "dns": 15.0, "bulk": 15.0}
+CANARIES = {"panel": 5.0, "servers": 5.0, "slow": 15.0, "dns": 15.0, "bulk": 15.0, "webhooks": 15.0}
 
 
 SCHEDULE: dict[str, dict[str, Any]] = {
@@ -46,6 +46,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         3600, "accounts.tasks.sweep_audit"
     ),
     "calls of the API past their 7 days, replies past their day": every(600, "accounts.tasks.sweep_api"),
+    "webhooks that are owed something": every(5, "accounts.tasks.sweep_webhooks"),
+    "events of webhooks past their 30 days": every(3600, "accounts.tasks.sweep_webhook_logs"),
     "invitations over for 90 days": every(3600, "accounts.tasks.sweep_invitations"),
     "sessions past their end": every(3600, "accounts.tasks.sweep_sessions"),
     "rows gone for 90 days, incidents over for a year": every(3600, "domains.tasks.sweep_tombstones"),

@@ -192,6 +192,8 @@ CELERY_TASK_ROUTES = {
     "accounts.tasks.make_data_export": {"queue": "bulk"},
     # Each look may wait some ten seconds for strangers' name servers, and sweeps and mails must not wait with it.
     "domains.tasks.check_domain": {"queue": "dns"},
+    # Customers' own targets, which may hang as long as they please.
+    "accounts.tasks.call_webhook": {"queue": "webhooks"},
 }
 CELERY_TASK_PUBLISH_RETRY = False  # a lost hint is found by the sweep; a page must not wait for the broker
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -328,6 +330,9 @@ REVIEW_SECOND_RISK = env.str("REVIEW_SECOND_RISK", "")  # the same from this ris
 if REVIEW_SECOND_RISK not in ("", "elevated", "high"):
     raise ImproperlyConfigured("REVIEW_SECOND_RISK is elevated, high, or empty.")
 GEOIP_FILE = env.str("GEOIP_FILE", "")  # countries of networks, in MaxMind's format; the operator's own copy
+WEBHOOK_TEST_TARGETS = env.list(
+    "WEBHOOK_TEST_TARGETS", default=[]
+)  # host:port, also of loopback and without TLS
 DNS_NAMESERVERS = env.list("DNS_NAMESERVERS", default=[])
 # Seconds for one call of a mail server's agent, in all: while the server is well, from the slow queue once a call
 # has failed, and for the last page of a rebuild, which swaps everything in.

@@ -11,7 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from accounts.access import RIGHTS, Permission
 from accounts.factors import has_factor
-from accounts.models import ApiKey, Customer, FactorRule, Membership, User
+from accounts.models import ApiKey, Customer, CustomerSuspension, FactorRule, Membership, User
 from accounts.models.mailed_link import hash_of
 from foundation.client_address import client_address
 from foundation.limits import RETRY_AFTER, count_wrong_key
@@ -56,10 +56,13 @@ class KeyAuthentication(BaseAuthentication):
         keys = keys.annotate(
             role=Subquery(membership.values("role")[:1]),
             wants_factor=Exists(FactorRule.objects.filter(customer=OuterRef("customer"))),
+            is_suspended=Exists(CustomerSuspension.objects.in_force().filter(customer=OuterRef("customer"))),
         )
         key = keys.filter(prefix=given[:PREFIX_LENGTH].replace("\0", "")).first()
         right = hmac.compare_digest(hash_of(given), key.secret_hash if key else NOBODY)
         good = key is not None and key.person.is_active and key.role is not None
+        if key and not key.is_suspended:
+            key.customer.suspension = None  # so that nobody asks for it again
         return key if right and good else None
 
     more_to_read: tuple[str, ...] = ()

@@ -11,17 +11,21 @@ from accounts.models.notice import Notice
 from accounts.models.ownership import OwnershipOffer
 from accounts.models.suspension import Stop, SuspensionBase
 from accounts.models.user import User
+from accounts.models.webhook import Attempt, Delivery, EventCounter, Webhook, WebhookEvent
 
 __all__ = [
     "AccountDeletion",
     "ApiKey",
     "ApiRequest",
+    "Attempt",
     "AuditEntry",
     "Customer",
     "CustomerSuspension",
     "DataExport",
     "DataExportPart",
+    "Delivery",
     "EmailChange",
+    "EventCounter",
     "FactorLift",
     "FactorRule",
     "Invitation",
@@ -33,4 +37,6 @@ __all__ = [
     "Stop",
     "SuspensionBase",
     "User",
+    "Webhook",
+    "WebhookEvent",
 ]

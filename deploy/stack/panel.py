@@ -14,6 +14,7 @@ QUEUES = {
     "slow": 4,
     "dns": 2,
     "bulk": 3,
+    "webhooks": 16,
 }  # threads: this work waits for networks and databases, not for a CPU
 
 # Of the environment of whoever typed `make run` these are theirs, not the panel's.
