@@ -8,7 +8,7 @@ from pathlib import Path
 
 CLONE = Path(__file__).resolve().parents[2]
 
-PANEL_PORTS = {"web": 0, "dns": 53, "postgres": 432, "redis": 379, "fraudrecord": 500}
+PANEL_PORTS = {"web": 0, "dns": 53, "postgres": 432, "redis": 379, "fraudrecord": 500, "webhook": 501}
 MAIL_PORTS = {
     "smtp": 25,
     "reinject": 26,

@@ -40,6 +40,7 @@ def settings(layout: Layout, secrets: dict[str, str], environment: Mapping[str, 
         "DEMO_DNS": f"127.0.0.1@{layout.port('dns')}",
         "FRAUDRECORD_URL": f"http://127.0.0.1:{layout.port('fraudrecord')}/api/",
         "FRAUDRECORD_API_KEY": secrets["fraudrecord_key"],
+        "WEBHOOK_TEST_TARGETS": f"127.0.0.1:{layout.port('webhook')}",
         "DJANGO_SETTINGS_MODULE": "mxpanel.settings",
     }
     theirs = {name: value for name, value in environment.items() if not personal(name)}

@@ -38,6 +38,7 @@ def describe(
         "logs": str(var / "log"),
         "tls_ca": str(var / "ca.pem"),
         "fraudrecord": f"http://127.0.0.1:{layout.port('fraudrecord')}/api/",
+        "webhook_target": f"127.0.0.1:{layout.port('webhook')}",  # where webhooks may go without TLS; nothing listens
         "sign_ins": demo["sign_ins"],
         "api_keys": demo.get("api_keys", {}),
         "mailboxes": demo["mailboxes"],
