@@ -29,7 +29,7 @@ def test_ports_are_the_base_plus_their_offset(layout: Layout) -> None:
 def test_no_two_components_share_a_port(layout: Layout) -> None:
     own_addresses = {("127.53.46.224", 53), ("127.25.46.224", 25), ("127.26.46.224", 25)}
     ports = [port for address, port in layout.listeners() if (address, port) not in own_addresses]
-    assert len(ports) == len(set(ports)) == 5 + 2 * 13
+    assert len(ports) == len(set(ports)) == 6 + 2 * 13
 
 
 def test_setting_in_the_environment_wins(layout: Layout) -> None:
