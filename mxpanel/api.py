@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from accounts.api.authentication import KeyAuthentication
-from accounts.models import Customer
+from domains.models import Placement
 
 PREFIX = "/api/"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -36,15 +37,16 @@ class ApiMiddleware:
         return response
 
 
+_PLACED = Placement.objects.filter(customer=OuterRef("customer")).exclude(placed_at=None)
+
+
 class PanelKeyAuthentication(KeyAuthentication):
     """Knows which mail server is meant by X-Server."""
 
-    more_to_read = ("customer__placement__server",)
+    more_to_read = (("server", Subquery(_PLACED.values("server__name")[:1])),)
 
-    def is_meant(self, customer: Customer, headers: Mapping[str, str]) -> bool:
-        placement: Any = getattr(customer, "placement", None)
-        server = placement.server.name if placement and placement.placed_at else ""
-        return super().is_meant(customer, headers) and headers.get("X-Server", "").lower() == server
+    def is_meant(self, key: Any, headers: Mapping[str, str]) -> bool:
+        return super().is_meant(key, headers) and headers.get("X-Server", "").lower() == (key.server or "")
 
 
 class KeyScheme(OpenApiAuthenticationExtension):

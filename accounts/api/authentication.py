@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Subquery
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from accounts.access import RIGHTS, Permission
+from accounts.api.key_lookup import Extra, find_key
 from accounts.factors import has_factor
-from accounts.models import ApiKey, Customer, CustomerSuspension, FactorRule, Membership, User
+from accounts.models import ApiKey, User
 from accounts.models.mailed_link import hash_of
 from foundation.client_address import client_address
 from foundation.limits import RETRY_AFTER, count_wrong_key
@@ -37,7 +37,7 @@ class KeyAuthentication(BaseAuthentication):
                 "Send a key: Authorization: Bearer <key>, or X-Server, X-Username and X-API-Key."
             )
         key = self.find(given)
-        if key is None or (scheme.lower() != "bearer" and not self.is_meant(key.customer, headers)):
+        if key is None or (scheme.lower() != "bearer" and not self.is_meant(key, headers)):
             if not count_wrong_key(request._request):
                 raise Throttled(RETRY_AFTER, "Too many wrong keys came from your network.")
             raise AuthenticationFailed(WRONG)
@@ -49,27 +49,18 @@ class KeyAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Any) -> str:
         return "Bearer"
 
-    def find(self, given: str) -> ApiKey | None:
-        """The live key, in one indexed read, with `role` and `wants_factor` of its member."""
-        membership = Membership.objects.filter(customer=OuterRef("customer"), user=OuterRef("person"))
-        keys = ApiKey.objects.live().select_related("customer", "person", *self.more_to_read)
-        keys = keys.annotate(
-            role=Subquery(membership.values("role")[:1]),
-            wants_factor=Exists(FactorRule.objects.filter(customer=OuterRef("customer"))),
-            is_suspended=Exists(CustomerSuspension.objects.in_force().filter(customer=OuterRef("customer"))),
-        )
-        key = keys.filter(prefix=given[:PREFIX_LENGTH].replace("\0", "")).first()
+    def find(self, given: str) -> Any:
+        """The live key, as `find_key` reads it; None for a wrong one."""
+        key = find_key(given[:PREFIX_LENGTH].replace("\0", ""), self.more_to_read)
         right = hmac.compare_digest(hash_of(given), key.secret_hash if key else NOBODY)
         good = key is not None and key.person.is_active and key.role is not None
-        if key and not key.is_suspended:
-            key.customer.suspension = None  # so that nobody asks for it again
         return key if right and good else None
 
-    more_to_read: tuple[str, ...] = ()
+    more_to_read: Extra = ()
 
-    def is_meant(self, customer: Customer, headers: Mapping[str, str]) -> bool:
-        """Whether X-Username and X-Server name this customer and its mail server; to be said by who knows servers."""
-        return hmac.compare_digest(headers.get("X-Username", "").encode(), customer.username.encode())
+    def is_meant(self, key: Any, headers: Mapping[str, str]) -> bool:
+        """Whether X-Username and X-Server name the key's customer and its mail server; to be said by who knows servers."""
+        return hmac.compare_digest(headers.get("X-Username", "").encode(), key.customer.username.encode())
 
 
 def rights_of(key: Any) -> set[Permission]:
