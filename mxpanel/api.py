@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from accounts.api.authentication import KeyAuthentication
+from accounts.key_lookup import Extra
 from domains.models import Placement
 
 PREFIX = "/api/"
@@ -43,7 +44,7 @@ _PLACED = Placement.objects.filter(customer=OuterRef("customer")).exclude(placed
 class PanelKeyAuthentication(KeyAuthentication):
     """Knows which mail server is meant by X-Server."""
 
-    more_to_read = (("server", Subquery(_PLACED.values("server__name")[:1])),)
+    more_to_read: Extra = (("server", Subquery(_PLACED.values("server__name")[:1])),)
 
     def is_meant(self, key: Any, headers: Mapping[str, str]) -> bool:
         return super().is_meant(key, headers) and headers.get("X-Server", "").lower() == (key.server or "")

@@ -9,15 +9,12 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
 from accounts.access import RIGHTS, Permission
-from accounts.api.key_lookup import Extra, find_key
 from accounts.factors import has_factor
+from accounts.key_lookup import Extra, find_key
 from accounts.models import ApiKey, User
-from accounts.models.mailed_link import hash_of
 from foundation.client_address import client_address
 from foundation.limits import RETRY_AFTER, count_wrong_key
 
-PREFIX_LENGTH = ApiKey._meta.get_field("prefix").max_length
-NOBODY = hash_of("no such key")
 WRONG = "This key is not known here, or not for this account and server."
 
 
@@ -36,7 +33,7 @@ class KeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed(
                 "Send a key: Authorization: Bearer <key>, or X-Server, X-Username and X-API-Key."
             )
-        key = self.find(given)
+        key = find_key(given, self.more_to_read)
         if key is None or (scheme.lower() != "bearer" and not self.is_meant(key, headers)):
             if not count_wrong_key(request._request):
                 raise Throttled(RETRY_AFTER, "Too many wrong keys came from your network.")
@@ -48,13 +45,6 @@ class KeyAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Any) -> str:
         return "Bearer"
-
-    def find(self, given: str) -> Any:
-        """The live key, as `find_key` reads it; None for a wrong one."""
-        key = find_key(given[:PREFIX_LENGTH].replace("\0", ""), self.more_to_read)
-        right = hmac.compare_digest(hash_of(given), key.secret_hash if key else NOBODY)
-        good = key is not None and key.person.is_active and key.role is not None
-        return key if right and good else None
 
     more_to_read: Extra = ()
 

@@ -68,10 +68,10 @@ class TestKeys:
         error(program.get("members"), 403, "FORBIDDEN")
 
     def test_one_query_looks_it_up(self, program, django_assert_num_queries):
-        from accounts.api.authentication import KeyAuthentication
+        from accounts.key_lookup import find_key
 
         with django_assert_num_queries(1):
-            assert KeyAuthentication().find(program.key) == program.api_key
+            assert find_key(program.key) == program.api_key
 
     def test_too_many_wrong_ones_from_a_network(self, program, monkeypatch):
         monkeypatch.setattr("foundation.limits.WRONG_KEYS", 3)

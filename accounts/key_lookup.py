@@ -1,9 +1,10 @@
-"""Finding a key by its beginning, in one indexed read.
+"""Finding the key that a program sends, in one indexed read by its beginning.
 
 Every call of the API does this, and the ORM would need five times as long to put the question together as PostgreSQL to
 answer it; so it does that once for each process.
 """
 
+import hmac
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -14,25 +15,32 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.utils import timezone
 
 from accounts.models import ApiKey, Customer, CustomerSuspension, FactorRule, Membership, User
+from accounts.models.mailed_link import hash_of
 
+PREFIX_LENGTH = ApiKey._meta.get_field("prefix").max_length
+NOBODY = hash_of("no such key")
 PREFIX = "the beginning of a key"  # stands for it in the parameters of the statement
 ROWS: Mapping[str, type[models.Model]] = {"": ApiKey, "customer__": Customer, "person__": User}
 
 Extra = tuple[tuple[str, Any], ...]
 
 
-def find_key(prefix: str, extra: Extra = ()) -> Any:
-    """The live key that begins so, with its customer, its person, that person's `role` and `wants_factor`, and what is
-    asked for in `extra` as (name, expression over ApiKey), always the same object; None without one.
+def find_key(given: str, extra: Extra = ()) -> Any:
+    """The live ApiKey of a member who may sign in, with its customer, its person, that person's `role` and
+    `wants_factor`, and what is asked for in `extra` as (name, expression over ApiKey), always the same object; None for a
+    wrong key, in the same time.
     """
     sql, params = _statement(extra)
-    now = timezone.now()
+    now, prefix = timezone.now(), given[:PREFIX_LENGTH].replace("\0", "")
     with connection.cursor() as cursor:
         cursor.execute(
             sql, [now if isinstance(one, datetime) else prefix if one == PREFIX else one for one in params]
         )
         row = cursor.fetchone()
-    return _read(iter(row), extra) if row else None
+    key = _read(iter(row), extra) if row else None
+    right = hmac.compare_digest(hash_of(given), key.secret_hash if key else NOBODY)
+    good = key is not None and key.person.is_active and key.role is not None
+    return key if right and good else None
 
 
 @lru_cache(maxsize=4)
