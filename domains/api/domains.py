@@ -142,7 +142,7 @@ class DnsView(ApiView):
         },
     )
     def get(self, request: Request, domain: str) -> Response:
-        found = domain_named(self.customer, domain)
+        found = domain_named(self.customer, domain, with_dns=True)
         records = {record.kind: record for record in found.records}
         entry = {
             kind: {"type": record.rdtype, "name": record.name, "value": record.value}
@@ -170,7 +170,7 @@ class DnsCheckView(ApiView):
         example={"state": "ok", "checked_at": "2026-01-31T12:00:00Z", "records": []},
     )
     def get(self, request: Request, domain: str) -> Response:
-        return Response(_checked(domain_named(self.customer, domain)))
+        return Response(_checked(domain_named(self.customer, domain, with_dns=True)))
 
     @described(
         "Look at the DNS now; takes some seconds at most",
@@ -179,7 +179,7 @@ class DnsCheckView(ApiView):
         tag="DNS",
     )
     def post(self, request: Request, domain: str) -> Response:
-        found = domain_named(self.customer, domain)
+        found = domain_named(self.customer, domain, with_dns=True)
         try:
             count_asking(found)
         except AskedTooOften as often:

@@ -11,9 +11,13 @@ from domains.models import Domain, Mailbox, MailboxImport
 from foundation.names import normalise_domain
 
 
-def domain_named(customer: Customer, name: str, *, deleted: bool = False) -> Domain:
-    """The live domain of this name, or with `deleted` the one that was deleted last and can be had back."""
-    domains = customer.domains.select_related("dns_check", "customer__placement__server__sync")
+def domain_named(customer: Customer, name: str, *, deleted: bool = False, with_dns: bool = False) -> Domain:
+    """The live domain of this name, or with `deleted` the one that was deleted last and can be had back; `with_dns` has
+    what its records are compared with at hand.
+    """
+    domains: Any = customer.domains.all()
+    if with_dns:
+        domains = domains.select_related("dns_check", "customer__placement__server__sync")
     wanted = _in_form(name)
     found: Domain = get_object_or_404(
         domains.to_restore(wanted) if deleted else domains.live().filter(name=wanted)

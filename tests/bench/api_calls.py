@@ -3,6 +3,7 @@ Run by `pages` on a database of its own.
 """
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from tests.bench.stack import Stack
 CLIENTS = 4
 ADDED = 200  # mailboxes of one measurement
 PASSWORD = "correct horse battery 17"
+_own = threading.local()
 MAILBOXES = "/api/domains/acme.test/email-accounts"
 
 
@@ -91,9 +93,17 @@ def _post(headers: dict[str, str], body: dict[str, Any]) -> None:
 
 
 def _send(base: str, headers: dict[str, str], body: dict[str, Any]) -> None:
-    reply = requests.post(base + MAILBOXES, json=body, headers=headers, timeout=60)
+    reply = _session().post(base + MAILBOXES, json=body, headers=headers, timeout=60)
     if reply.status_code != 201:
         raise RuntimeError(f"The POST was answered {reply.status_code}: {reply.text}")
+
+
+def _session() -> requests.Session:
+    """Each client keeps its connection."""
+    if not hasattr(_own, "session"):
+        _own.session = requests.Session()
+    session: requests.Session = _own.session
+    return session
 
 
 def _timed(get: Callable[[], int], times: int) -> float:
