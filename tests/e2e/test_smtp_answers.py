@@ -1,7 +1,9 @@
 """What the mail servers answer, code by code, to those who send."""
 
 import base64
+import contextlib
 import smtplib
+import sqlite3
 from collections.abc import Callable
 from secrets import token_hex
 
@@ -207,6 +209,9 @@ def test_a_full_plan_is_452_4_2_2(
             answer = to(client, NOWHERE, recipient)
             if answer[0] == 250:
                 client.data(letter("friend@elsewhere.test", recipient).as_bytes())
+        with contextlib.closing(sqlite3.connect(one.server.directory / "usage" / "usage.db")) as usage:
+            noted = usage.execute("SELECT * FROM usage WHERE address LIKE ?", (f"%@{domain}",)).fetchall()
+        assert answer[0] == 452, f"{answer} although the server noted {noted}"
         return says(answer, 452, "4.2.2")
 
     eventually(lambda: is_full(one.address), 30, every=1)
