@@ -36,6 +36,8 @@ class Permission(Enum):
     DOMAINS_EDIT = "domains:edit"
     MAILBOXES_READ = "mailboxes:read"
     MAILBOXES_EDIT = "mailboxes:edit"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_EDIT = "webhooks:edit"
 
 
 _READER = {permission for permission in Permission if permission.value.endswith(":read")}

@@ -23,6 +23,8 @@ MEANINGS = {
     Permission.DOMAINS_EDIT: "Add, delete and restore domains",
     Permission.MAILBOXES_READ: "See mailboxes",
     Permission.MAILBOXES_EDIT: "Add, change, import and delete mailboxes",
+    Permission.WEBHOOKS_READ: "See webhooks and what they were told",
+    Permission.WEBHOOKS_EDIT: "Add, change, test and remove webhooks",
 }
 
 

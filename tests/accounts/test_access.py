@@ -15,6 +15,12 @@ def test_rights_grow_with_the_role():
     assert not may(None, Permission.CUSTOMER_READ)
 
 
+def test_readers_see_webhooks_and_admins_change_them():
+    for role in Role:
+        assert may(role, Permission.WEBHOOKS_READ)
+        assert may(role, Permission.WEBHOOKS_EDIT) == (role in (Role.ADMIN, Role.OWNER))
+
+
 def test_a_foreign_customer_and_an_unknown_one_answer_alike(as_, acme, other, mallory):
     client = as_(mallory)
     foreign, unknown = client.get("/c/acme/"), client.get("/c/nobody/")
