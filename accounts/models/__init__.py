@@ -3,6 +3,7 @@ from accounts.models.api_key import ApiKey, ApiRequest, KeptReply
 from accounts.models.audit import AuditEntry
 from accounts.models.customer import Customer, CustomerSuspension
 from accounts.models.data_export import DataExport, DataExportPart
+from accounts.models.delivery import Attempt, Delivery, EventCounter, WebhookEvent
 from accounts.models.email_change import EmailChange
 from accounts.models.factor import FactorLift, FactorRule
 from accounts.models.invitation import Invitation
@@ -11,7 +12,7 @@ from accounts.models.notice import Notice
 from accounts.models.ownership import OwnershipOffer
 from accounts.models.suspension import Stop, SuspensionBase
 from accounts.models.user import User
-from accounts.models.webhook import Attempt, Delivery, EventCounter, Webhook, WebhookEvent
+from accounts.models.webhook import Webhook
 
 __all__ = [
     "AccountDeletion",

@@ -1,6 +1,4 @@
-"""Webhooks: whom a customer has told of what happens, what they are owed, and what they answered (Standard Webhooks,
-https://www.standardwebhooks.com).
-"""
+"""Webhooks: whom a customer has told of what happens (Standard Webhooks, https://www.standardwebhooks.com)."""
 
 import base64
 import secrets
@@ -11,13 +9,13 @@ from uuid import UUID, uuid4
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import audit
+from accounts.models.delivery import Delivery
 from accounts.models.membership import lock_members
-from accounts.webhooks.events import TEST, tell_one
+from accounts.webhooks.events import GROUPS, TEST, tell_one
 from foundation.encryption import EncryptedTextField
 from foundation.unit_of_work import unit_of_work
 
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 
 MOST = 10  # of one customer
 FORMER_FOR = timedelta(days=1)  # how long the secret before this one signs, too
-KEPT = timedelta(days=30)
-AT_ONCE = 10_000  # rows in one statement
 
 
 def new_secret() -> str:
@@ -82,10 +78,18 @@ class Webhook(models.Model):
         return "failing" if self.failing_since else "active"
 
     @property
+    def groups_in_words(self) -> list[str]:
+        return [words for group, (words, _) in GROUPS.items() if group in self.groups]
+
+    @property
+    def former_signs_until(self) -> datetime | None:
+        """None where the secret before this one signs no more, or there was none."""
+        return self.former_until if self.former_until and self.former_until > timezone.now() else None
+
+    @property
     def secrets(self) -> list[str]:
         """What signs now, the newest first."""
-        former = self.former_secret if self.former_until and self.former_until > timezone.now() else ""
-        return [self.secret, former] if former else [self.secret]
+        return [self.secret, self.former_secret] if self.former_signs_until else [self.secret]
 
     def change(self, url: str, groups: list[str], *, by: "User") -> bool:
         """Tell another URL, or of other groups of events; false where all is so already."""
@@ -143,7 +147,7 @@ class Webhook(models.Model):
         with unit_of_work():
             tell_one(self, TEST, str(self.pk))
             self.ask_for_work()
-        return self.deliveries.latest("pk")
+        return self.deliveries.filter(event__kind=TEST).latest("pk")
 
     def ask_for_work(self) -> None:
         from accounts.tasks import call_webhook
@@ -156,93 +160,6 @@ class Webhook(models.Model):
 
     def _record(self, verb: str, by: "User | None", **values: Any) -> None:
         audit.record(f"webhook.{verb}", by=by, customer=self.customer, subject=self.url, **values)
-
-
-class EventCounter(models.Model):
-    """How many events of one object there have been since the customer had a webhook."""
-
-    customer = models.ForeignKey("accounts.Customer", models.CASCADE, related_name="+")
-    object = models.CharField(max_length=320, help_text="<noun>:<id>, for example domain:acme.test.")
-    last = models.PositiveBigIntegerField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["customer", "object"], name="event_counter_once")]
-
-    def __str__(self) -> str:
-        return f"{self.object}: {self.last}"
-
-
-class WebhookEvent(models.Model):
-    """Something that happened to an object of a customer: ids and facts, never a name of a person or a text."""
-
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    customer = models.ForeignKey("accounts.Customer", models.CASCADE, related_name="webhook_events")
-    kind = models.CharField(max_length=40)
-    at = models.DateTimeField(default=timezone.now, db_index=True)
-    data = models.JSONField()
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.data['id']}"
-
-
-class Delivery(models.Model):
-    """An event that a webhook is to be told of: waiting until `ended_at`; told if `is_delivered`."""
-
-    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries")
-    event = models.ForeignKey(WebhookEvent, models.CASCADE, related_name="deliveries")
-    attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(default=timezone.now)
-    ended_at = models.DateTimeField(null=True)
-    is_delivered = models.BooleanField(default=False)
-
-    class Meta:
-        ordering = ["-pk"]
-        indexes = [
-            models.Index(fields=["webhook", "next_at"], condition=Q(ended_at=None), name="delivery_open"),
-            models.Index(fields=["webhook", "-id"], name="delivery_of_webhook"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.event} to {self.webhook}"
-
-    @property
-    def status(self) -> str:
-        """`delivered`, `given_up`, or `waiting` for its first or next call."""
-        if self.ended_at is None:
-            return "waiting"
-        return "delivered" if self.is_delivered else "given_up"
-
-    def send_again(self) -> bool:
-        """Send it now, also where that was done; false while it waits for its first call. ValidationError while the
-        webhook is off.
-        """
-        if self.webhook.switched_off_at:
-            raise ValidationError("Switch the webhook on first.", code="off")
-        with unit_of_work():
-            now = timezone.now()
-            waits = Q(ended_at=None, next_at__lte=now)
-            done = Delivery.objects.filter(pk=self.pk).exclude(waits)
-            if not done.update(ended_at=None, is_delivered=False, next_at=now):
-                return False
-            self.webhook.ask_for_work()
-        return True
-
-
-class Attempt(models.Model):
-    """One call of a webhook: what it answered, the first kilobyte of it, or why it did not."""
-
-    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="calls")
-    at = models.DateTimeField(default=timezone.now)
-    milliseconds = models.PositiveIntegerField()
-    status = models.PositiveSmallIntegerField(null=True)
-    reply = models.CharField(max_length=1024, blank=True)
-    failure = models.CharField(max_length=200, blank=True)
-
-    class Meta:
-        ordering = ["-pk"]
-
-    def __str__(self) -> str:
-        return str(self.status or self.failure)
 
 
 def add_webhook(customer: "Customer", url: str, groups: list[str], *, by: "User") -> Webhook:
@@ -269,9 +186,3 @@ def _with_open() -> list[UUID]:
                SELECT webhook_id FROM found WHERE webhook_id IS NOT NULL"""
         )
         return [row[0] for row in cursor.fetchall()]
-
-
-def forget_old_events(now: datetime | None = None) -> int:
-    """Erase events past KEPT with all that was done to tell them, AT_ONCE at most; returns how many rows."""
-    old = WebhookEvent.objects.filter(at__lt=(now or timezone.now()) - KEPT).values("pk")[:AT_ONCE]
-    return WebhookEvent.objects.filter(pk__in=old).delete()[0]

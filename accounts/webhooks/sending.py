@@ -124,7 +124,7 @@ def _attempt(webhook: Webhook, delivery: Delivery) -> bool:
 
 def _send(webhook: Webhook, delivery: Delivery, at: datetime) -> tuple[Reply | None, str]:
     body = body_of(delivery)
-    name = f"msg_{delivery.event_id.hex}"
+    name = delivery.event.message_id
     signatures = [Signer(secret).sign(name, at, body) for secret in webhook.secrets]
     headers = {
         "Content-Type": "application/json",

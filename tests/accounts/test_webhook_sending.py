@@ -1,7 +1,6 @@
 """What happened reaches the customer's webhooks, signed, at least once, in the numbers of its object."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,32 +11,15 @@ from standardwebhooks import Webhook as Receiver
 from standardwebhooks import WebhookVerificationError
 
 from accounts import audit, tasks
-from accounts.models import Attempt, AuditEntry, Customer, Delivery, User, Webhook, WebhookEvent
-from accounts.models.webhook import add_webhook, forget_old_events
+from accounts.models import Attempt, AuditEntry, Delivery, Webhook, WebhookEvent
+from accounts.models.delivery import forget_old_events
+from accounts.models.webhook import add_webhook
 from accounts.webhooks import events, sending
 from foundation.unit_of_work import unit_of_work
-from tests.webhook_target import Target, dawdle, listening
+from tests.accounts.conftest import happens
+from tests.webhook_target import dawdle
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def target(settings: Any) -> Iterator[Target]:
-    with listening() as found:
-        settings.WEBHOOK_TEST_TARGETS = [found.host]
-        yield found
-
-
-@pytest.fixture
-def webhook(acme: Customer, alice: User, target: Target) -> Webhook:
-    return add_webhook(acme, target.url, ["mailboxes", "orders"], by=alice)
-
-
-def happens(
-    customer: Customer, action: str = "mailbox.add", subject: str = "anna@acme.test", **after: Any
-) -> None:
-    with unit_of_work():
-        audit.record(action, by=None, customer=customer, subject=subject, after=after or None)
 
 
 def past(webhook: Webhook) -> None:
@@ -171,7 +153,7 @@ class TestFailure:
             gaps.append(round((delivery.next_at - before).total_seconds()))
             past(webhook)
         assert gaps == list(sending.GAPS[:3])
-        assert [call[0]["webhook-id"] for call in target.calls] == [f"msg_{delivery.event_id.hex}"] * 3
+        assert [call[0]["webhook-id"] for call in target.calls] == [delivery.event.message_id] * 3
         assert {body for _, body in target.calls} == {target.calls[0][1]}
         assert (delivery.calls.first().status, delivery.calls.first().reply) == (status, "no�t now")
         assert webhook_now(webhook).status == "failing"
