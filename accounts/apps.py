@@ -17,6 +17,7 @@ class AccountsConfig(AppConfig):
             personal_data,
             security,
         )
+        from accounts.webhooks import targets  # noqa: F401  registers a check of the settings
 
         user_logged_in.connect(devices.note_sign_in)
         user_logged_in.connect(lifting.warn_at_sign_in)

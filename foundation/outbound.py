@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import requests
@@ -19,6 +20,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 logger = logging.getLogger(__name__)
+
+GLOBAL_UNICAST = ip_network("2000::/3")  # all of IPv6 that is given out (IANA)
+LOOK_UP = 10.0  # seconds for the resolver outside of `fetch`
 
 
 class OutboundError(Exception):
@@ -79,7 +83,7 @@ def fetch(
             ) as response,
         ):
             body = _read(response, max_bytes, cut)
-            if guard.expired:
+            if guard.expired and not cut:
                 raise OutboundError(f"No complete answer within {deadline:g} s.", retry=True)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Reply(response.status_code, headers, body)
@@ -98,7 +102,7 @@ def new_session(*, fingerprint: str | None = None, public_only: bool = False) ->
     """A session whose connections `fetch` can end; `fingerprint` (SHA-256, hex) pins the server's certificate. With
     `public_only` it connects to public addresses alone, whatever a name leads to at that moment.
     """
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none is kept: they would heap up
     adapter = _GuardedAdapter(fingerprint, public_only)
@@ -109,24 +113,40 @@ def new_session(*, fingerprint: str | None = None, public_only: bool = False) ->
     return session
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Never anywhere: to prepare the next request, requests would read the whole body first, however long it is."""
+
+
 def is_public_address(address: str) -> bool:
     """Whether an IP address is reached from the whole internet, and no NAT64, 6to4 or the like of one that is not."""
     try:
         filter_host(address, 443, allow_loopback=False)
+        parsed = ip_address(address)
     except (InvalidIPAddress, OSError, ValueError):
         return False
-    return True
+    return parsed.is_global and (parsed.version == 4 or parsed in GLOBAL_UNICAST)
 
 
 def _read(response: requests.Response, max_bytes: int, cut: bool) -> bytes:
+    """The body; of one that is cut what came of it, be it complete or not."""
     body = bytearray()
+    try:
+        _read_into(body, response, max_bytes, cut)
+    except (requests.RequestException, HTTPError, OSError):
+        if not cut:
+            raise
+    return bytes(body)
+
+
+def _read_into(body: bytearray, response: requests.Response, max_bytes: int, cut: bool) -> None:
     for chunk in response.iter_content(min(16 * 1024, max_bytes + 1)):
         body += chunk
         if len(body) > max_bytes:
-            if cut:
-                return bytes(body[:max_bytes])
-            raise OutboundError(f"The answer is longer than {max_bytes} bytes.", retry=True)
-    return bytes(body)
+            if not cut:
+                raise OutboundError(f"The answer is longer than {max_bytes} bytes.", retry=True)
+            del body[max_bytes:]
+            return
 
 
 @dataclass
@@ -185,13 +205,25 @@ def _watch(sock: Any) -> None:
         guard.watch(sock)
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    """The addresses of a host in the order in which to try them; none where they cannot be found."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return []
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
+def _addresses(host: str, port: int, within: float) -> list[str]:
+    """The addresses of a host in the order in which to try them; none where there are none. TimeoutError after so many
+    seconds: the system's resolver knows no deadline, so it is left behind in a thread of its own.
+    """
+    found: list[str] = []
+
+    def look_up() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        found.extend(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(within)
+    if thread.is_alive():
+        raise TimeoutError
+    return found
 
 
 class _GuardedConnection(HTTPConnection):
@@ -205,8 +237,11 @@ class _GuardedConnection(HTTPConnection):
     def _reach(self) -> socket.socket:
         """Try one address of the host after the other, all of them together within what is left of the time."""
         guard: _Guard | None = getattr(_active, "guard", None)
-        name, addresses = self.host, _addresses(self.host, self.port)
+        left = guard.ends_at - time.monotonic() if guard is not None else self.timeout or LOOK_UP
+        name, addresses = self.host, _addresses(self.host, self.port, max(0.05, left))
         if self.public_only:
+            if not addresses:
+                raise OutboundError("Its name was not found.", retry=True)
             addresses = [address for address in addresses if is_public_address(address)]
             if not addresses:
                 raise NotPublicError

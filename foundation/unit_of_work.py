@@ -57,3 +57,12 @@ def current_work() -> Work:
     if work is None:
         raise RuntimeError("This change must run inside unit_of_work().")
     return work
+
+
+def at_end_of_work(key: Hashable, callback: Callable[[], None]) -> None:
+    """`Work.at_end` of the unit under way; in a plain transaction, which knows no end, at once."""
+    work = _current.get()
+    if work is None:
+        callback()
+    else:
+        work.at_end(key, callback)
