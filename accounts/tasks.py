@@ -14,6 +14,7 @@ LIFT_SECONDS = 60
 EXPORT_SECONDS = 60
 DELETION_SECONDS = 60
 WEBHOOK_SECONDS = 5
+HINT_SECONDS = 60  # the sweep has come by long since
 
 
 @shared_task
@@ -90,10 +91,10 @@ def sweep_api() -> None:
         pass
 
 
-@shared_task
+@shared_task(expires=HINT_SECONDS)
 def call_webhook(webhook_id: str) -> None:
     if sending.call(webhook_id):
-        call_webhook.delay(webhook_id)
+        call_webhook.delay_on_commit(webhook_id)
 
 
 @shared_task

@@ -77,7 +77,7 @@ def _tell(begun: Iterable[QuotaWarning]) -> None:
     customers = dict(listening.values_list("customer", "customer__username"))
     told = [each for each in begun if each.customer_id in customers]
     mailboxes = Mailbox.objects.select_related("domain").in_bulk([each.mailbox_id for each in told])
-    for each in told:
+    for each in sorted(told, key=lambda one: (one.customer_id, str(one.mailbox_id))):  # as everybody locks
         mailbox = mailboxes.get(each.mailbox_id)
         kind = events.STORAGE_NEAR if mailbox else events.PLAN_NEAR
         subject = mailbox.address if mailbox else customers[each.customer_id]

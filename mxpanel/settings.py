@@ -380,5 +380,8 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
         "celery": {"level": "WARNING"},
+        "urllib3.connection": {
+            "level": "ERROR"
+        },  # it warns of odd headers with the whole URL, which may hold a secret
     },
 }

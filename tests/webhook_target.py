@@ -42,9 +42,12 @@ def listening(port: int = 0) -> Iterator[Target]:
                 self.send_response(status)
                 for name, value in target.headers.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(text)))
+                unfinished = 1 if "X-Unfinished" in target.headers else 0
+                self.send_header("Content-Length", str(len(text) + unfinished))
                 self.end_headers()
                 self.wfile.write(text)
+                if unfinished:
+                    time.sleep(2)
             except OSError:
                 pass  # the caller did not wait
 

@@ -12,21 +12,28 @@ from django.utils import timezone
 from foundation.unit_of_work import unit_of_work
 
 KEPT = timedelta(days=30)
+GIVEN_UP_AFTER = timedelta(days=3)
+NUMBERS_KEPT = timedelta(days=400)  # after the last event of an object its numbers begin again
 AT_ONCE = 10_000  # rows in one statement
 
 
 class EventCounter(models.Model):
-    """How many events of one object there have been since the customer had a webhook."""
+    """How many events of one object there have been since the customer had a webhook. Which object, says a keyed hash
+    alone: the row outlives it.
+    """
 
     customer = models.ForeignKey("accounts.Customer", models.CASCADE, related_name="+")
-    object = models.CharField(max_length=320, help_text="<noun>:<id>, for example domain:acme.test.")
+    object = models.CharField(
+        max_length=64, help_text="HMAC of <noun>:<id>, for example of domain:acme.test."
+    )
     last = models.PositiveBigIntegerField()
+    at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["customer", "object"], name="event_counter_once")]
 
     def __str__(self) -> str:
-        return f"{self.object}: {self.last}"
+        return f"{self.object[:8]}: {self.last}"
 
 
 class WebhookEvent(models.Model):
@@ -60,7 +67,7 @@ class Delivery(models.Model):
 
     webhook = models.ForeignKey("accounts.Webhook", models.CASCADE, related_name="deliveries")
     event = models.ForeignKey(WebhookEvent, models.CASCADE, related_name="deliveries")
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
     is_delivered = models.BooleanField(default=False)
@@ -104,9 +111,9 @@ class Delivery(models.Model):
             now = timezone.now()
             waits = Q(ended_at=None, next_at__lte=now)
             done = Delivery.objects.filter(pk=self.pk).exclude(waits)
-            if not done.update(ended_at=None, is_delivered=False, next_at=now):
+            if not done.update(ended_at=None, next_at=now):
                 return False
-            self.webhook.ask_for_work()
+            self.webhook.call_soon()
         return True
 
 
@@ -128,6 +135,11 @@ class Attempt(models.Model):
 
 
 def forget_old_events(now: datetime | None = None) -> int:
-    """Erase events past KEPT with all that was done to tell them, AT_ONCE at most; returns how many rows."""
-    old = WebhookEvent.objects.filter(at__lt=(now or timezone.now()) - KEPT).values("pk")[:AT_ONCE]
-    return WebhookEvent.objects.filter(pk__in=old).delete()[0]
+    """Erase events past KEPT with all that was done to tell them, and numbers past NUMBERS_KEPT, AT_ONCE at most of each;
+    returns how many rows.
+    """
+    now = now or timezone.now()
+    old = WebhookEvent.objects.filter(at__lt=now - KEPT).values("pk")[:AT_ONCE]
+    done = WebhookEvent.objects.filter(pk__in=old).delete()[0]
+    numbers = EventCounter.objects.filter(at__lt=now - NUMBERS_KEPT).values("pk")[:AT_ONCE]
+    return done + EventCounter.objects.filter(pk__in=numbers).delete()[0]

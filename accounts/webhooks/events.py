@@ -11,6 +11,9 @@ from uuid import UUID, uuid4
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from foundation.unit_of_work import at_end_of_work
 
 if TYPE_CHECKING:
     from accounts.models import Webhook
@@ -34,7 +37,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ),
     "domains": (
         "Domains",
-        ("domain.add", "domain.delete", "domain.restore", "domain.keep", "domain.give", "dkim.change"),
+        ("domain.add", "domain.delete", "domain.restore", "domain.keep", "domain.give"),
     ),
     "dns": ("DNS that is right no more, or again", (DNS,)),
     "mailboxes": (
@@ -75,41 +78,44 @@ FACTS = frozenset(
 )
 # Kinds whose object is another one than their name says.
 NOUNS = {
-    "dkim": "domain", "bulk": "domain", "payment": "order", "refund": "order", "mailbox.import": "domain",
+    "bulk": "domain", "payment": "order", "refund": "order", "mailbox.import": "domain",
 }  # fmt: skip
 
 # One statement, so that telling costs one: the next number of the object, the event, and what each webhook is owed.
-# The counter's row is held until COMMIT, so that numbers are given in the order of commits.
+# The counter's row is held until COMMIT, so that numbers are given in the order of commits, and so are the webhooks, so
+# that one that is removed meanwhile waits.
 _TELL = """
 WITH heard AS (
     SELECT id FROM accounts_webhook
     WHERE customer_id = %(customer)s AND switched_off_at IS NULL AND (id = %(only)s::uuid OR %(group)s = ANY(groups))
+    ORDER BY id FOR KEY SHARE
 ), counted AS (
-    INSERT INTO accounts_eventcounter (customer_id, object, last)
-    SELECT %(customer)s, %(object)s, 1 WHERE EXISTS (SELECT FROM accounts_webhook WHERE customer_id = %(customer)s)
-    ON CONFLICT (customer_id, object) DO UPDATE SET last = accounts_eventcounter.last + 1 RETURNING last
+    INSERT INTO accounts_eventcounter (customer_id, object, last, at)
+    SELECT %(customer)s, %(object)s, 1, %(at)s WHERE EXISTS (SELECT FROM accounts_webhook WHERE customer_id = %(customer)s)
+    ON CONFLICT (customer_id, object) DO UPDATE SET last = accounts_eventcounter.last + 1, at = excluded.at RETURNING last
 ), event AS (
     INSERT INTO accounts_webhookevent (id, customer_id, kind, at, data)
     SELECT %(id)s, %(customer)s, %(kind)s, %(at)s, %(data)s::jsonb || jsonb_build_object('sequence', counted.last)
     FROM counted WHERE EXISTS (SELECT FROM heard) RETURNING id
 )
 INSERT INTO accounts_delivery (webhook_id, event_id, attempts, next_at, is_delivered)
-SELECT heard.id, event.id, 0, %(at)s, false FROM heard, event RETURNING webhook_id
+SELECT heard.id, event.id, 0, %(at)s, false FROM heard, event RETURNING webhook_id, id
 """
 
 
 def tell(customer: "Any", kind: str, subject: str, facts: Mapping[str, Any] | None = None) -> None:
     """Owe every webhook of the customer (a Customer, or its id) that wants this kind an event about `subject`, as the API
-    names it. Call inside the transaction of its cause; costs one statement, whoever listens. A kind that is in no group
-    is told to nobody.
+    names it. Costs one statement, whoever listens. A kind that is in no group is told to nobody. RuntimeError outside of
+    the transaction of its cause.
     """
     if kind in GROUP_OF:
         _tell(getattr(customer, "pk", customer), kind, subject, facts or {}, group=GROUP_OF[kind])
 
 
-def tell_one(webhook: "Webhook", kind: str, subject: str) -> None:
-    """Owe this webhook alone an event, whatever groups it wants."""
-    _tell(webhook.customer_id, kind, subject, {}, only=webhook.pk)
+def tell_one(webhook: "Webhook", kind: str, subject: str) -> int | None:
+    """Owe this webhook alone an event, whatever groups it wants; the id of the delivery, None where it is off or gone."""
+    owed = _tell(webhook.customer_id, kind, subject, {}, only=webhook.pk)
+    return owed[0][1] if owed else None
 
 
 def noun_of(kind: str) -> str:
@@ -126,18 +132,26 @@ def _tell(
     *,
     group: str = "",
     only: UUID | None = None,
-) -> None:
+) -> list[tuple[UUID, int]]:
+    if not connection.in_atomic_block:
+        raise RuntimeError("An event belongs into the transaction of its cause.")
     noun = noun_of(kind)
     data = {"object": noun, "id": subject, "facts": {name: facts[name] for name in facts if name in FACTS}}
     values = {
         "customer": customer, "only": only, "group": group, "kind": kind, "at": timezone.now(), "id": uuid4(),
-        "object": f"{noun}:{subject}"[:320], "data": json.dumps(data, cls=DjangoJSONEncoder),
+        "object": salted_hmac("webhook event", f"{noun}:{subject}").hexdigest(),
+        "data": json.dumps(data, cls=DjangoJSONEncoder),
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute(_TELL, values)
-        owed = cursor.fetchall()
-    if owed:
-        from accounts.tasks import call_webhook
+        owed: list[tuple[UUID, int]] = cursor.fetchall()
+    for webhook, _ in owed:
+        ask_for_call(webhook)
+    return owed
 
-        for (webhook,) in owed:
-            call_webhook.delay_on_commit(str(webhook))
+
+def ask_for_call(webhook: UUID) -> None:
+    """Give the worker a hint after COMMIT, one for each webhook however much it is told of."""
+    from accounts.tasks import call_webhook
+
+    at_end_of_work(("webhook", webhook), lambda: call_webhook.delay_on_commit(str(webhook)))

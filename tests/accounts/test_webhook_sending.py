@@ -1,6 +1,9 @@
 """What happened reaches the customer's webhooks, signed, at least once, in the numbers of its object."""
 
+import gzip
 import json
+import tracemalloc
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +18,7 @@ from accounts.models import Attempt, AuditEntry, Delivery, Webhook, WebhookEvent
 from accounts.models.delivery import forget_old_events
 from accounts.models.webhook import add_webhook
 from accounts.webhooks import events, sending
+from foundation import outbound
 from foundation.unit_of_work import unit_of_work
 from tests.accounts.conftest import happens
 from tests.webhook_target import dawdle
@@ -25,6 +29,7 @@ pytestmark = pytest.mark.django_db
 def past(webhook: Webhook) -> None:
     """As if all its gaps were over."""
     webhook.deliveries.filter(ended_at=None).update(next_at=timezone.now())
+    Webhook.objects.filter(pk=webhook.pk).update(rests_until=timezone.now())
 
 
 class TestTell:
@@ -99,8 +104,9 @@ class TestTell:
     ):
         asked: list[tuple[str, ...]] = []
         monkeypatch.setattr(tasks.call_webhook, "apply_async", lambda args, kwargs: asked.append(args))
-        with django_capture_on_commit_callbacks(execute=True):
-            happens(acme)
+        with django_capture_on_commit_callbacks(execute=True), unit_of_work():
+            for number in range(3):
+                audit.record("mailbox.add", by=None, customer=acme, subject=f"box-{number}@acme.test")
             assert not asked
         assert asked == [(str(webhook.pk),)]
 
@@ -185,8 +191,50 @@ class TestFailure:
         sending.call(str(webhook.pk))
         assert Attempt.objects.get().failure == "No connection could be made, or it broke."
 
-    def test_what_is_not_public_is_not_called(self, acme, webhook, target, settings):
+    @pytest.mark.parametrize("location", ["http://[", "/\xff\xfe", "//", "http://127.0.0.1:1/x"])
+    def test_where_else_an_answer_leads_is_of_no_interest(self, acme, webhook, target, location):
+        target.answer = lambda path: (302, b"")
+        target.headers = {"Location": location}
+        happens(acme)
+        sending.call(str(webhook.pk))
+        assert Attempt.objects.get().status == 302
+        assert webhook.deliveries.get().attempts == 1
+
+    @pytest.mark.parametrize("status", [200, 302])
+    def test_of_a_packed_answer_no_more_is_unpacked_than_is_kept(self, acme, webhook, target, status):
+        bomb = gzip.compress(b"x" * 200_000_000)
+        target.answer = lambda path: (status, bomb)
+        target.headers = {"Content-Encoding": "gzip", "Location": "/elsewhere"}
+        happens(acme)
+        tracemalloc.start()
+        sending.call(str(webhook.pk))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+        assert Attempt.objects.get().reply == "x" * 1024
+
+    def test_an_answer_of_200_that_never_ends_is_taken(self, acme, webhook, target, monkeypatch):
+        monkeypatch.setattr(sending, "DEADLINE", 0.5)
+        target.answer, target.headers = lambda path: (200, b"so far"), {"X-Unfinished": "yes"}
+        happens(acme)
+        sending.call(str(webhook.pk))
+        assert webhook.deliveries.get().status == "delivered"
+
+    def test_whatever_goes_wrong_is_a_call(self, acme, webhook, monkeypatch):
+        monkeypatch.setattr(sending, "fetch", lambda *args, **options: 1 / 0)
+        happens(acme)
+        sending.call(str(webhook.pk))
+        assert Attempt.objects.get().failure == "Its answer was not understood."
+
+    def test_a_url_that_is_allowed_no_more_is_not_called(self, acme, webhook, target, settings):
+        Webhook.objects.update(url="http://hooks.example.com/")
+        happens(acme)
+        sending.call(str(webhook.pk))
+        assert "https://" in Attempt.objects.get().failure
+
+    def test_what_is_not_public_is_not_called(self, acme, webhook, target, settings, monkeypatch):
         settings.WEBHOOK_TEST_TARGETS = []
+        Webhook.objects.update(url="https://localhost.localdomain/")
+        monkeypatch.setattr(outbound, "_addresses", lambda *facts: ["10.0.0.7", "::1", "127.0.0.1"])
         happens(acme)
         sending.call(str(webhook.pk))
         assert Attempt.objects.get().failure == "Its name leads to no public address."
@@ -198,6 +246,8 @@ class TestFailure:
         sending.call(str(webhook.pk))
         target.answer = lambda path: (200, b"")
         happens(acme, "mailbox.delete")
+        assert sending.webhooks_owed() == []  # it rests
+        Webhook.objects.update(rests_until=timezone.now())
         sending.call(str(webhook.pk))
         assert [delivery.status for delivery in webhook.deliveries.all()] == ["delivered", "waiting"]
 
@@ -207,7 +257,8 @@ class TestFailure:
         target.answer = lambda path: (500, b"broken")
         happens(acme)
         sending.call(str(webhook.pk))
-        Webhook.objects.update(failing_since=timezone.now() - timedelta(days=3))
+        since = timezone.now() - timedelta(days=3)
+        Webhook.objects.update(failing_since=since, failures=sending.MANY - 1)
         WebhookEvent.objects.update(at=timezone.now() - timedelta(days=3))
         past(webhook)
         sending.call(str(webhook.pk))
@@ -217,9 +268,40 @@ class TestFailure:
         assert AuditEntry.objects.get(action="webhook.switch_off").by is None
         (message,) = told(delivered())
         assert message.to == [alice.email]
-        assert target.url in message.body
+        assert str(webhook) in message.body
+        assert target.url not in message.body
         past(webhook)
         assert sending.webhooks_owed() == []
+
+    def test_three_days_without_many_failures_switch_nothing_off(self, acme, webhook, target):
+        target.answer = lambda path: (500, b"")
+        happens(acme)
+        sending.call(str(webhook.pk))
+        Webhook.objects.update(failing_since=timezone.now() - timedelta(days=4))
+        past(webhook)
+        sending.call(str(webhook.pk))
+        assert webhook_now(webhook).status == "failing"
+
+    def test_an_old_event_that_is_sent_again_in_vain_is_no_failure_of_days(self, acme, webhook, target):
+        happens(acme)
+        sending.call(str(webhook.pk))
+        WebhookEvent.objects.update(at=timezone.now() - timedelta(days=9))
+        target.answer = lambda path: (500, b"")
+        webhook.deliveries.get().send_again()
+        sending.call(str(webhook.pk))
+        assert (webhook_now(webhook).status, webhook.deliveries.get().status) == ("active", "delivered")
+
+    def test_switched_on_again_it_gets_what_is_not_older_than_three_days(self, acme, alice, webhook, target):
+        target.answer = lambda path: (410, b"")
+        happens(acme)
+        WebhookEvent.objects.update(at=timezone.now() - timedelta(days=3))
+        happens(acme, "mailbox.change")
+        sending.call(str(webhook.pk))
+        target.answer = lambda path: (200, b"")
+        webhook.switch_on(by=alice)
+        past(webhook)
+        sending.call(str(webhook.pk))
+        assert [delivery.status for delivery in webhook.deliveries.all()] == ["delivered", "given_up"]
 
     def test_gone_switches_it_off_at_once(self, acme, webhook, target, delivered):
         target.answer = lambda path: (410, b"")
@@ -227,6 +309,62 @@ class TestFailure:
         sending.call(str(webhook.pk))
         assert webhook_now(webhook).off_because == "It answered 410 Gone."
         assert len(told(delivered())) == 1
+
+
+class TestMeanwhile:
+    """What people do while a worker calls."""
+
+    @pytest.fixture
+    def meanwhile(self, monkeypatch):
+        """Has this done after the answer of the first call, and before it is noted."""
+
+        def do(act: Callable[[], object]) -> None:
+            def fetch(*args: Any, **options: Any) -> outbound.Reply:
+                monkeypatch.setattr(sending, "fetch", outbound.fetch)
+                reply = outbound.fetch(*args, **options)
+                act()
+                return reply
+
+            monkeypatch.setattr(sending, "fetch", fetch)
+
+        return do
+
+    def test_another_url_gets_what_the_former_one_was_just_told(
+        self, acme, alice, webhook, target, meanwhile
+    ):
+        target.answer = lambda path: (410 if path == "/hook" else 200, b"")
+        meanwhile(lambda: webhook_now(webhook).change(target.url + "/new", webhook.groups, by=alice))
+        happens(acme)
+        sending.call(str(webhook.pk))
+        assert webhook_now(webhook).status == "active"
+        sending.call(str(webhook.pk))
+        assert webhook.deliveries.get().status == "delivered"
+        assert [call.status for call in Attempt.objects.all()] == [200, 410]
+
+    def test_it_is_removed(self, acme, alice, webhook, target, meanwhile):
+        meanwhile(lambda: webhook_now(webhook).remove(by=alice))
+        happens(acme)
+        happens(acme, "mailbox.change")
+        assert sending.call(str(webhook.pk)) is False
+        assert len(target.calls) == 1
+        assert not any(kind.objects.exists() for kind in (Webhook, Delivery, Attempt))
+
+    def test_it_is_switched_off(self, acme, alice, webhook, target, meanwhile):
+        meanwhile(lambda: webhook_now(webhook).switch_off(by=alice))
+        happens(acme)
+        happens(acme, "mailbox.change")
+        sending.call(str(webhook.pk))
+        assert len(target.calls) == 1
+        assert [delivery.status for delivery in webhook.deliveries.all()] == ["waiting", "delivered"]
+
+    def test_a_lease_that_ran_out_is_no_more_given_back(self, acme, webhook, target, meanwhile):
+        taken_over = later()
+        meanwhile(lambda: Webhook.objects.update(busy_until=taken_over))
+        happens(acme)
+        happens(acme, "mailbox.change")
+        sending.call(str(webhook.pk))
+        assert len(target.calls) == 1
+        assert webhook_now(webhook).busy_until == taken_over
 
 
 class TestTwice:
@@ -269,14 +407,15 @@ class TestTwice:
 
 
 class TestSlow:
-    def test_slow_ones_get_some_of_the_threads_and_two_of_a_customer(
+    def test_a_customer_gets_three_threads_and_slow_ones_some_of_all(
         self, acme, other, alice, mallory, webhook, target
     ):
         happens(acme)
-        for _ in range(2):
+        Webhook.objects.filter(pk=webhook.pk).update(is_prompt=True)
+        for _ in range(3):
             Webhook.objects.create(customer=acme, url=target.url, groups=["orders"], busy_until=later())
         assert sending.call(str(webhook.pk)) is False
-        Webhook.objects.filter(pk=webhook.pk).update(is_prompt=True)
+        Webhook.objects.exclude(pk=webhook.pk).delete()
         sending.call(str(webhook.pk))
         assert len(target.calls) == 1
 
@@ -284,7 +423,6 @@ class TestSlow:
         assert all(taken)
         try:
             Webhook.objects.filter(pk=webhook.pk).update(is_prompt=False)
-            Webhook.objects.exclude(pk=webhook.pk).delete()
             happens(acme)
             assert sending.call(str(webhook.pk)) is False
             assert len(target.calls) == 1
