@@ -11,8 +11,10 @@ from accounts import (
     security_views,
     views,
 )
+from accounts.webhooks import views as webhook_views
 
 app_name = "accounts"
+WEBHOOK = "c/<slug:customer>/webhooks/<uuid:webhook>"
 
 urlpatterns = [
     path("accounts/home/", views.home, name="home"),
@@ -39,7 +41,21 @@ urlpatterns = [
     path("c/<slug:customer>/keys/add/", key_views.key_add, name="key-add"),
     path("c/<slug:customer>/keys/<uuid:api_key>/", key_views.key_page, name="key-page"),
     path("c/<slug:customer>/keys/<uuid:api_key>/revoke/", key_views.key_revoke, name="key-revoke"),
-    path("c/<slug:customer>/webhooks/<uuid:webhook>/", key_views.key_list, name="webhook-page"),
+    path("c/<slug:customer>/webhooks/", webhook_views.webhook_list, name="webhook-list"),
+    path("c/<slug:customer>/webhooks/add/", webhook_views.webhook_add, name="webhook-add"),
+    path(f"{WEBHOOK}/", webhook_views.webhook_page, name="webhook-page"),
+    path(f"{WEBHOOK}/change/", webhook_views.webhook_change, name="webhook-change"),
+    path(f"{WEBHOOK}/rotate/", webhook_views.webhook_rotate, name="webhook-rotate"),
+    path(f"{WEBHOOK}/switch-on/", webhook_views.webhook_switch_on, name="webhook-switch-on"),
+    path(f"{WEBHOOK}/switch-off/", webhook_views.webhook_switch_off, name="webhook-switch-off"),
+    path(f"{WEBHOOK}/remove/", webhook_views.webhook_remove, name="webhook-remove"),
+    path(f"{WEBHOOK}/test/", webhook_views.webhook_test, name="webhook-test"),
+    path(f"{WEBHOOK}/deliveries/<int:delivery>/", webhook_views.delivery_page, name="delivery-page"),
+    path(
+        f"{WEBHOOK}/deliveries/<int:delivery>/send-again/",
+        webhook_views.delivery_send_again,
+        name="delivery-send-again",
+    ),
     path("c/<slug:customer>/members/", member_views.member_list, name="member-list"),
     path("c/<slug:customer>/members/invite/", member_views.member_invite, name="member-invite"),
     path("c/<slug:customer>/members/leave/", member_views.member_leave, name="member-leave"),

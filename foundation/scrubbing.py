@@ -14,15 +14,16 @@ _LINKS = re.compile(
     rf"(?i)({_SLASH}(?:confirm-email|password{_SLASH}reset{_SLASH}key|mailbox{_SLASH}password|invitations"
     rf"|email{_SLASH}change|second-factor|order{_SLASH}question|data{_SLASH}exports|data{_SLASH}deletions){_SLASH})(?:(?!{_SLASH})[^\s'\"&<>])+"
 )
-_HASHES = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$)[^\s'\"]+")
+# Hashes of passwords, secrets of webhooks.
+_MARKED = re.compile(r"(\{[A-Z0-9.-]+\}\$|\$argon2id\$|\bwhsec_)[^\s'\"]+")
 
 
 def scrub(text: str) -> str:
-    """Replace values of secret-looking names, credentials and one-time keys in URLs, password hashes."""
+    """Replace values of secret-looking names, credentials and one-time keys in URLs, password hashes, webhook secrets."""
     text = _SECRETS.sub(r"\1[removed]", text)
     text = _URL_CREDENTIALS.sub(r"\1[removed]\3", text)
     text = _LINKS.sub(r"\1[removed]", text)
-    return _HASHES.sub(r"\1[removed]", text)
+    return _MARKED.sub(r"\1[removed]", text)
 
 
 class ScrubbingFormatter(logging.Formatter):

@@ -1,6 +1,7 @@
 """Every URL × method × role. A URL that the access table does not name fails, so nothing is ever reachable by oversight."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from django.utils import timezone
 from accounts.deleting import ask_deletion
 from accounts.exporting import ask_export, make_export
 from accounts.keys import add_key
-from accounts.models import Customer, DataExport, Role, User
+from accounts.models import Customer, DataExport, Delivery, Role, User
+from accounts.models.webhook import add_webhook
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
 from billing.models.question import give_link
@@ -114,12 +116,26 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     joins = acme.invite_member("mallory@example.test", Role.READER, by=alice)
     reader = acme.memberships.get(user__email="bob@example.test")
     things["api_key"] = add_key(acme, "Backup", ["domains:read"], [], None, by=alice)[0].pk
+    things |= of_a_webhook(told(acme, alice))
     things |= {"member": reader.pk, "invitation": joins.pk, "secret": joins.secret}
     things["export"] = copy_of_data(alice).secret
     leaver = User.objects.create_user("leaver@example.test")
     things["deletion"] = ask_deletion(leaver).secret
     things["question"] = question.secret
     return {**things, "number": order.number, "server": server.pk}
+
+
+def told(customer: Customer, owner: User) -> Delivery:
+    """What a webhook of the customer is owed, was called with once, and did not take."""
+    webhook = add_webhook(customer, "https://hooks.example.com/x", ["mailboxes"], by=owner)
+    delivery = webhook.test()
+    delivery.calls.create(milliseconds=12, status=500, reply="<b>no</b>")
+    webhook.deliveries.update(attempts=1, next_at=timezone.now() + timedelta(hours=1))
+    return delivery
+
+
+def of_a_webhook(delivery: Delivery) -> dict[str, Any]:
+    return {"webhook": delivery.webhook_id, "delivery": delivery.pk}
 
 
 def copy_of_data(person: User) -> DataExport:

@@ -17,7 +17,7 @@ from billing.models import Order
 from domains.dns.resolver import Resolver
 from domains.models import Domain
 from tests.access_table import TABLE
-from tests.test_census import SAMPLES, census_things, copy_of_data, named_urls, order_of
+from tests.test_census import SAMPLES, census_things, copy_of_data, named_urls, of_a_webhook, order_of, told
 
 __all__ = ["census_things"]
 
@@ -56,6 +56,7 @@ def another_customer(owner: User) -> dict[str, Any]:
         "bulk": bulk.pk,
         "import_id": upload.pk,
         "member": heir.pk,
+        **of_a_webhook(told(customer, owner)),
         "invitation": customer.invite_member("frank@example.test", Role.READER, by=owner).pk,
         "export": copy_of_data(owner).secret,
         "customer": customer.username,

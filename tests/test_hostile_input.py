@@ -12,7 +12,8 @@ from django.apps import apps
 from django.db import models, transaction
 from django.test import Client
 
-from accounts.models import Customer, User
+from accounts.models import Customer, User, Webhook
+from accounts.models.webhook import add_webhook
 from billing.models import FraudCheck, Order, Plan, QuestionLink
 from billing.models.question import give_link
 from domains.models import Domain, Mailbox, MailServer, ServerSync
@@ -68,6 +69,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/c/acme/keys/add/": {
         "name": "Backup", "scopes": "domains:read", "networks": "192.0.2.1", "expires_at": ""
     },
+    "/c/acme/webhooks/add/": {"url": "https://hooks.example.com/x", "groups": "mailboxes"},
+    "/c/acme/webhooks/{webhook}/change/": {"url": "https://hooks.example.com/x", "groups": "orders"},
     "/c/acme/members/invite/": {"email": "new@example.test", "role": "reader"},
     "/c/acme/members/{member}/change/": {"role": "billing"},
     "/c/acme/members/ownership/offer/": {"to": "1"},
@@ -113,6 +116,7 @@ def number(acme: Customer, alice: User) -> str:
     )
     order.fraud_reports.create(id=REPORT, kind="spam", severity=1, text="Spam", by=alice, next_try_at=None)
     give_link(order.messages.create(kind="question", text="A question", by=alice))
+    add_webhook(acme, "https://hooks.example.com/", ["orders"], by=alice)
     return order.number
 
 
@@ -141,6 +145,7 @@ def test_hostile_values(
 ) -> None:
     anonymous = path.startswith("/accounts/")
     link = QuestionLink.objects.get().secret
+    webhook = Webhook.objects.get().pk
     bob = Customer.objects.get(username="acme").memberships.get(role="reader").pk
     client = Client() if anonymous else as_(sam if path.startswith("/admin/") else alice)
     for field in FORMS[path]:
@@ -150,7 +155,9 @@ def test_hostile_values(
             block = transaction.atomic()
             block._from_testcase = True  # type: ignore[attr-defined]  # units of work may be durable inside
             with block:
-                where_to = path.format(number=number, question=link, server=halted, member=bob)
+                where_to = path.format(
+                    number=number, question=link, server=halted, member=bob, webhook=webhook
+                )
                 answer = client.post(where_to, {**FORMS[path], field: value})
                 assert answer.status_code in (200, 302, 409, 422), f"{where}: {answer.status_code}"
                 if answer.status_code in (200, 302):

@@ -89,10 +89,15 @@ class Delivery(models.Model):
         return reverse("accounts:delivery-page", args=[customer, self.webhook_id, self.pk])
 
     @property
+    def due_at(self) -> datetime | None:
+        """When it is called next, which is not before its webhook has rested; None where it waits no more."""
+        return None if self.ended_at else max(self.next_at, self.webhook.rests_until)
+
+    @property
     def is_due(self) -> bool:
         """Whether a worker calls about now."""
         is_on = self.webhook.switched_off_at is None
-        return is_on and self.ended_at is None and self.next_at <= timezone.now()
+        return is_on and self.due_at is not None and self.due_at <= timezone.now()
 
     @property
     def status(self) -> str:

@@ -81,7 +81,7 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         """Its host and the beginning of its id: the rest of the URL may be a secret."""
-        return f"{urlsplit(self.url).netloc.rpartition('@')[2]} ({self.pk.hex[:8]})"
+        return f"{self.host} ({self.pk.hex[:8]})"
 
     def get_absolute_url(self) -> str:
         return reverse("accounts:webhook-page", args=[self.customer.username, self.pk])
@@ -92,6 +92,10 @@ class Webhook(models.Model):
         if self.switched_off_at:
             return "off"
         return "failing" if self.failing_since else "active"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).netloc.rpartition("@")[2]
 
     @property
     def groups_in_words(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""Webhooks: what is told (`events`), to whom (`targets`), and how it gets there (`sending`)."""
+"""Webhooks: what is told (`events`), to whom (`targets`), and how it gets there (`sending`); its pages."""

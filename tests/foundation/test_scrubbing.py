@@ -24,6 +24,7 @@ WITH_KEYS = sorted(name for name, keys in named_urls().items() if keys - HARMLES
         "Authorization: Bearer MARKER",
         "postgresql://panel:MARKER@db/panel",
         "{ARGON2ID}$argon2id$v=19$MARKER",
+        "signed with 'whsec_MARKER+/=' at",
         "Not Found: /accounts/confirm-email/MARKER/",
         "Not Found: /accounts/password/reset/key/MARKER/",
         "Not Found: /accounts/data/exports/MARKER/",
