@@ -1,5 +1,6 @@
 """The same POST twice has one effect: `Idempotency-Key` (IETF draft httpapi-idempotency-key-header)."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,10 +12,12 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
 
 from accounts.models import ApiKey, KeptReply
 from accounts.models.api_key import AT_ONCE
 from foundation.api import Conflict, Refused
+from foundation.encryption import decrypt, encrypt
 from foundation.unit_of_work import unit_of_work
 
 KEPT = timedelta(hours=24)
@@ -47,7 +50,9 @@ def answered_once(handler: Handler) -> Handler:
             if reply := _kept(view.key, name, digest):
                 return reply
             response = handler(view, request, *args, **kwargs)
-            reply_of = {"digest": digest, "status": response.status_code, "body": response.data}
+            # The secret of a webhook may stand in it.
+            body = encrypt(json.dumps(response.data, cls=JSONEncoder))
+            reply_of = {"digest": digest, "status": response.status_code, "body": body}
             KeptReply.objects.update_or_create(
                 key=view.key, name=name, defaults={**reply_of, "at": timezone.now()}
             )
@@ -79,7 +84,8 @@ def _kept(key: ApiKey, name: str, digest: str) -> Response | None:
         return None
     if kept.digest != digest:
         raise Refused("This Idempotency-Key was sent with another call.")
-    return Response(kept.body, status=kept.status, headers={"Idempotent-Replayed": "true"})
+    body = json.loads(decrypt(kept.body))
+    return Response(body, status=kept.status, headers={"Idempotent-Replayed": "true"})
 
 
 def _digest(request: Any) -> str:

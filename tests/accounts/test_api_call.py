@@ -257,6 +257,12 @@ class TestOnce:
         data(program.post("members", self.BODY, **{"Idempotency-Key": "k1"}), 201)
         assert acme.invitations.count() == 1
 
+    def test_it_is_kept_encrypted(self, program):
+        answer = program.post("members", self.BODY, **{"Idempotency-Key": "k1"})
+        kept = KeptReply.objects.get()
+        assert "new@example.test" in answer.content.decode()
+        assert "new@example.test" not in str(kept.body)
+
     def test_of_another_key_it_is_another(self, program, acme, alice):
         program.post("members", self.BODY, **{"Idempotency-Key": "k1"})
         second = Program(acme, alice)

@@ -12,6 +12,7 @@ from django.db import connection
 from accounts.models import Customer, User
 from domains.models import DkimKey
 from tests.conftest import TOTP_SECRET
+from tests.program import Program
 
 NEW = Fernet.generate_key().decode()
 
@@ -45,3 +46,12 @@ def test_second_factors_work_on(sam: User, settings: Any) -> None:
     assert get_adapter().decrypt(totp.data["secret"]) == TOTP_SECRET
     recovery = Authenticator.objects.get(user=sam, type=Authenticator.Type.RECOVERY_CODES)
     assert recovery.wrap().get_unused_codes() == codes
+
+
+def test_replies_of_the_api_are_repeated_on(program: Program, settings: Any) -> None:
+    body, once = {"email": "new@example.test", "role": "reader"}, {"Idempotency-Key": "k1"}
+    first = program.post("members", body, **once)
+    settings.ENCRYPTION_KEYS = [NEW, *settings.ENCRYPTION_KEYS]
+    call_command("encryption_rotate", verbosity=0)
+    settings.ENCRYPTION_KEYS = [NEW]
+    assert program.post("members", body, **once).json() == first.json()

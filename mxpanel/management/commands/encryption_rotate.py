@@ -7,6 +7,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand
 from django.db import models, transaction
 
+from accounts.models import KeptReply
 from foundation.encryption import EncryptedTextField, decrypt, encrypt
 
 BATCH = 200
@@ -25,6 +26,7 @@ class Command(BaseCommand):
             if fields:
                 self.stdout.write(f"{model._meta.label}: {rotate(model, fields)} rows")
         self.stdout.write(f"Second factors: {rotate_second_factors()} rows")
+        self.stdout.write(f"Replies of the API: {rotate_replies()} rows")
 
 
 def rotate(model: type[models.Model], fields: list[str]) -> int:
@@ -49,6 +51,19 @@ def rotate_second_factors() -> int:
             if authenticator is not None:
                 authenticator.data = {name: _anew(name, value) for name, value in authenticator.data.items()}
                 authenticator.save(update_fields=["data"])
+                done += 1
+    return done
+
+
+def rotate_replies() -> int:
+    """The same for what accounts.api.once keeps for a day, encrypted in a JSON field."""
+    done = 0
+    for pk in KeptReply.objects.values_list("pk", flat=True).iterator():
+        with transaction.atomic():
+            reply = KeptReply.objects.select_for_update().filter(pk=pk).first()
+            if reply is not None:
+                reply.body = encrypt(decrypt(reply.body))
+                reply.save(update_fields=["body"])
                 done += 1
     return done
 
