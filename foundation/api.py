@@ -37,7 +37,7 @@ CONFLICTS = frozenset({"taken", "exists"})
 REFUSALS = frozenset(
     (
         "limit", "missing", "unchecked", "deleted", "purged", "staff", "often", "over", "early", "gone", "role",
-        "last_owner", "offered", "blocked",
+        "last_owner", "offered", "blocked", "off", "removed",
     )
 )  # fmt: skip
 
@@ -176,7 +176,7 @@ def _first(detail: Any, field: str = "") -> tuple[str, str]:
     while isinstance(detail, Mapping | list):
         if isinstance(detail, Mapping):
             name, detail = next(iter(detail.items()))
-            field = str(name) if name != "non_field_errors" else field
+            field = name if isinstance(name, str) and name != "non_field_errors" else field
         else:
             detail = next((each for each in detail if each), "")
     return str(detail), field

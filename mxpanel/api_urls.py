@@ -6,6 +6,7 @@ from django.urls import path, re_path
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
+from accounts.api import webhooks
 from accounts.api.resources import MembersView, MemberView
 from accounts.api.view import ApiView
 from billing import api as orders
@@ -25,6 +26,8 @@ class NothingView(ApiView):
 
 app_name = "api"
 ACCOUNT = "domains/<str:domain>/email-accounts/<str:user>"
+WEBHOOK = "webhooks/<uuid:webhook>"
+DELIVERY = f"{WEBHOOK}/deliveries/<int:delivery>"
 urlpatterns = [
     path("verification-key", domains.VerificationKeyView.as_view(), name="verification-key"),
     path("domains", domains.DomainsView.as_view(), name="domains"),
@@ -50,6 +53,13 @@ urlpatterns = [
     path("orders/<str:number>/cancel", orders.OrderCancelView.as_view(), name="order-cancel"),
     path("members", MembersView.as_view(), name="members"),
     path("members/<int:member>", MemberView.as_view(), name="member"),
+    path("webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
+    path(WEBHOOK, webhooks.WebhookView.as_view(), name="webhook"),
+    path(f"{WEBHOOK}/rotate", webhooks.WebhookRotateView.as_view(), name="webhook-rotate"),
+    path(f"{WEBHOOK}/test", webhooks.WebhookTestView.as_view(), name="webhook-test"),
+    path(f"{WEBHOOK}/deliveries", webhooks.DeliveriesView.as_view(), name="deliveries"),
+    path(DELIVERY, webhooks.DeliveryView.as_view(), name="delivery"),
+    path(f"{DELIVERY}/send-again", webhooks.DeliverySendAgainView.as_view(), name="delivery-send-again"),
     path("schema", api_docs.schema, name="schema"),
     re_path(r"^.*\Z", NothingView.as_view(), name="nothing"),
 ]

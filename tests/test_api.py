@@ -40,10 +40,20 @@ TABLE: dict[str, dict[str, str]] = {
     "order": {"GET": "orders:read"},
     "order-cancel": {"POST": "orders:edit"},
     "members": {"GET": "members:read", "POST": "members:edit"},
+    "webhooks": {"GET": "webhooks:read", "POST": "webhooks:edit"},
+    "webhook": {"GET": "webhooks:read", "PATCH": "webhooks:edit", "DELETE": "webhooks:edit"},
+    "webhook-rotate": {"POST": "webhooks:edit"},
+    "webhook-test": {"POST": "webhooks:edit"},
+    "deliveries": {"GET": "webhooks:read"},
+    "delivery": {"GET": "webhooks:read"},
+    "delivery-send-again": {"POST": "webhooks:edit"},
     "member": {"GET": "members:read", "PATCH": "members:edit", "DELETE": "members:edit"},
 }
 OPEN = {"schema", "nothing"}  # to whoever asks; and what is no path
-SAMPLES = {"domain": "never.test", "user": "nobody", "number": "0", "member": "0"}
+SAMPLES = {
+    "domain": "never.test", "user": "nobody", "number": "0", "member": "0", "delivery": "0",
+    "webhook": "00000000-0000-0000-0000-000000000000",
+}  # fmt: skip
 
 
 def paths() -> dict[str, str]:

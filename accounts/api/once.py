@@ -84,7 +84,7 @@ def _kept(key: ApiKey, name: str, digest: str) -> Response | None:
         return None
     if kept.digest != digest:
         raise Refused("This Idempotency-Key was sent with another call.")
-    body = json.loads(decrypt(kept.body))
+    body = json.loads(decrypt(str(kept.body)))
     return Response(body, status=kept.status, headers={"Idempotent-Replayed": "true"})
 
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 from rest_framework.exceptions import ParseError
 
 MOST, USUAL = 200, 50
+NOT_OURS = "This cursor is none of ours. Begin without one."
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -31,6 +32,17 @@ def page_of(
     return found[:limit], _write(getattr(found[limit - 1], at), getattr(found[limit - 1], key))
 
 
+def page_by_number(rows: "models.QuerySet[Row]", request: Any) -> tuple[list[Row], str | None]:
+    """The same for rows whose numbers rise as they come about: by number falling, which needs no moment."""
+    limit = _limit(request.query_params.get("limit", str(USUAL)))
+    if cursor := request.query_params.get("cursor"):
+        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+            raise ParseError(NOT_OURS)
+        rows = rows.filter(pk__lt=int(cursor))
+    found = list(rows.order_by("-pk")[: limit + 1])
+    return found[:limit], str(found[limit - 1].pk) if len(found) > limit else None
+
+
 def _limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MOST):
         raise ParseError(f"A page has 1 to {MOST} rows.")
@@ -49,4 +61,4 @@ def _read(cursor: str, pk: Any) -> tuple[datetime, Any]:
             raise ValueError("no zone")
         return moment, pk.to_python(key)
     except Exception as error:
-        raise ParseError("This cursor is none of ours. Begin without one.") from error
+        raise ParseError(NOT_OURS) from error

@@ -1,6 +1,6 @@
 """Every call of the API with values made from its description: no failure of ours, nothing that is not described."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from accounts.models import Customer, User
+from accounts.models.webhook import add_webhook
 from domains.models import Mailbox
 from mxpanel.wsgi import application
 from tests.domains.conftest import HASH
@@ -45,7 +47,9 @@ def described(db: None, settings: Any) -> Iterator[Any]:
 @pytest.mark.soak
 @pytest.mark.parametrize(("path", "method"), CALLS)
 @pytest.mark.timeout(0 if SOAK else 300)
-def test_no_call_surprises(path: str, method: str, described: Any, program: Any, domain: Any) -> None:
+def test_no_call_surprises(
+    path: str, method: str, described: Any, program: Any, domain: Any, acme: Any, alice: Any
+) -> None:
     """Two calls in three are about what is there."""
 
     @settings(
@@ -61,6 +65,19 @@ def test_no_call_surprises(path: str, method: str, described: Any, program: Any,
             )
             if what == "mailbox" and "user" in case.path_parameters:
                 case.path_parameters["user"] = anna.local_part
+        if what != "made up" and "webhook" in case.path_parameters:
+            case.path_parameters |= of_a_webhook(acme, alice, case.path_parameters)
         case.call_and_validate(headers=program.headers, checks=CHECKS)
 
     call()
+
+
+def of_a_webhook(customer: Customer, owner: User, names: Iterable[str]) -> dict[str, Any]:
+    """A webhook that is there, and something that it is told."""
+    webhook = customer.webhooks.first() or add_webhook(
+        customer, "https://hooks.example.com/", ["dns"], by=owner
+    )
+    webhook.switch_on(by=owner)
+    delivery = webhook.deliveries.first() or webhook.test()
+    found = {"webhook": str(webhook.pk), "delivery": delivery.pk}
+    return {name: found[name] for name in names}

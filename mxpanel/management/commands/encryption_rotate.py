@@ -62,7 +62,7 @@ def rotate_replies() -> int:
         with transaction.atomic():
             reply = KeptReply.objects.select_for_update().filter(pk=pk).first()
             if reply is not None:
-                reply.body = encrypt(decrypt(reply.body))
+                reply.body = encrypt(decrypt(str(reply.body)))
                 reply.save(update_fields=["body"])
                 done += 1
     return done
