@@ -2,19 +2,19 @@
 
 import csv
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django import forms
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.access import Permission, customer_page
-from accounts.audit_words import FOR_MEMBERS, act, changes, reason, who
+from accounts.audit_forms import AuditFilterForm
+from accounts.audit_words import act, address, changes, reason, who
 from accounts.models import AuditEntry
 
 PAGE = 50
@@ -22,21 +22,11 @@ CSV_ROWS = 50_000
 COLUMNS = ("time", "who", "action", "subject", "before", "after", "reason", "address")
 
 
-class AuditFilterForm(forms.Form):
-    who = forms.CharField(required=False, max_length=254, help_text="Part of an address; or: staff, system")
-    what = forms.ChoiceField(
-        required=False, choices=[("", "Everything"), *((key, key) for key in sorted(FOR_MEMBERS))]
-    )
-    subject = forms.CharField(required=False, max_length=254)
-    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-
-
 @customer_page(Permission.MEMBERS_READ)
 @require_safe
 def audit_list(request: Any) -> HttpResponse:
     form = AuditFilterForm(request.GET)
-    found = list(_after(_entries(request, form), request.GET.get("after", ""))[: PAGE + 1])
+    found = list(_after(form.entries_of(request.customer), request.GET.get("after", ""))[: PAGE + 1])
     query = urlencode({name: request.GET[name] for name in form.fields if request.GET.get(name)})
     context = {
         "form": form,
@@ -51,7 +41,7 @@ def audit_list(request: Any) -> HttpResponse:
 @customer_page(Permission.MEMBERS_READ)
 @require_safe
 def audit_csv(request: Any) -> StreamingHttpResponse:
-    entries = _entries(request, AuditFilterForm(request.GET))[:CSV_ROWS]
+    entries = AuditFilterForm(request.GET).entries_of(request.customer)[:CSV_ROWS]
     answer = StreamingHttpResponse(_lines(entries), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{request.customer.username}-changes.csv"'
     return answer
@@ -85,39 +75,9 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
         "act": act(entry),
         "changes": changes(entry),
         "reason": reason(entry),
-        "address": "" if entry.by_staff else entry.address or "",
+        "address": address(entry),
         "staff": entry.by_staff,
     }
-
-
-def _entries(request: Any, form: AuditFilterForm) -> QuerySet[AuditEntry]:
-    """The customer's entries that the filters leave, newest first; a filter that makes no sense leaves none."""
-    entries = request.customer.audit_entries.filter(action__in=FOR_MEMBERS)
-    entries = entries.select_related("by").order_by("-at", "-pk")
-    if not form.is_valid():
-        return entries.none()
-    wanted = form.cleaned_data
-    if wanted["who"] in ("staff", "our staff"):
-        entries = entries.filter(by_staff=True)
-    elif wanted["who"] in ("system", "the system"):
-        entries = entries.filter(by=None)
-    elif wanted["who"]:
-        entries = entries.filter(by_staff=False, by__email__icontains=wanted["who"])
-    for lookup, value in (
-        ("action", wanted["what"]),
-        ("subject__icontains", wanted["subject"]),
-        ("at__gte", wanted["since"] and _midnight(wanted["since"])),
-        ("at__lt", wanted["until"] and _midnight(wanted["until"], 1)),
-    ):
-        if value:
-            entries = entries.filter(**{lookup: value})
-    return entries
-
-
-def _midnight(day: date, later: int = 0) -> datetime:
-    """The beginning of a day, or so many days `later`; the database finds times by index, and not their days."""
-    first = datetime.combine(day, time.min, tzinfo=UTC)
-    return first + timedelta(days=later) if day < date.max else datetime.max.replace(tzinfo=UTC)
 
 
 def _after(entries: QuerySet[AuditEntry], key: str) -> QuerySet[AuditEntry]:

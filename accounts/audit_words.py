@@ -151,15 +151,32 @@ def who(entry: AuditEntry) -> str:
     return "our staff" if entry.by_staff else entry.by.email
 
 
+def address(entry: AuditEntry) -> str:
+    """Where it came from, as members may know it: nothing of staff."""
+    return "" if entry.by_staff else entry.address or ""
+
+
 def changes(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """(name, before, after) of each value that the entry names; a reason is told apart."""
+    """(name, before, after) of each value that `changed` names."""
+    before, after = changed(entry)
+    return [
+        (name.replace("_", " "), _text(before.get(name)), _text(after.get(name)))
+        for name in {**before, **after}
+    ]
+
+
+def changed(entry: AuditEntry) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The values before and after, where they differ and members see them; a reason is told apart."""
     if not _is_whole(entry):
-        return []
+        return {}, {}
     before, after = _values(entry.before), _values(entry.after)
     names = [
         name for name in {**before, **after} if name not in REASONS and before.get(name) != after.get(name)
     ]
-    return [(name.replace("_", " "), _text(before.get(name)), _text(after.get(name))) for name in names]
+    return (
+        {name: before[name] for name in names if name in before},
+        {name: after[name] for name in names if name in after},
+    )
 
 
 def reason(entry: AuditEntry) -> str:

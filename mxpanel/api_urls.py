@@ -7,7 +7,7 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 
 from accounts.api import webhooks
-from accounts.api.resources import MembersView, MemberView
+from accounts.api.resources import AuditView, MembersView, MemberView
 from accounts.api.view import ApiView
 from billing import api as orders
 from domains.api import domains, imports, mailboxes
@@ -53,6 +53,7 @@ urlpatterns = [
     path("orders/<str:number>/cancel", orders.OrderCancelView.as_view(), name="order-cancel"),
     path("members", MembersView.as_view(), name="members"),
     path("members/<int:member>", MemberView.as_view(), name="member"),
+    path("audit", AuditView.as_view(), name="audit"),
     path("webhooks", webhooks.WebhooksView.as_view(), name="webhooks"),
     path(WEBHOOK, webhooks.WebhookView.as_view(), name="webhook"),
     path(f"{WEBHOOK}/rotate", webhooks.WebhookRotateView.as_view(), name="webhook-rotate"),

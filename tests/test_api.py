@@ -48,6 +48,7 @@ TABLE: dict[str, dict[str, str]] = {
     "delivery": {"GET": "webhooks:read"},
     "delivery-send-again": {"POST": "webhooks:edit"},
     "member": {"GET": "members:read", "PATCH": "members:edit", "DELETE": "members:edit"},
+    "audit": {"GET": "members:read"},
 }
 OPEN = {"schema", "nothing"}  # to whoever asks; and what is no path
 SAMPLES = {

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db import models
-from django.db.models import Q
 from rest_framework.exceptions import ParseError
 
 MOST, USUAL = 200, 50
@@ -25,7 +24,7 @@ def page_of(
     limit = _limit(request.query_params.get("limit", str(USUAL)))
     if cursor := request.query_params.get("cursor"):
         moment, last = _read(cursor, rows.model._meta.pk)
-        rows = rows.filter(Q(**{f"{at}__lt": moment}) | Q(**{at: moment, f"{key}__lt": last}))
+        rows = rows.filter(**{f"{at}__lte": moment}).exclude(**{at: moment, f"{key}__gte": last})
     found = list(rows.order_by(f"-{at}", f"-{key}")[: limit + 1])
     if len(found) <= limit:
         return found, None

@@ -2,8 +2,9 @@
 
 from typing import Any, ClassVar
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,11 +13,25 @@ from accounts.access import Permission
 from accounts.api.once import answered_once
 from accounts.api.paging import page_of
 from accounts.api.view import ApiView
-from accounts.models import Membership, Role
+from accounts.audit_forms import AuditFilterForm
+from accounts.audit_words import act, address, changed, reason, who
+from accounts.models import AuditEntry, Membership, Role
 from foundation.api import Body, checked
 from foundation.api_schema import CURSOR, LIMIT, described
 
 BOB = {"id": 7, "email": "bob@example.com", "role": "reader", "since": "2026-01-31T12:00:00Z"}
+CHANGE = {
+    "id": "0f8c3f6e-5d0b-4c0e-9a43-1f6f2f3f9a10", "at": "2026-01-31T12:00:00Z", "who": "bob@example.com",
+    "action": "mailbox.change", "words": "changed the mailbox anna@example.com", "subject": "anna@example.com",
+    "before": {"quota_mb": 1024}, "after": {"quota_mb": 2048}, "reason": "", "address": "192.0.2.7",
+}  # fmt: skip
+FILTERS = (
+    OpenApiParameter("who", str, description="Part of an e-mail address; or `staff`, `system`."),
+    OpenApiParameter("what", str, description="An action, such as `mailbox.add`."),
+    OpenApiParameter("subject", str, description="Part of what it was done to."),
+    OpenApiParameter("since", str, description="The first day (UTC), as `2026-01-31`."),
+    OpenApiParameter("until", str, description="The last day (UTC)."),
+)
 
 
 class MemberFacts(serializers.Serializer):
@@ -119,6 +134,45 @@ class MemberView(ApiView):
         return found
 
 
+class AuditFacts(serializers.Serializer):
+    id = serializers.UUIDField()
+    at = serializers.DateTimeField()
+    who = serializers.CharField(help_text="An e-mail address, `our staff` or `the system`.")
+    action = serializers.CharField()
+    words = serializers.CharField(help_text="What was done, after `who` in a sentence.")
+    subject = serializers.CharField(allow_blank=True)
+    before = serializers.DictField(help_text="The values that changed, as they were.")
+    after = serializers.DictField(help_text="The same as they became; `api_key`: the key that was used.")
+    reason = serializers.CharField(allow_blank=True)
+    address = serializers.CharField(
+        allow_blank=True,
+        help_text="Where it came from; after 90 days its network alone, and nothing of staff.",
+    )
+
+
+class AuditPage(serializers.Serializer):
+    changes = AuditFacts(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class AuditView(ApiView):
+    permissions: ClassVar = {"GET": Permission.MEMBERS_READ}
+
+    @described(
+        "What was changed and by whom, the newest first",
+        data=AuditPage,
+        example={"changes": [CHANGE], "next_cursor": None},
+        parameters=(*FILTERS, CURSOR, LIMIT),
+        tag="audit trail",
+    )
+    def get(self, request: Request) -> Response:
+        form = AuditFilterForm(request.query_params)
+        if not form.is_valid():
+            raise ValidationError(form.errors.as_data())
+        found, following = page_of(form.entries_of(self.customer), request, order=("at", "pk"))
+        return Response({"changes": [_change(entry) for entry in found], "next_cursor": following})
+
+
 def refuse_owners(view: ApiView, *roles: str) -> None:
     """A key that may change members says nothing about owners, unless it was made for that."""
     if Role.OWNER in roles and Permission.OWNERS_EDIT not in view.rights:
@@ -133,4 +187,20 @@ def _facts(member: Membership) -> dict[str, Any]:
         "email": member.user.email,
         "role": member.role,
         "since": member.created_at,
+    }
+
+
+def _change(entry: AuditEntry) -> dict[str, Any]:
+    before, after = changed(entry)
+    return {
+        "id": entry.pk,
+        "at": entry.at,
+        "who": who(entry),
+        "action": entry.action,
+        "words": act(entry),
+        "subject": entry.subject,
+        "before": before,
+        "after": after,
+        "reason": reason(entry),
+        "address": address(entry),
     }
