@@ -2,8 +2,7 @@ from celery import shared_task
 from django.contrib.sessions.backends.db import SessionStore
 
 from accounts import audit, deleting, devices, exporting, lifting, notices
-from accounts.api.once import forget_old_replies
-from accounts.models.api_key import AT_ONCE, forget_old_requests
+from accounts.models.api_key import AT_ONCE, forget_old_replies, forget_old_requests
 from accounts.models.delivery import forget_old_events
 from accounts.models.invitation import forget_old_invitations
 from accounts.webhooks import sending

@@ -69,11 +69,7 @@ def _review_decide(request: Any, number: str) -> HttpResponse:
 
 
 def _canned(key: str) -> CannedText | None:
-    return (
-        CannedText.objects.filter(pk=int(key)).first()
-        if key.isascii() and key.isdigit() and len(key) < 10
-        else None
-    )
+    return CannedText.numbered(int(key)) if key.isascii() and key.isdigit() and len(key) < 10 else None
 
 
 def go_on(request: Any, order: Order) -> HttpResponse:
@@ -88,7 +84,7 @@ def go_on(request: Any, order: Order) -> HttpResponse:
 
 def _canned_texts() -> list[dict[str, Any]]:
     """Those that the page offers, the first nine with a digit as their key."""
-    texts = CannedText.objects.all()[:CANNED_SHOWN]
+    texts = CannedText.offered(CANNED_SHOWN)
     return [
         {"text": text, "kind": text.get_kind_display(), "key": number if number < 10 else ""}
         for number, text in enumerate(texts, 1)

@@ -1,6 +1,6 @@
 """Placing customers on mail servers."""
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
 from django.utils import timezone
 
 from accounts import audit
@@ -52,6 +52,12 @@ def roomiest() -> MailServer | None:
     servers = MailServer.objects.filter(takes_new_customers=True, sync__halted_at=None).select_related("sync")
     counted = servers.annotate(customers=Count("placements")).order_by("pk")
     return min(counted, key=lambda server: (-_free_gb(server), server.customers), default=None)
+
+
+def name_of_server(customer: str) -> Subquery:
+    """For an annotation: of the server on which the customer is that a row names by this field; null before."""
+    placed = Placement.objects.filter(customer=OuterRef(customer)).exclude(placed_at=None)
+    return Subquery(placed.values("server__name")[:1])
 
 
 def unplaced() -> list[Customer]:

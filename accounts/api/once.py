@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from functools import wraps
 from typing import Any
 
@@ -14,13 +13,12 @@ from rest_framework.exceptions import ParseError
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from accounts.models import ApiKey, KeptReply
-from accounts.models.api_key import AT_ONCE
+from accounts.models import ApiKey
+from accounts.models.api_key import REPLIES_KEPT
 from foundation.api import Conflict, Refused
 from foundation.encryption import decrypt, encrypt
 from foundation.unit_of_work import unit_of_work
 
-KEPT = timedelta(hours=24)
 NAME = re.compile(r"[\x21-\x7e]{1,255}")
 Handler = Callable[..., Response]
 
@@ -53,18 +51,10 @@ def answered_once(handler: Handler) -> Handler:
             # The secret of a webhook may stand in it.
             body = encrypt(json.dumps(response.data, cls=JSONEncoder))
             reply_of = {"digest": digest, "status": response.status_code, "body": body}
-            KeptReply.objects.update_or_create(
-                key=view.key, name=name, defaults={**reply_of, "at": timezone.now()}
-            )
+            view.key.replies.update_or_create(name=name, defaults={**reply_of, "at": timezone.now()})
             return response
 
     return post
-
-
-def forget_old_replies() -> int:
-    """Erase replies past their day, AT_ONCE at most; returns how many."""
-    old = KeptReply.objects.filter(at__lt=timezone.now() - KEPT).values("pk")[:AT_ONCE]
-    return KeptReply.objects.filter(pk__in=old).delete()[0]
 
 
 def _hold(key: ApiKey, name: str) -> None:
@@ -79,7 +69,7 @@ def _hold(key: ApiKey, name: str) -> None:
 
 def _kept(key: ApiKey, name: str, digest: str) -> Response | None:
     """The reply kept under this name; Refused where it was to another call."""
-    kept = key.replies.filter(name=name, at__gte=timezone.now() - KEPT).first()
+    kept = key.replies.filter(name=name, at__gte=timezone.now() - REPLIES_KEPT).first()
     if kept is None:
         return None
     if kept.digest != digest:

@@ -22,7 +22,7 @@ from rest_framework.views import APIView
 from accounts import audit
 from accounts.access import Permission
 from accounts.api.authentication import rights_of
-from accounts.models import ApiKey, ApiRequest, Customer, User
+from accounts.models import ApiKey, Customer, User
 from foundation.client_address import client_address
 
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -108,8 +108,7 @@ class ApiView(APIView):
     @staticmethod
     def _note(request: Any, key: ApiKey, status: int, seconds: float) -> None:
         with contextlib.suppress(DatabaseError):  # it says nothing that the answer would need
-            ApiRequest.objects.create(
-                key=key,
+            key.requests.create(
                 method=request.method[:8],
                 path=request.path[:300],
                 status=status,

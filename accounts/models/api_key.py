@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 REQUESTS_KEPT = timedelta(days=7)
+REPLIES_KEPT = timedelta(hours=24)
 AT_ONCE = 10_000  # rows in one statement
 READABLE = 8  # characters of the part that people tell keys apart by
 
@@ -159,3 +160,9 @@ def forget_old_requests() -> int:
     """Erase calls past REQUESTS_KEPT, AT_ONCE at most; returns how many."""
     old = ApiRequest.objects.filter(at__lt=timezone.now() - REQUESTS_KEPT).values("pk")[:AT_ONCE]
     return ApiRequest.objects.filter(pk__in=old).delete()[0]
+
+
+def forget_old_replies() -> int:
+    """Erase replies past REPLIES_KEPT, AT_ONCE at most; returns how many."""
+    old = KeptReply.objects.filter(at__lt=timezone.now() - REPLIES_KEPT).values("pk")[:AT_ONCE]
+    return KeptReply.objects.filter(pk__in=old).delete()[0]

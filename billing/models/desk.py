@@ -73,3 +73,11 @@ class CannedText(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @classmethod
+    def offered(cls, most: int) -> "models.QuerySet[CannedText]":
+        return cls.objects.all()[:most]
+
+    @classmethod
+    def numbered(cls, number: int) -> "CannedText | None":
+        return cls.objects.filter(pk=number).first()
