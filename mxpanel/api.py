@@ -1,9 +1,7 @@
 """The API as a whole: its paths, who is let in, and what is answered where no view is reached."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -13,7 +11,6 @@ from accounts.key_lookup import Extra
 from domains.placement import name_of_server
 
 PREFIX = "/api/"
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -21,20 +18,15 @@ def is_api(request: HttpRequest) -> bool:
 
 
 class ApiMiddleware:
-    """Answers `X-Request-Id`, the client's own or a new one, and takes a path with a slash at its end for the same."""
+    """Takes a path with a slash at its end for the same without."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not is_api(request):
-            return self.get_response(request)
-        if request.path_info != PREFIX:
+        if is_api(request) and request.path_info != PREFIX:
             request.path_info = request.path_info.rstrip("/")
-        given = request.headers.get("X-Request-Id", "")
-        response = self.get_response(request)
-        response["X-Request-Id"] = given if REQUEST_ID.fullmatch(given) else str(uuid4())
-        return response
+        return self.get_response(request)
 
 
 class PanelKeyAuthentication(KeyAuthentication):

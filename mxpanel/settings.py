@@ -96,6 +96,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "mxpanel.health.HealthMiddleware",
+    "foundation.request_id.RequestIdMiddleware",
     "foundation.client_address.ForwardedMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -373,11 +374,14 @@ LOGGING = {
     "formatters": {
         "scrubbed": {
             "()": "foundation.scrubbing.ScrubbingFormatter",
-            "format": "{asctime} {levelname} {name} {message}",
+            "format": "{asctime} {levelname} {name} {of_request}{message}",
             "style": "{",
         },
     },
-    "handlers": {"terminal": {"class": "logging.StreamHandler", "formatter": "scrubbed"}},
+    "filters": {"of_request": {"()": "foundation.request_id.RequestIdFilter"}},
+    "handlers": {
+        "terminal": {"class": "logging.StreamHandler", "formatter": "scrubbed", "filters": ["of_request"]},
+    },
     "root": {"handlers": ["terminal"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django": {"handlers": [], "propagate": True},
