@@ -14,6 +14,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 MOST_BYTES = 1 << 20  # of a body
+MOST_ROWS = 100_000  # of a list without pages
 MOST_WORDS = 500  # characters of a message
 RETRY_AFTER = 5  # seconds, while the database is away
 CODES: Mapping[int, str] = {
@@ -127,6 +128,14 @@ def checked(body: type[Body], data: Any, **more: Any) -> dict[str, Any]:
     form.is_valid(raise_exception=True)
     values: dict[str, Any] = form.validated_data
     return values
+
+
+def cut(rows: Any) -> tuple[list[Any], dict[str, str]]:
+    """The first MOST_ROWS of a query, and the headers that say so where there are more: lists of MXroute's API have no
+    pages, and its clients would take an error for the end of the service.
+    """
+    found = list(rows[: MOST_ROWS + 1])
+    return found[:MOST_ROWS], {"X-Truncated": "true"} if len(found) > MOST_ROWS else {}
 
 
 def failure(code: int, message: str, field: str = "") -> dict[str, Any]:

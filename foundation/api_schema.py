@@ -14,7 +14,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from foundation.api import CODES, failure
+from foundation.api import CODES, MOST_ROWS, failure
 
 ALWAYS = (400, 401, 403, 404, 429)
 WHY = {
@@ -59,6 +59,14 @@ ONCE = OpenApiParameter(
     str,
     OpenApiParameter.HEADER,
     description="The same key within 24 hours gets the same answer, and nothing is done twice.",
+)
+CUT = OpenApiParameter(
+    "X-Truncated",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200],
+    enum=["true"],
+    description=f"Where there is more than the first {MOST_ROWS:,}, which this list holds.",
 )
 CURSOR = OpenApiParameter("cursor", str, description="`next_cursor` of the page before.")
 LIMIT = OpenApiParameter("limit", int, description="How many, at most 200.")

@@ -17,10 +17,9 @@ from domains.dns.ownership import VALUE
 from domains.dns_watch import AskedTooOften, count_asking
 from domains.forms import DomainAddForm
 from domains.models import Domain, OwnershipKey, add_domain, open_claim
-from foundation.api import checked
-from foundation.api_schema import described
+from foundation.api import checked, cut
+from foundation.api_schema import CUT, described
 
-MOST = 100_000  # names in one answer
 READ, EDIT = Permission.DOMAINS_READ, Permission.DOMAINS_EDIT
 ENTRY = {"type": "TXT", "name": "_da-verify-0123456789abcdef0123456789abcdef.example.com", "value": VALUE}
 ADDED = {"domain": "example.com", "ssl_enabled": True}
@@ -54,12 +53,13 @@ class DomainsView(ApiView):
         "List domains",
         data=serializers.ListField(child=serializers.CharField()),
         example=["example.com", "example.org"],
+        parameters=(CUT,),
         tag="domains",
     )
     def get(self, request: Request) -> Response:
-        return Response(
-            list(self.customer.domains.live().order_by("name").values_list("name", flat=True)[:MOST])
-        )
+        names = self.customer.domains.live().order_by("name").values_list("name", flat=True)
+        shown, headers = cut(names)
+        return Response(shown, headers=headers)
 
     @described(
         "Add a domain that is proved",

@@ -16,8 +16,8 @@ from domains.api.finding import domain_named, mailbox_named
 from domains.models import Mailbox
 from domains.models.mailbox_invitation import MailboxInvitation, invite_owner
 from domains.models.mailbox_queries import mailboxes_of
-from foundation.api import checked
-from foundation.api_schema import described
+from foundation.api import checked, cut
+from foundation.api_schema import CUT, described
 from foundation.unit_of_work import unit_of_work
 
 MB = 2**20
@@ -40,11 +40,16 @@ class MailboxesView(ApiView):
     names: ClassVar = {"quota_mb": "quota"}
 
     @described(
-        "List e-mail accounts", data=bodies.MailboxFacts(many=True), example=[ANNA], tag="e-mail accounts"
+        "List e-mail accounts",
+        data=bodies.MailboxFacts(many=True),
+        example=[ANNA],
+        parameters=(CUT,),
+        tag="e-mail accounts",
     )
     def get(self, request: Request, domain: str) -> Response:
         found = domain_named(self.customer, domain)
-        return Response(bodies.facts_of_all(found))
+        shown, headers = bodies.facts_of_all(found)
+        return Response(shown, headers=headers)
 
     @described(
         "Add an e-mail account",
@@ -211,6 +216,7 @@ class MailboxQuotaView(ApiView):
     @described(
         "What each e-mail account holds, the largest first",
         data=bodies.MailboxSizes,
+        parameters=(CUT,),
         tag="quota",
         example={
             "username": "acme",
@@ -226,12 +232,13 @@ class MailboxQuotaView(ApiView):
     def get(self, request: Request) -> Response:
         _, at = usage_report(self.customer)
         live = mailboxes_of(self.customer).order_by("-used_bytes", "domain__name", "local_part")
-        rows = live.values_list("local_part", "domain__name", "used_bytes")[: bodies.MOST]
+        rows = live.values_list("local_part", "domain__name", "used_bytes")
+        shown, headers = cut(rows)
         accounts = [
             {"email_address": f"{local_part}@{domain}", "size_bytes": size, "updated_at": at}
-            for local_part, domain, size in rows
+            for local_part, domain, size in shown
         ]
-        return Response({"username": self.customer.username, "accounts": accounts})
+        return Response({"username": self.customer.username, "accounts": accounts}, headers=headers)
 
 
 def _invitation(mailbox: Mailbox) -> dict[str, Any]:

@@ -186,6 +186,19 @@ class TestLists:
             ("anna@acme.test", 7)
         ]
 
+    def test_a_list_that_is_too_long_says_so(self, program, served, domain, monkeypatch):
+        """At the most that an answer holds it is whole."""
+        for number in range(2):
+            domain.mailboxes.create(local_part=f"m{number}", password_hash=HASH)
+        served.domains.create(name="z.test")
+        lists = {"domains": len, URL: len, "quota/email": lambda found: len(found["accounts"])}
+        for most, sign in ((2, False), (1, True)):
+            monkeypatch.setattr("foundation.api.MOST_ROWS", most)
+            for path, rows in lists.items():
+                answer = program.get(path)
+                assert rows(data(answer)) == most
+                assert answer.headers.get("X-Truncated") == ("true" if sign else None)
+
 
 class TestImports:
     CSV = f"username,password\nben,{PASSWORD}\nbad name,{PASSWORD}\n"
