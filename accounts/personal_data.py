@@ -5,19 +5,21 @@ from uuid import uuid4
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from django.db.models import F
 from django.urls import reverse
 
 from accounts import audit, privacy
 from accounts.devices import devices_of, end_all
 from accounts.factors import factors_of
-from accounts.models import AuditEntry, Invitation, User
+from accounts.models import ApiRequest, AuditEntry, Invitation, User
 from accounts.models.customer import owned_alone
 from accounts.traces import addresses_of, erase_traces
 
 
 def export(user: User) -> dict[str, Any]:
-    """The person's own row and all that hangs on it. Never a hash of the password, a secret of a factor, or a link."""
+    """The person's own row and all that hangs on it. Never a hash, a secret or a link."""
     acts = AuditEntry.objects.filter(by=user).order_by("at")
+    calls = ApiRequest.objects.filter(key__person=user).order_by("pk")
     about = AuditEntry.objects.filter(subject__iexact=user.email).exclude(by=user).order_by("at")
     return {
         "email": user.email,
@@ -42,11 +44,15 @@ def export(user: User) -> dict[str, Any]:
         ],
         "api_keys": [
             {
+                "begins": key.prefix,
                 "name": key.name,
                 "customer": key.customer.username,
                 "rights": key.scopes,
                 "networks": key.networks,
-                "made": key.created_at.isoformat(),
+                "made": key.created_at,
+                "ends": key.expires_at,
+                "revoked": key.revoked_at,
+                "last_used": key.last_used_at,
                 "last_used_from": key.last_used_from,
             }
             for key in user.api_keys.select_related("customer")[:1000]
@@ -66,6 +72,9 @@ def export(user: User) -> dict[str, Any]:
         ],
         "deletions_of_the_account": list(user.account_deletions.values("at", "due_at", "stopped_at")),
         "exports": list(user.data_exports.values("asked_at", "made_at", "fetched_at", "size")),
+        "calls_of_api_keys": calls.values(
+            "at", "method", "path", "status", "milliseconds", "address", key_begins=F("key__prefix")
+        ).iterator(),
         "acts": acts.values("at", "action", "subject", "address").iterator(),
         "acts_of_others_about_you": about.values("at", "action", "customer__username").iterator(),
     }
@@ -132,12 +141,12 @@ def _leave_all(user: User) -> None:
 
 ABOUT = (
     "Your account: address, name, services you belong to, where you are signed in, the names of your second factors, "
-    "and what you did here and when."
+    "your keys of the API and what they called in the last 7 days, and what you did here and when."
 )
 
 ERASES = (
-    "Your account: address, name, password, second factors, devices, and your place in every service. You are signed out "
-    "everywhere."
+    "Your account: address, name, password, second factors, devices, API keys, and your place in every service. You are "
+    "signed out everywhere."
 )
 
 privacy.register("accounts", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders))

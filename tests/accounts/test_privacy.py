@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts import audit, privacy
 from accounts.models import AuditEntry, EmailChange, Invitation, Role, User
 from foundation.unit_of_work import unit_of_work
+from tests.program import Program
 
 NOTHING = (lambda user: [], lambda user: None)  # kept, and done to erase
 
@@ -105,6 +106,29 @@ def test_devices_are_handed_out_and_erased(as_, alice):
         privacy.erase_person(alice)
     assert handed_out(alice)["accounts"]["devices"] == []
     assert client.get("/accounts/home/").status_code == 302
+
+
+def test_keys_and_their_calls_are_handed_out_without_the_secret_and_erased(acme, alice, dave):
+    program, other = Program(acme, alice, ["members:read"]), Program(acme, dave)
+    program.get("members?cursor=x")
+    other.get("domains")
+    program.api_key.revoke(by=alice)
+
+    handed = handed_out(alice)["accounts"]
+    (key,), (call,) = handed["api_keys"], handed["calls_of_api_keys"]
+    assert (key["begins"], key["rights"]) == (program.api_key.prefix, ["members:read"])
+    assert key["revoked"]
+    assert key["last_used"] > key["made"]
+    assert key["last_used_from"] == "127.0.0.1"
+    assert (call["key_begins"], call["method"], call["path"]) == (key["begins"], "GET", "/api/members")
+    assert (call["status"], call["address"]) == (400, "127.0.0.1")
+    text = json.dumps(handed)
+    for secret in (program.key, program.api_key.secret_hash, other.api_key.prefix):
+        assert secret not in text
+    with unit_of_work():
+        privacy.erase_person(alice)
+    handed = handed_out(alice)["accounts"]
+    assert handed["api_keys"] == handed["calls_of_api_keys"] == []
 
 
 def test_erasing_leaves_nobody_to_recognise_and_nobody_to_sign_in(acme, alice):
