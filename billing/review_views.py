@@ -139,13 +139,17 @@ def review_page(
         "text": request.POST.get("text", "") if conflict and "decision" in request.POST else "",
     }
     wrong = decide or payment or fraud or note or refund
-    may_decide = request.user.has_perm("billing.add_reviewdecision") and (
-        decide is not None or order.status in (OrderStatus.REVIEW, OrderStatus.QUESTION)
+    is_own = order.is_own_of(request.user)
+    may_decide = (
+        request.user.has_perm("billing.add_reviewdecision")
+        and not is_own
+        and (decide is not None or order.status in (OrderStatus.REVIEW, OrderStatus.QUESTION))
     )
     context = {
         "order": order,
         "conflict": conflict,
         "filters": Filters.read(request.GET),
+        "is_own": is_own,
         "may_decide": may_decide,
         "decide_form": decide
         or insert

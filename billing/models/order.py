@@ -309,8 +309,12 @@ class Order(Reviewing, models.Model):
             notices.send_notice("order.approved", self.pk)
         return True
 
+    def is_own_of(self, person: "User") -> bool:
+        """Whether this person placed it, who then decides nothing about it and notes no money for it."""
+        return self.placed_by_id == person.pk
+
     def _must_be_of_another(self, by: "User") -> None:
-        if self.placed_by_id == by.pk:
+        if self.is_own_of(by):
             raise OrderConflict(
                 "You placed this order yourself. Somebody else has to do this. Nothing was changed."
             )

@@ -254,3 +254,23 @@ def test_nobody_decides_about_an_order_of_their_own(
     assert "You placed this order yourself" in answer.content.decode()
     assert fresh(order).status == "review"
     assert not AuditEntry.objects.filter(action=f"order.{decision}").exists()
+
+
+def test_who_placed_it_sees_no_buttons_but_who_decides(
+    ordered: Callable[..., Order], sam: User, staff_of: Callable[[str], User], as_: AsPerson, settings: Any
+) -> None:
+    settings.FRAUDRECORD_API_KEY = ""
+    order = check(ordered(by=sam))
+    manager = staff_of("manager")
+    buttons = ("Decide and next", "Record payment")
+    for status, button in zip(("review", "unpaid"), buttons, strict=True):
+        own, of_another = (
+            as_(person).get(f"/admin/review/{order.number}/").content.decode() for person in (sam, manager)
+        )
+        assert fresh(order).status == status
+        assert "a colleague decides about it" in own
+        assert not [each for each in buttons if each in own]
+        assert button in of_another
+        assert "a colleague decides" not in of_another
+        if status == "review":
+            fresh(order).approve("fine", by=manager)
