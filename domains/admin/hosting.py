@@ -94,7 +94,11 @@ class MailboxAdmin(ReasonedAdmin, NothingByHand):
 
     def state(self, mailbox: Any) -> str:
         """As `Mailbox.status`, from what the list has read at once."""
-        return "deleted" if mailbox.deleted_at else "suspended" if mailbox.is_suspended else "active"
+        if mailbox.deleted_at:
+            return "deleted"
+        if mailbox.is_suspended:
+            return "suspended"
+        return "invited" if mailbox.password_awaited_since else "active"
 
     @admin.action(description="Suspend (sign-in, sending, receiving)", permissions=["change"])
     def suspend(self, request: Any, mailboxes: QuerySet[Mailbox]) -> None:

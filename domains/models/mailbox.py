@@ -110,7 +110,9 @@ class Mailbox(MailboxSending, Deletable):
     def status(self) -> str:
         if self.deleted_at:
             return "deleted"
-        return "suspended" if self.suspension else "active"
+        if self.suspension:
+            return "suspended"
+        return "invited" if self.password_awaited_since else "active"
 
     @property
     def invitation(self) -> "MailboxInvitation | None":

@@ -1,5 +1,6 @@
 """The owner of a mailbox sets its password by a link, without signing in to the panel."""
 
+import re
 import threading
 import time
 from datetime import timedelta
@@ -39,6 +40,27 @@ def link(mailbox: Mailbox) -> str:
 
 def is_password(mailbox: Mailbox, password: str) -> bool:
     return PasswordHasher().verify(mailbox.password_hash.removeprefix("{ARGON2ID}"), password)
+
+
+def badges(client, mailbox):
+    """What the list and the page say of its state; the state is what stands beside its name."""
+    page = client.get(mailbox.get_absolute_url()).content.decode()
+    listed = client.get("/c/acme/domains/acme.test/mailboxes/").content.decode()
+    row = listed.split(f">{mailbox}</a>")[1].split("</tr>")[0]
+    return [re.search(r'class="badge"[^>]*>([^<]*)<', text)[1] for text in (row, page)]
+
+
+def test_until_it_is_set_the_mailbox_is_invited(as_, bob, ben):
+    client = as_(bob)
+    assert badges(client, ben) == ["Invited", "Invited"]
+    ben.suspend(reason="Holiday", by=None)
+    assert badges(client, ben) == ["Suspended", "Suspended"]
+    ben.unsuspend(by=None)
+    Client().post(link(ben), {"password": PASSWORD})
+    assert badges(client, ben)[1] == "Active"
+    ben.refresh_from_db()
+    ben.delete(by=None)
+    assert ben.status == "deleted"
 
 
 def test_works(ben):
