@@ -1,7 +1,7 @@
 """The cast of every test: alice owns acme, bob reads it, mallory is another customer, sam is staff."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -24,10 +24,19 @@ TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Between tests all tables are emptied, which the database refuses of the audit trail (test_audit proves it)."""
+def django_db_setup(
+    django_db_setup: None, django_db_blocker: Any, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """Between tests all tables are emptied, which the database refuses of the audit trail (test_audit proves it). A
+    database that is used again gets back at the end what migrations wrote, where a test has asked to have it kept.
+    """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE accounts_auditentry DISABLE TRIGGER accounts_audit_never_emptied")
+    yield
+    kept = getattr(connection, "_test_serialized_contents", "")
+    if kept and request.config.getoption("reuse_db"):
+        with django_db_blocker.unblock():
+            connection.creation.deserialize_db_from_string(kept)
 
 
 @receiver(post_save, sender=AuditEntry)

@@ -1,6 +1,6 @@
 """`make mutants`: takes away each tenant filter, permission and ownership check, one at a time, and runs the tests that
-guard the boundaries. Each of these mutants has to be caught; the list of survivors is empty. Of a view's module the
-tests of its own pages come first, for they catch most.
+guard the boundaries, those of people or those of programs. Each of these mutants has to be caught; the list of survivors
+is empty. Of a view's module the tests of its own pages come first, for they catch most.
 
 The sources are changed in copies, one for each core, by what their syntax trees show (`mutants_of`).
 """
@@ -46,19 +46,40 @@ GUARDS = (
     "tests/domains/test_bulk_undo.py",
     "tests/billing/test_review_desk.py",
 )
+GUARDS_OF_PROGRAMS = (
+    "tests/test_api.py",
+    "tests/accounts/test_api_call.py",
+    "tests/accounts/test_api_members.py",
+    "tests/accounts/test_api_audit.py",
+    "tests/accounts/test_key_add.py",
+    "tests/accounts/test_key_revoke.py",
+    "tests/billing/test_api_orders.py",
+    "tests/domains/test_api_domains.py",
+    "tests/domains/test_api_mailboxes.py",
+)
 PLACES = ("accounts", "billing", "domains", "mxpanel")
-FACING = (
-    "access",
-    "adapter",
-    "forms",
-    "views",
-    "staff",
-    "public",
-)  # in the name of a module, or its folder's
-OWNERS = {"customer", "user", "domain", "mailbox", "membership", "order", "placed_by"}
+# In the name of a module, or its folder's.
+FACING = ("access", "adapter", "forms", "views", "staff", "public")
+API = ("api",)
+OF_PROGRAMS = (*API, "keys", "key_lookup", "key_views")
+OWNERS = {"customer", "user", "person", "domain", "mailbox", "membership", "order", "placed_by"}
 LOOKUPS = {"filter", "exclude", "get", "get_object_or_404", "get_list_or_404", "first", "named", "to_restore"}
-REFUSALS = {"Http404", "PermissionDenied", "HttpResponseForbidden", "HttpResponseNotFound"}
-CHECKS = {"may": "True", "has_perm": "True", "has_second_factor": "True", "_place": "(Role.OWNER, False)"}
+REFUSALS = {
+    "AuthenticationFailed", "Http404", "HttpResponseForbidden", "HttpResponseNotFound", "PermissionDenied",
+}  # fmt: skip
+CHECKS = {
+    "_place": "(Role.OWNER, False)",
+    "compare_digest": "True",
+    "has_perm": "True",
+    "has_second_factor": "True",
+    "may": "True",
+    "refuse_owners": "None",
+}
+# What decides about a key: here each part of each condition goes, and each filter.
+GATES = {
+    "_keys", "_statement", "add_key", "authenticate", "find_key", "is_good_from", "is_meant", "live", "rights_of",
+    "rights_to_give",
+}  # fmt: skip
 DOORS = {"staff_page", "asks_again"}
 EVERYWHERE = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "--reuse-db", "-p", "no:cacheprovider"]
@@ -86,13 +107,24 @@ class Mutant:
 
 def mutants() -> list[Mutant]:
     paths = [ROOT / "mxpanel" / "settings.py"]
-    paths += [path for place in PLACES for path in sorted((ROOT / place).rglob("*.py")) if faces_people(path)]
+    paths += [path for place in PLACES for path in sorted((ROOT / place).rglob("*.py")) if is_a_wall(path)]
     return [mutant for path in paths for mutant in mutants_of(path)]
 
 
-def faces_people(path: Path) -> bool:
+def is_a_wall(path: Path) -> bool:
+    """Whether people or programs come in here."""
+    return "migrations" not in path.parts and (
+        named(path, FACING) or is_of_programs(str(path.relative_to(ROOT)))
+    )
+
+
+def is_of_programs(path: str) -> bool:
+    return named(ROOT / path, OF_PROGRAMS)
+
+
+def named(path: Path, words: Sequence[str]) -> bool:
     relative = path.relative_to(ROOT)
-    return any(word in part for part in (*relative.parts[1:-1], relative.stem) for word in FACING)
+    return any(word in part for part in (*relative.parts[1:-1], relative.stem) for word in words)
 
 
 def mutants_of(path: Path) -> Iterator[Mutant]:
@@ -111,7 +143,9 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
         )
         return Mutant(str(path.relative_to(ROOT)), node.lineno, start, end, text, what)
 
-    for node in ast.walk(ast.parse(source)):
+    is_api, of_programs = named(path, API), named(path, OF_PROGRAMS)
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=owner, attr=name, ctx=ast.Load()) if name in related and whose(owner):
                 everybodys = f"type({ast.unparse(owner)}).{name}.rel.related_model._default_manager"
@@ -126,8 +160,11 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                 yield mutant(node, ast.unparse(view), f"no {door}")
             case ast.Constant(value) if value == EVERYWHERE:
                 yield mutant(node, "*()", f"no {value}")
-            case ast.Attribute(value=ast.Name("Permission"), attr=name) if name.endswith("_EDIT"):
-                yield mutant(node, "Permission.CUSTOMER_READ", f"{ast.unparse(node)} not needed")
+            case ast.Attribute(value=ast.Name("Permission"), attr=name) if is_api or name.endswith("_EDIT"):
+                lesser = "CUSTOMER_READ" if name != "CUSTOMER_READ" else "DOMAINS_READ"
+                yield mutant(node, f"Permission.{lesser}", f"{ast.unparse(node)} not needed")
+            case ast.Subscript(value=ast.Name("RIGHTS"), slice=role, ctx=ast.Load()):
+                yield mutant(node, "set(Permission)", f"every right for {ast.unparse(role)}")
             case ast.If(body=[only], orelse=[]) if refuses(only):
                 yield mutant(node, "pass", f"no refusal if {ast.unparse(node.test)}")
             case ast.FunctionDef(decorator_list=decorators):
@@ -137,16 +174,37 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                         yield mutant(decorator, "(lambda view: view)", f"{node.name} without {door.id}")
             case ast.keyword(arg="right", value=ast.Constant(value)) if value:
                 yield mutant(node, 'right=""', f"right {value} not needed")
+    for gate in ast.walk(tree) if of_programs else ():
+        if isinstance(gate, ast.FunctionDef) and gate.name in GATES:
+            for part, text in parts_of(gate):
+                yield mutant(part, text, f"{gate.name}() with {text} for {ast.unparse(part)}")
+
+
+def parts_of(gate: ast.FunctionDef) -> Iterator[tuple[ast.expr | ast.keyword, str]]:
+    """Each part of a condition or of a filter in this function, and what stands for it where it is taken away."""
+    for node in ast.walk(gate):
+        match node:
+            case ast.BoolOp(op=ast.And(), values=parts):
+                yield from ((part, "True") for part in parts)
+            case ast.BoolOp(op=ast.Or(), values=parts):
+                yield from ((part, "False") for part in parts)
+            case ast.comprehension(ifs=conditions):
+                yield from ((each, "True") for each in conditions)
+            case ast.Call(args=arguments, keywords=keywords) if called(node) == "filter":
+                yield from ((each, "*()") for each in arguments)
+                yield from ((each, "**{}") for each in keywords if each.arg not in OWNERS)
+            case ast.Call(func=ast.Attribute(attr="live") as method):
+                yield node, f"{ast.unparse(method.value)}.all()"
 
 
 def related_names() -> set[str]:
-    """What the rows of a customer, a person, a domain or a mailbox are called on it."""
-    from accounts.models import Customer, User
+    """What the rows of a customer, a person, a key, a domain or a mailbox are called on it."""
+    from accounts.models import ApiKey, Customer, User
     from domains.models import Domain, Mailbox
 
     return {
         str(relation.get_accessor_name())
-        for model in (Customer, User, Domain, Mailbox)
+        for model in (Customer, User, ApiKey, Domain, Mailbox)
         for relation in model._meta.related_objects
         if relation.one_to_many and not relation.hidden
     }
@@ -180,7 +238,8 @@ def refuses(statement: ast.stmt) -> bool:
 def pages_of(path: str) -> list[str]:
     """The names of the pages whose views stand in this file."""
     module = path.removesuffix(".py").replace("/", ".")
-    return [name for name, view in _views(get_resolver()) if view.__module__ == module]
+    views = _views(get_resolver())
+    return [name for name, view in views if view.__module__ == module and not name.startswith("api:")]
 
 
 def _views(resolver: URLResolver, space: str = "") -> Iterator[tuple[str, Callable[..., object]]]:
@@ -250,9 +309,10 @@ def main(arguments: list[str]) -> int:
             print(f"{outcome:12} {mutant}", flush=True)
 
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(attempt, [None] * cores, [OF_EACH_PAGE] * cores))  # it makes the databases, too
             quickly = [m for m in chosen if pages_of(m.path)]
             left = [m for m in chosen if m not in quickly]
+            if quickly:
+                attempt(None, OF_EACH_PAGE)
             for mutant, outcome in zip(
                 quickly, pool.map(attempt, quickly, map(of_its_pages, quickly)), strict=True
             ):
@@ -260,7 +320,8 @@ def main(arguments: list[str]) -> int:
                     say(outcome, mutant)
                 else:
                     left.append(mutant)
-            attempt(None, GUARDS)
+            for guards in {guards_of(m) for m in left}:
+                attempt(None, guards)
             for mutant, outcome in zip(
                 left, pool.map(attempt, left, map(all_that_matter, left)), strict=True
             ):
@@ -278,7 +339,16 @@ def of_its_pages(mutant: Mutant) -> Sequence[str]:
 
 def all_that_matter(mutant: Mutant) -> Sequence[str]:
     """Django's own staff pages hang on none of the places outside its admin."""
-    return GUARDS if "admin" in mutant.path else ["-k", "not admin:", *GUARDS]
+    guards = guards_of(mutant)
+    return guards if guards != GUARDS or "admin" in mutant.path else ["-k", "not admin:", *guards]
+
+
+def guards_of(mutant: Mutant) -> tuple[str, ...]:
+    """The tests that guard this place, those of its own package first."""
+    if not is_of_programs(mutant.path):
+        return GUARDS
+    own = f"tests/{Path(mutant.path).parts[0]}/"
+    return tuple(sorted(GUARDS_OF_PROGRAMS, key=lambda test: not test.startswith(own)))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def domain_named(customer: Customer, name: str, *, deleted: bool = False, with_d
 def mailbox_named(domain: Domain, name: str, *, deleted: bool = False) -> Mailbox:
     """The same of a mailbox, by its local part or its address."""
     local_part, _, of_domain = name.lower().partition("@")
-    if of_domain not in ("", domain.name) or "\0" in local_part:
+    if of_domain not in ("", domain.name):
         raise Http404
     mailboxes: Any = domain.mailboxes
     found: Mailbox = get_object_or_404(

@@ -5,13 +5,16 @@ import threading
 from datetime import timedelta
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.db import OperationalError, connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.key_lookup import find_key
-from accounts.models import ApiKey, ApiRequest, Customer, KeptReply, Role
+from accounts.models import ApiKey, ApiRequest, Customer, FactorRule, KeptReply, Role
 from accounts.models.api_key import forget_old_replies, forget_old_requests
+from tests.conftest import TOTP_SECRET
 from tests.program import Program, data, error
 
 
@@ -28,7 +31,7 @@ class TestKeys:
 
     def test_none(self):
         answer = Client().get("/api/members")
-        error(answer, 401, "UNAUTHORIZED")
+        assert error(answer, 401, "UNAUTHORIZED")["message"].startswith("Send a key")
         assert answer["WWW-Authenticate"] == "Bearer"
 
     @pytest.mark.parametrize("key", ["", "x", "mxp_aaaaaaaa_x", "mxp_\0", "é", "x" * 100_000])
@@ -54,6 +57,8 @@ class TestKeys:
         error(far.get("members"), 403, "FORBIDDEN")
         near = Program(acme, alice, networks=["127.0.0.0/8"])
         data(near.get("members"))
+        mapped = {"headers": near.headers, "REMOTE_ADDR": "::ffff:127.0.0.1"}
+        assert Client().get("/api/members", **mapped).status_code == 200
 
     def test_never_more_than_the_person_may(self, acme, dave):
         program = Program(acme, dave)
@@ -61,15 +66,38 @@ class TestKeys:
         acme.memberships.filter(user=dave).update(role=Role.READER)
         assert "members:edit" in error(program.delete("members/0"), 403, "FORBIDDEN")["message"]
 
-    def test_a_member_without_the_second_factor_that_is_asked_for(self, acme, alice, program):
-        from accounts.models import FactorRule
+    def test_never_what_the_person_may_for_another_customer(self, acme, bob, other):
+        other.memberships.create(user=bob, role=Role.OWNER)
+        everything = Program(other, bob)
+        ApiKey.objects.filter(pk=everything.api_key.pk).update(customer=acme)
+        error(everything.delete("members/0"), 403, "FORBIDDEN")
 
-        FactorRule.objects.create(customer=acme, by=alice)
+    def test_whoever_is_no_member_any_more(self, acme, bob, other):
+        other.memberships.create(user=bob, role=Role.OWNER)
+        program = Program(acme, bob)
+        acme.memberships.filter(user=bob).delete()
+        error(program.get("members"), 401, "UNAUTHORIZED")
+
+    def test_a_member_without_the_second_factor_that_is_asked_for(self, acme, alice, other, program):
+        rule = FactorRule.objects.create(customer=other, by=alice)
+        data(program.get("members"))  # it is asked for elsewhere
+        FactorRule.objects.filter(pk=rule.pk).update(customer=acme)
         error(program.get("members"), 403, "FORBIDDEN")
+        TOTP.activate(alice, TOTP_SECRET)
+        data(program.get("members"))
 
     def test_one_query_looks_it_up(self, program, django_assert_num_queries):
         with django_assert_num_queries(1):
             assert find_key(program.key) == program.api_key
+
+    def test_another_customer_s_suspension_costs_nothing(
+        self, program, other, sam, django_assert_num_queries
+    ):
+        with CaptureQueriesContext(connection) as before:
+            data(program.get("members"))
+        other.suspend(reason="Spam was sent.", by=sam)
+        with django_assert_num_queries(len(before)):
+            data(program.get("members"))
 
     def test_too_many_wrong_ones_from_a_network(self, program, monkeypatch):
         monkeypatch.setattr("foundation.limits.WRONG_KEYS", 3)
@@ -145,8 +173,9 @@ class TestManners:
         assert "10.0.0.7" not in error(answer, 503, "SERVER_ERROR")["message"]
         assert answer["Retry-After"] == "5"
 
-    def test_nul_in_the_path(self, program):
-        error(program.get("domains/%00"), 400, "VALIDATION_ERROR")
+    @pytest.mark.parametrize("path", ["domains/%00", "domains/a.test/email-accounts/%00", "orders/%00"])
+    def test_nul_in_the_path(self, program, path):
+        error(program.get(path), 400, "VALIDATION_ERROR")
 
     def test_request_id(self, program):
         assert program.get("members", **{"X-Request-Id": "abc-1"})["X-Request-Id"] == "abc-1"

@@ -13,7 +13,8 @@ class TestInvite:
 
     def test_an_owner_only_with_that_right(self, acme, alice):
         program = Program(acme, alice, ["members:edit"])
-        error(program.post("members", {"email": "n@example.test", "role": "owner"}), 403, "FORBIDDEN")
+        answer = program.post("members", {"email": "n@example.test", "role": "owner"})
+        assert "owners:edit" in error(answer, 403, "FORBIDDEN")["message"]
         assert not Invitation.objects.exists()
 
     @pytest.mark.parametrize(

@@ -3,10 +3,11 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
-from accounts.keys import MOST
+from accounts.keys import MOST, add_key
 from accounts.models import ApiKey, AuditEntry, Notice, User
 from accounts.models.mailed_link import hash_of
 from accounts.notices import deliver
@@ -38,6 +39,15 @@ def test_works(client, acme, alice):
     assert shown not in client.get(made.get_absolute_url()).content.decode()
 
 
+def test_who_signed_in_long_ago_proves_first_who_they_are(client):
+    session = client.session
+    session["account_authentication_methods"] = []
+    session.save()
+    for answer in (client.get(URL), client.post(URL, FORM)):
+        assert answer["Location"].startswith("/accounts/reauthenticate/")
+    assert not ApiKey.objects.exists()
+
+
 def test_the_owners_are_told(client, as_, dave, alice):
     as_(dave).post(URL, FORM)
     notice = Notice.objects.get(kind="key.add")
@@ -59,6 +69,17 @@ def test_nobody_gives_a_right_they_lack(as_, bob, acme):
     assert as_(bob).post(URL, FORM).status_code == 200
 
 
+@pytest.mark.parametrize("scopes", [[], ["everything"], ["domains:read", "domains:edit"]])
+def test_the_verb_refuses_what_is_not_the_person_s_to_give(acme, bob, scopes):
+    with pytest.raises(ValidationError):
+        add_key(acme, "Backup", scopes, [], None, by=bob)
+
+
+def test_a_stranger_has_no_right_to_give(acme, mallory):
+    with pytest.raises(ValidationError):
+        add_key(acme, "Backup", ["domains:read"], [], None, by=mallory)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -76,9 +97,10 @@ def test_wrong_values(client, field, value):
     assert not ApiKey.objects.exists()
 
 
-def test_there_is_a_limit(client, acme, alice):
+def test_there_is_a_limit_for_each_customer(client, as_, acme, alice, other, mallory):
     for number in range(MOST):
         ApiKey.objects.create(customer=acme, person=alice, name="x", prefix=f"mxp_{number}", scopes=[])
     assert client.post(URL, FORM).status_code == 422
+    assert as_(mallory).post(URL.replace("acme", "other"), FORM).status_code == 200
     ApiKey.objects.filter(prefix="mxp_0").update(expires_at=timezone.now() - timedelta(days=1))
     assert client.post(URL, FORM).status_code == 200

@@ -47,10 +47,12 @@ def test_who_is_removed_has_no_key_any_more(acme, alice, bob):
     error(of_bob.get("domains"), 401, "UNAUTHORIZED")
 
 
-def test_the_page_shows_the_last_calls_and_no_body(as_, alice, program):
+def test_the_page_shows_the_last_calls_and_no_body(as_, acme, alice, program):
+    Program(acme, alice).get("quota")
     program.post("domains?secret=1", {"domain": "not-a-domain-of-mine"})
     page = as_(alice).get(f"/c/acme/keys/{program.api_key.pk}/").content.decode()
     assert "POST /api/domains<" in page
     assert "secret=1" not in page
     assert "not-a-domain-of-mine" not in page
     assert "127.0.0.1" in page
+    assert "/api/quota" not in page  # of another key

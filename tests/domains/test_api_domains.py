@@ -1,8 +1,10 @@
 import pytest
+from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEntry
 from billing.models import Plan
-from domains.models import Domain, DomainClaim, OwnershipKey
+from domains.models import Domain, DomainClaim, OwnershipKey, Placement
 from tests.domains.conftest import HASH
 from tests.program import Program, data, error
 
@@ -162,7 +164,36 @@ class TestOthers:
         foreign.refresh_from_db()
         assert foreign.deleted_at is None
 
+    def test_a_list_holds_one_s_own(self, program, anna, other):
+        other.domains.create(name="foreign.test").mailboxes.create(local_part="olga", password_hash=HASH)
+        assert data(program.get("domains")) == ["acme.test"]
+        assert [each["email"] for each in data(program.get("domains/acme.test/email-accounts"))] == [
+            anna.address
+        ]
+        assert [each["email_address"] for each in data(program.get("quota/email"))["accounts"]] == [
+            anna.address
+        ]
+
+    def test_through_one_s_own_domain(self, program, domain, other):
+        foreign = other.domains.create(name="foreign.test")
+        foreign.mailboxes.create(local_part="olga", password_hash=HASH)
+        upload = foreign.mailbox_imports.create(new=1, changed=0, unchanged=0, refused=0, comparing=0)
+        domain.mailboxes.create(local_part="anna", password_hash=HASH)
+        for path in ("email-accounts/olga", "email-accounts/anna@foreign.test", f"imports/{upload.pk}"):
+            error(program.get(f"domains/acme.test/{path}"), 404, "NOT_FOUND")
+            error(program.delete(f"domains/acme.test/{path}"), 404, "NOT_FOUND")
+
     def test_no_right(self, acme, alice, anna):
         none = Program(acme, alice, ["orders:read"])
         for method, path in self.PATHS:
             error(none.call(method, path.format("acme.test")), 403, "FORBIDDEN")
+
+
+def test_a_server_that_is_only_wished_is_not_yet_one_s_own(program, acme, mx1):
+    placement = Placement.objects.create(customer=acme, server=mx1)
+    headers = {"X-API-Key": program.key, "X-Username": "acme", "X-Server": mx1.name}
+    error(Client().get("/api/domains", headers=headers), 401, "UNAUTHORIZED")
+    Placement.objects.filter(pk=placement.pk).update(placed_at=timezone.now())
+    assert data(Client().get("/api/domains", headers=headers)) == []
+    for wrong in ({"X-Username": "other"}, {"X-Server": "mx2.mxpanel.test"}):
+        error(Client().get("/api/domains", headers={**headers, **wrong}), 401, "UNAUTHORIZED")
