@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -51,6 +51,13 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         """Those of them that something is due to."""
         due = Delivery.objects.filter(webhook=OuterRef("pk"), ended_at=None, next_at__lte=timezone.now())
         return self.callable().filter(Exists(due), pk__in=_with_open())
+
+    def with_newest(self) -> "list[tuple[Webhook, Delivery | None]]":
+        """Each with what it was told last, in two queries."""
+        newest = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+        webhooks = list(self.select_related("customer").annotate(newest=Subquery(newest)))
+        told = Delivery.objects.select_related("event").in_bulk([webhook.newest for webhook in webhooks])
+        return [(webhook, told.get(webhook.newest)) for webhook in webhooks]
 
 
 class Webhook(models.Model):

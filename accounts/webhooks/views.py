@@ -9,7 +9,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_vary_headers
@@ -29,12 +28,7 @@ Row = TypeVar("Row", bound=models.Model)
 @customer_page(Permission.WEBHOOKS_READ)
 @require_safe
 def webhook_list(request: Any) -> HttpResponse:
-    newest = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-pk").values("pk")[:1]
-    webhooks = list(request.customer.webhooks.annotate(newest=Subquery(newest)))
-    told = Delivery.objects.select_related("event").in_bulk([webhook.newest for webhook in webhooks])
-    for webhook in webhooks:
-        webhook.customer = request.customer
-    rows = [(webhook, told.get(webhook.newest)) for webhook in webhooks]
+    rows = request.customer.webhooks.all().with_newest()
     return render(request, "accounts/webhook_list.html", {"rows": rows})
 
 
