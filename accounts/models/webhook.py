@@ -55,7 +55,7 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
     def with_newest(self) -> "list[tuple[Webhook, Delivery | None]]":
         """Each with what it was told last, in two queries."""
         newest = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-pk").values("pk")[:1]
-        webhooks = list(self.select_related("customer").annotate(newest=Subquery(newest)))
+        webhooks: list[Any] = list(self.select_related("customer").annotate(newest=Subquery(newest)))
         told = Delivery.objects.select_related("event").in_bulk([webhook.newest for webhook in webhooks])
         return [(webhook, told.get(webhook.newest)) for webhook in webhooks]
 

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -24,9 +25,16 @@ def target(stack: Stack) -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def tenant(stack: Stack, staff: Person) -> Tenant:
-    """Somebody with a domain, who signed in just now: whoever adds a webhook is asked again after a while."""
-    found = become_customer(stack, staff)
+    return somebody(stack, staff)
+
+
+def somebody(stack: Stack, staff: Person) -> Tenant:
+    """A customer with a domain, whose owner gave the password just now: who adds a webhook is asked for it."""
+    password = f"person-{token_hex(8)}"
+    found = become_customer(stack, staff, password=password)
     found.add_domain(DOMAIN.format(found.username))
+    found.person.get("/accounts/reauthenticate/")
+    found.person.sends("/accounts/reauthenticate/", password=password)
     return found
 
 
@@ -111,8 +119,7 @@ def test_slow_targets_of_one_customer_delay_nobody_else(
         return 204, b""
 
     target.answer = answer
-    slow = become_customer(stack, staff)
-    slow.add_domain(DOMAIN.format(slow.username))
+    slow = somebody(stack, staff)
     slow_pages = [add_webhook(slow, f"{target.url}/slow-{number}")[0] for number in range(10)]
     page, secret = add_webhook(tenant, target.url)
     add_mailbox(slow, new_name("slow"))
