@@ -25,8 +25,9 @@ class Target:
         return f"http://{self.host}/hook"
 
     def events(self, secret: str) -> list[dict[str, Any]]:
-        """What was sent, each signed with this secret."""
-        return [Receiver(secret).verify(body, headers) for headers, body in list(self.calls)]
+        """What was sent to `url`, each signed with this secret."""
+        ours = [call for call in list(self.calls) if call[0][":path"] == "/hook"]
+        return [Receiver(secret).verify(body, headers) for headers, body in ours]
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def listening(port: int = 0) -> Iterator[Target]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            target.calls.append((dict(self.headers), body))
+            target.calls.append(({**self.headers, ":path": self.path}, body))
             status, text = target.answer(self.path)
             try:
                 self.send_response(status)
