@@ -16,9 +16,8 @@ CALLS_SHOWN = 50
 SECRET = "whsec_bm90IGEgc2VjcmV0LCBvbmx5IGFuIGV4YW1wbGUhISE="  # noqa: S105 an example
 HOOK = {
     "id": "0c6b2a52-4c1e-4e0f-9d55-7a3f1f3c2b10", "host": "hooks.example.com",
-    "url": "https://hooks.example.com/mail",
-    "groups": ["dns", "mailboxes"], "active": True, "status": "active", "off_because": "", "failing_since": None,
-    "former_secret_until": None, "created_at": "2026-01-31T12:00:00Z",
+    "url": "https://hooks.example.com/mail", "groups": ["dns", "mailboxes"], "active": True, "status": "active",
+    "off_because": "", "failing_since": None, "former_secret_until": None, "created_at": "2026-01-31T12:00:00Z",
 }  # fmt: skip
 TOLD = {
     "number": 4711, "webhook_id": "msg_76e020015156424a9b326c203bcdda88", "type": "mailbox.add", "object": "mailbox",
