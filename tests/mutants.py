@@ -45,12 +45,19 @@ GUARDS = (
     "tests/domains/test_bulk_start.py",
     "tests/domains/test_bulk_undo.py",
     "tests/billing/test_review_desk.py",
+    "tests/accounts/test_webhook_add.py",
+    "tests/accounts/test_webhook_change.py",
+    "tests/accounts/test_webhook_page.py",
+    "tests/accounts/test_webhook_rotate.py",
+    "tests/accounts/test_webhook_switch.py",
+    "tests/accounts/test_webhook_test.py",
 )
 GUARDS_OF_PROGRAMS = (
     "tests/test_api.py",
     "tests/accounts/test_api_call.py",
     "tests/accounts/test_api_members.py",
     "tests/accounts/test_api_audit.py",
+    "tests/accounts/test_api_webhooks.py",
     "tests/accounts/test_key_add.py",
     "tests/accounts/test_key_revoke.py",
     "tests/billing/test_api_orders.py",
@@ -198,13 +205,13 @@ def parts_of(gate: ast.FunctionDef) -> Iterator[tuple[ast.expr | ast.keyword, st
 
 
 def related_names() -> set[str]:
-    """What the rows of a customer, a person, a key, a domain or a mailbox are called on it."""
-    from accounts.models import ApiKey, Customer, User
+    """What the rows of a customer, a person, a key, a webhook, a domain or a mailbox are called on it."""
+    from accounts.models import ApiKey, Customer, User, Webhook
     from domains.models import Domain, Mailbox
 
     return {
         str(relation.get_accessor_name())
-        for model in (Customer, User, ApiKey, Domain, Mailbox)
+        for model in (Customer, User, ApiKey, Webhook, Domain, Mailbox)
         for relation in model._meta.related_objects
         if relation.one_to_many and not relation.hidden
     }

@@ -4,6 +4,12 @@ from accounts.models import AuditEntry, Invitation, Role
 from tests.program import Program, data, error
 
 
+class TestList:
+    def test_of_one_s_own_customer(self, program, acme, other):
+        found = {member["email"] for member in data(program.get("members"))["members"]}
+        assert found == {f"{name}@example.test" for name in ("alice", "bob", "carol", "dave")}
+
+
 class TestInvite:
     def test_works(self, program, alice):
         made = data(program.post("members", {"email": "New@example.test", "role": "reader"}), 201)

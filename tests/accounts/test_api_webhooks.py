@@ -37,6 +37,9 @@ class TestAdd:
         assert (entry.by, entry.after["api_key"]) == (alice, program.api_key.prefix)
         assert "whsec_" not in f"{entry.before}{entry.after}{list(ApiRequest.objects.values())}"
 
+    def test_a_list_holds_one_s_own(self, program, webhook, foreign):
+        assert [each["id"] for each in data(program.get("webhooks"))] == [str(webhook.pk)]
+
     def test_twice_with_a_name_is_once_and_the_secret_is_kept_nowhere_in_clear(self, program, webhook):
         once = {"Idempotency-Key": "k1"}
         for call in (("webhooks", BODY), (f"webhooks/{webhook.pk}/rotate", {})):
