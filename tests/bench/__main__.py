@@ -29,6 +29,7 @@ INSIDE_ANOTHER = (
     "page_times",
     "api_calls",
     "mailbox_lists",
+    "review_page",
     "csv_import",
     "large_server",
     "million",
