@@ -20,6 +20,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Role, User
 from billing.models import Decision, FraudCheck, Order, OrderSignal, Outcome, ReviewDecision, ReviewNote
+from deploy.stack.panel import WEB_THREADS, WEB_WORKERS
 from domains.enrolment import enrol
 from domains.models import Domain, Kind, Mailbox, ServerRow, ServerSync
 from domains.models.server import standard_ports
@@ -236,9 +237,17 @@ def timed(get: Callable[[], int]) -> float:
 
 @contextmanager
 def web_server() -> Iterator[str]:
-    """gunicorn with this process's settings on a port of its own."""
+    """gunicorn with this process's settings, as the stack runs it, on a port of its own."""
     base = f"http://127.0.0.1:{free_ports(1)[0]}"
-    arguments = ["--bind", urlsplit(base).netloc, "--workers", "1", "--threads", "4", "--log-level", "error"]
+    arguments = [
+        "--bind",
+        urlsplit(base).netloc,
+        "--workers",
+        str(WEB_WORKERS),
+        "--threads",
+        str(WEB_THREADS),
+    ]
+    arguments += ["--preload", "--no-control-socket", "--log-level", "error"]
     server = subprocess.Popen([sys.executable, "-m", "gunicorn", *arguments, "mxpanel.wsgi"])
     try:
         wait_for(f"{base}/healthz")
