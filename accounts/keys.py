@@ -15,7 +15,6 @@ from accounts.notices import notice_kind, send_notice
 from foundation.unit_of_work import unit_of_work
 
 MOST = 50  # live keys of one customer
-TOLD = 50  # owners
 
 
 def add_key(
@@ -57,10 +56,7 @@ def rights_to_give(role: str | None) -> list[Permission]:
 @notice_kind("key.add", template="accounts/emails/key_add")
 def _added(key_id: str) -> tuple[list[str], dict[str, Any]]:
     key = ApiKey.objects.select_related("customer", "person").get(pk=UUID(key_id))
-    owners = User.objects.filter(
-        memberships__customer=key.customer, memberships__role=Role.OWNER, is_active=True
-    )
-    addresses = list(owners.order_by("pk").values_list("email", flat=True)[:TOLD])
+    addresses = key.customer.member_addresses(role=Role.OWNER)
     return addresses, {
         "key": key,
         "customer": key.customer,

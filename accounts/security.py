@@ -9,10 +9,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts import audit
 from accounts.factors import FACTORS
 from accounts.models import Customer, FactorRule, Membership, Role, User
+from accounts.models.customer import TOLD
 from accounts.notices import notice_kind, send_notice
 from foundation.unit_of_work import unit_of_work
-
-TOLD = 500  # members who get the mail, and at most stand on the page
 
 
 def require_factor(customer: Customer, *, by: User) -> bool:
@@ -47,7 +46,7 @@ def _is_set(customer_id: str) -> tuple[list[str], dict[str, Any]]:
     rule = FactorRule.objects.filter(customer=UUID(customer_id)).select_related("customer", "by").first()
     if rule is None:
         return [], {}
-    return _addresses(rule.customer), {"customer": rule.customer, "by": rule.by}
+    return rule.customer.member_addresses(), {"customer": rule.customer, "by": rule.by}
 
 
 @notice_kind("factor_rule.waive", template="accounts/emails/factor_rule_waive")
@@ -55,9 +54,4 @@ def _is_waived(customer_id: str) -> tuple[list[str], dict[str, Any]]:
     customer = Customer.objects.select_related("factor_rule").get(pk=customer_id)
     if hasattr(customer, "factor_rule"):
         return [], {}
-    return _addresses(customer, role=Role.OWNER), {"customer": customer}
-
-
-def _addresses(customer: Customer, **which: str) -> list[str]:
-    members = customer.memberships.filter(user__is_active=True, **which).order_by("created_at")
-    return list(members.values_list("user__email", flat=True)[:TOLD])
+    return customer.member_addresses(role=Role.OWNER), {"customer": customer}

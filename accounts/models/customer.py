@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from accounts.models.user import User
 
 
+TOLD = 500  # members who get a mail about their customer
+
+
 class Customer(models.Model):
     """An account that is sold to: it holds domains and mailboxes and is billed. People belong to it by memberships."""
 
@@ -76,6 +79,11 @@ class Customer(models.Model):
         if self.suspension:
             return f"This customer is suspended. The reason: {self.suspension.reason.rstrip('.')}."
         return ""
+
+    def member_addresses(self, **which: str) -> list[str]:
+        """Where mails about the customer go: members who may sign in (`role=…`: those alone), TOLD at most."""
+        members = self.memberships.filter(user__is_active=True, **which).order_by("created_at")
+        return list(members.values_list("user__email", flat=True)[:TOLD])
 
     def refuse_while_blocked(self) -> None:
         """ValidationError with `blocked_reason`, where there is one."""

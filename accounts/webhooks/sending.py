@@ -21,7 +21,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
 
-from accounts.models import Attempt, Delivery, Membership, Role, Webhook
+from accounts.models import Attempt, Delivery, Role, Webhook
 from accounts.models.delivery import GIVEN_UP_AFTER
 from accounts.models.webhook import BUSY, UNBLAMED
 from accounts.notices import notice_kind, send_notice
@@ -41,7 +41,6 @@ GAPS = (5, 60, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)  # sec
 RESTS = (5, 15, 60, 300, 900, 1_800, 3_600)  # seconds
 MANY = 8  # failures in a row, without which three days are no sign that a receiver is away
 OFF = "webhook.off"
-TOLD = 50  # owners
 
 AGENT = f"{settings.PRODUCT_NAME}-webhooks/1".encode("ascii", "replace").decode()
 logger = logging.getLogger(__name__)
@@ -235,8 +234,7 @@ def _off(webhook_id: str) -> tuple[list[str], dict[str, Any]]:
     webhook = Webhook.objects.select_related("customer").filter(pk=UUID(webhook_id)).first()
     if webhook is None or not webhook.switched_off_at:
         return [], {}
-    owners = Membership.objects.filter(customer=webhook.customer, role=Role.OWNER, user__is_active=True)
-    addresses = list(owners.order_by("pk").values_list("user__email", flat=True)[:TOLD])
+    addresses = webhook.customer.member_addresses(role=Role.OWNER)
     newest = webhook.deliveries.order_by("-pk").values("pk")[:50]
     last = Attempt.objects.filter(delivery__in=newest).first()
     url = settings.PANEL_URL + webhook.get_absolute_url()
