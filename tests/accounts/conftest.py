@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core import mail
 from django.core.mail import EmailMessage
+from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer, User, Webhook
@@ -54,3 +56,17 @@ def happens(
     """What a webhook is told of."""
     with unit_of_work():
         audit.record(action, by=None, customer=customer, subject=subject, after=after or None)
+
+
+def past(webhook: Webhook) -> None:
+    """As if all its gaps were over."""
+    webhook.deliveries.filter(ended_at=None).update(next_at=timezone.now())
+    Webhook.objects.filter(pk=webhook.pk).update(rests_until=timezone.now())
+
+
+def webhook_now(webhook: Webhook) -> Webhook:
+    return Webhook.objects.get(pk=webhook.pk)
+
+
+def later() -> Any:
+    return timezone.now() + timedelta(seconds=30)
