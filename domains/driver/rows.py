@@ -69,35 +69,32 @@ def _mailboxes(keys: Keys) -> Contents:
     """Also those of a deleted domain: the row of the domain says that, and restoring it changes that row
     alone.
     """
-    fields = ("pk", "domain_id", "local_part", "quota_mb", "password_hash")
-    limits = _sends(keys)
+    fields = ("pk", "domain_id", "local_part", "quota_mb", "password_hash", "sends_per_day")
+    rows = list(Mailbox.objects.live().filter(pk__in=keys).values_list(*fields))
+    sends = _sends(keys, {pk: own for pk, *_, own in rows if own is not None})
     return {
         pk: wire.Mailbox(
             domain=domain.hex,
             local_part=local_part,
             quota_bytes=quota * MB,
             password_hash=password_hash,
-            **limits.get(pk, {}),
+            **sends.get(pk, {}),
         )
-        for pk, domain, local_part, quota, password_hash in Mailbox.objects.live()
-        .filter(pk__in=keys)
-        .values_list(*fields)
+        for pk, domain, local_part, quota, password_hash, _ in rows
     }
 
 
-def _sends(keys: Keys) -> dict[UUID, dict[str, Any]]:
-    """The send limits of those that have some of their own, on servers that know of such. The node itself evaluates
+def _sends(keys: Keys, own: dict[UUID, int]) -> dict[UUID, dict[str, Any]]:
+    """The send limits of the few that have some of their own, on servers that know of such. The node itself evaluates
     until when one is raised; one that is over is still said until the row is sent for another reason.
     """
-    knows = {f"domain__customer__{SERVERS_WIRE}__gte": SENDS_SINCE}
-    limited = Mailbox.objects.filter(pk__in=keys, sends_per_day__isnull=False, **knows)
-    found: dict[UUID, dict[str, Any]] = {}
-    found |= {pk: {"sends_per_day": limit} for pk, limit in limited.values_list("pk", "sends_per_day")}
-    knows = {f"mailbox__{name}": value for name, value in knows.items()}
-    raised = SendRaise.objects.filter(mailbox__in=keys, lifted_at=None, **knows)
+    found: dict[UUID, dict[str, Any]] = {pk: {"sends_per_day": limit} for pk, limit in own.items()}
+    raised = SendRaise.objects.filter(mailbox__in=keys, lifted_at=None)
     for pk, sends, until in raised.values_list("mailbox_id", "sends_per_day", "until"):
         found.setdefault(pk, {}).update(raised_to=sends, raised_until=int(until.timestamp()))
-    return found
+    knows = {f"domain__customer__{SERVERS_WIRE}__gte": SENDS_SINCE}
+    told = set(Mailbox.objects.filter(pk__in=found, **knows).values_list("pk", flat=True)) if found else set()
+    return {pk: limits for pk, limits in found.items() if pk in told}
 
 
 def _dkim_keys(keys: Keys) -> Contents:
