@@ -1,4 +1,4 @@
-"""The ground the panel stands on: PostgreSQL and Redis, and the stand-in for FraudRecord."""
+"""The ground the panel stands on: PostgreSQL and Redis, and the stand-ins for FraudRecord and Stripe."""
 
 import os
 import shutil
@@ -31,7 +31,12 @@ POSTGRES_SETTINGS = {
 
 
 def components(layout: Layout, secrets: dict[str, str]) -> list[Component]:
-    return [postgres(layout, secrets), redis(layout, secrets), fraudrecord(layout, secrets)]
+    return [
+        postgres(layout, secrets),
+        redis(layout, secrets),
+        fraudrecord(layout, secrets),
+        stripe(layout, secrets),
+    ]
 
 
 def postgres(layout: Layout, secrets: dict[str, str]) -> Component:
@@ -157,5 +162,25 @@ def fraudrecord(layout: Layout, secrets: dict[str, str]) -> Component:
         env={"FRAUDRECORD_API_KEY": os.environ.get("FRAUDRECORD_API_KEY") or secrets["fraudrecord_key"]},
         user="mxpanel",
         cwd=layout.code,
+        ready=answers(port),
+    )
+
+
+def stripe(layout: Layout, secrets: dict[str, str]) -> Component:
+    """The stand-in for Stripe, for the keys the panel is given; a restart of the stack forgets nothing."""
+    port, home = layout.port("stripe"), layout.var / "stripe"
+    webhook = f"http://127.0.0.1:{layout.port('web')}/stripe/webhook/"
+    arguments = ["--port", str(port), "--file", str(home / "books.json"), "--webhook", webhook]
+    return Component(
+        "stripe",
+        [layout.python, "-m", "deploy.stripe_stand_in", *arguments],
+        env={
+            "STRIPE_SECRET_KEY": os.environ.get("STRIPE_SECRET_KEY") or secrets["stripe_key"],
+            "STRIPE_WEBHOOK_SECRET": os.environ.get("STRIPE_WEBHOOK_SECRET")
+            or secrets["stripe_webhook_secret"],
+        },
+        user="mxpanel",
+        cwd=layout.code,
+        prepare=lambda: directory(home, "mxpanel", 0o700),
         ready=answers(port),
     )

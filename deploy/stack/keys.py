@@ -13,6 +13,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "database_password": lambda: secrets.token_hex(16),
     "redis_password": lambda: secrets.token_hex(16),
     "fraudrecord_key": lambda: secrets.token_hex(8),
+    "stripe_key": lambda: f"sk_test_{secrets.token_hex(16)}",
+    "stripe_webhook_secret": lambda: f"whsec_{secrets.token_hex(16)}",
 }
 
 

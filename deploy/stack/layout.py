@@ -8,7 +8,15 @@ from pathlib import Path
 
 CLONE = Path(__file__).resolve().parents[2]
 
-PANEL_PORTS = {"web": 0, "dns": 53, "postgres": 432, "redis": 379, "fraudrecord": 500, "webhook": 501}
+PANEL_PORTS = {
+    "web": 0,
+    "dns": 53,
+    "redis": 379,
+    "postgres": 432,
+    "fraudrecord": 500,
+    "webhook": 501,
+    "stripe": 510,
+}
 MAIL_PORTS = {
     "smtp": 25,
     "reinject": 26,

@@ -38,6 +38,7 @@ def describe(
         "logs": str(var / "log"),
         "tls_ca": str(var / "ca.pem"),
         "fraudrecord": f"http://127.0.0.1:{layout.port('fraudrecord')}/api/",
+        "stripe": f"http://127.0.0.1:{layout.port('stripe')}",
         "webhook_target": f"127.0.0.1:{layout.port('webhook')}",  # where webhooks may go without TLS; nothing listens
         "sign_ins": demo["sign_ins"],
         "api_keys": demo.get("api_keys", {}),
@@ -91,6 +92,8 @@ def stand_ins(layout: Layout, env: dict[str, str]) -> list[str]:
     lines = [f"  DNS: zone test. only, at {dns} (a stand-in for the public DNS), open to RFC 2136 updates"]
     if urlsplit(env["FRAUDRECORD_URL"]).port == layout.port("fraudrecord"):
         lines.append(f"  FraudRecord: a STAND-IN at {env['FRAUDRECORD_URL']}, no real checks are made")
+    if urlsplit(env["STRIPE_API_BASE"]).port == layout.port("stripe"):
+        lines.append(f"  Stripe: a STAND-IN at {env['STRIPE_API_BASE']}, no money moves; test cards alone")
     if env["EMAIL_URL"].startswith("outbox:"):
         lines.append(f"  Mail that the panel sends is only written to {layout.real_var / 'outbox'}")
     return lines
