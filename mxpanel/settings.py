@@ -333,6 +333,15 @@ REVIEW_SECOND_AMOUNT = env.float("REVIEW_SECOND_AMOUNT", 0.0)  # from this price
 REVIEW_SECOND_RISK = env.str("REVIEW_SECOND_RISK", "")  # the same from this risk on
 if REVIEW_SECOND_RISK not in ("", "elevated", "high"):
     raise ImproperlyConfigured("REVIEW_SECOND_RISK is elevated, high, or empty.")
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
+STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", "")
+STRIPE_WEBHOOK_SECRET = env.str("STRIPE_WEBHOOK_SECRET", "")
+STRIPE_DEADLINE = env.float("STRIPE_DEADLINE", 10.0)
+# Where Stripe's payment pages are: the policy of a page that leads there has to name it.
+STRIPE_CHECKOUT_ORIGIN = env.str(
+    "STRIPE_CHECKOUT_ORIGIN",
+    "https://checkout.stripe.com" if STRIPE_API_BASE == "https://api.stripe.com" else STRIPE_API_BASE,
+)
 GEOIP_FILE = env.str("GEOIP_FILE", "")  # countries of networks, in MaxMind's format; the operator's own copy
 WEBHOOK_TEST_TARGETS = env.list(
     "WEBHOOK_TEST_TARGETS", default=[]
@@ -390,5 +399,6 @@ LOGGING = {
         "urllib3.connection": {
             "level": "ERROR"
         },  # it warns of odd headers with the whole URL, which may hold a secret
+        "stripe": {"level": "WARNING"},  # below that it writes down every call
     },
 }

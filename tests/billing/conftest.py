@@ -16,6 +16,7 @@ from billing.ordering import place_order
 from billing.submissions import Submission, new_token
 from deploy.fraudrecord import Server
 from mxpanel.celery import HintTask
+from tests.billing.stripe_desk import SECRET_KEY, WEBHOOK_SECRET, StripeDesk, at_desk
 
 API_KEY = "0123456789abcdef"
 FIELDS = {
@@ -138,3 +139,23 @@ def pay(order: Order, amount: str, *, by: User, reference: str = "R1") -> None:
         submission=Submission(new_token(), "", True),
         by=by,
     )
+
+
+@pytest.fixture(scope="session")
+def desk() -> Iterator[StripeDesk]:
+    with at_desk() as found:
+        yield found
+
+
+@pytest.fixture
+def stripe(desk: StripeDesk, settings: Any) -> StripeDesk:
+    """Stripe is switched on and reachable, and nothing has happened there."""
+    with desk.books.lock:
+        desk.books.objects.clear()
+        desk.books.owed.clear()
+        desk.books.advanced = 0
+        desk.server.faults.waiting.clear()
+    settings.STRIPE_API_BASE = settings.STRIPE_CHECKOUT_ORIGIN = desk.books.base
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRET = SECRET_KEY, WEBHOOK_SECRET
+    settings.STRIPE_DEADLINE = 2.0
+    return desk

@@ -1,0 +1,295 @@
+"""Stripe: the one place that knows how it is spoken to. It takes cards' money and sends it back; the clock and the books
+are ours.
+
+Sources: Stripe's API reference (https://docs.stripe.com/api) at the version that the pinned library speaks, its pages on
+idempotent requests, on webhook signatures and on currencies. Amounts are whole minor units throughout.
+
+A POST carries a key by which Stripe knows it again for a day: the same key brings the same reply, also that of a failure
+(`spent`), so whoever asks again after one looks first and takes another key.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import stripe
+from django.conf import settings
+from django.utils import timezone
+from stripe.checkout import Session
+
+from foundation import outbound
+
+MAX_ANSWER_BYTES = 1 << 20
+EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the future
+_FINER = {"ISK": 100}  # which Stripe counts in hundredths, and ISO 4217 does not
+_ID = re.compile(r"[A-Za-z0-9_]{1,100}")
+_KIND = re.compile(r"[a-z0-9_.]{1,100}")
+_STATUS = re.compile(r"[a-z_]{1,30}")
+
+
+class StripeGatewayError(Exception):
+    """Stripe did not do it, or we do not know. `retry`: the same call, under the same key, may succeed later.
+
+    `spent`: what was answered stays the answer under this key. `code`: Stripe's word for what is wrong, or empty.
+    The text never holds what was sent or what came back.
+    """
+
+    def __init__(self, message: str, *, retry: bool, spent: bool = False, code: str = "") -> None:
+        super().__init__(message)
+        self.retry = retry
+        self.spent = spent
+        self.code = code
+
+
+class ForgedEvent(Exception):
+    """What came to the webhook was not signed by Stripe, or not now."""
+
+
+class SessionState(Enum):
+    OPEN = "open"
+    PAID = "paid"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class CheckoutFacts:
+    """A Checkout Session as it is at Stripe. `ours` is what we called it; `intent` and `card` ("Visa 4242") of one that
+    was paid; `url` of one that is open.
+    """
+
+    session: str
+    state: SessionState
+    ours: str
+    amount_minor: int
+    currency: str
+    url: str
+    expires_at: datetime
+    intent: str
+    card: str
+
+
+@dataclass(frozen=True)
+class RefundFacts:
+    """A refund as it is at Stripe. `ours` is what we called it; `failed`: the money came back to us."""
+
+    refund: str
+    ours: str
+    failed: bool
+
+
+@dataclass(frozen=True)
+class EventFacts:
+    """What an event is about. What else it says may be out of date, so nobody reads it."""
+
+    event: str
+    kind: str
+    about: str
+
+
+def is_on() -> bool:
+    """Whether this installation has a key; without one staff record payments."""
+    return bool(settings.STRIPE_SECRET_KEY)
+
+
+def open_checkout(
+    *, key: str, ours: str, number: str, title: str, amount_minor: int, currency: str, email: str, return_url: str
+) -> CheckoutFacts:  # fmt: skip
+    """A new page at Stripe where an order is paid by card, or the one that was made under this key. `return_url` is where
+    the browser goes afterwards, whether somebody paid or not.
+    """
+    price = _to_stripe(amount_minor, currency)
+    with _spoken():
+        session = _client().v1.checkout.sessions.create(
+            {
+                "mode": "payment",
+                "allowed_payment_method_types": ["card"],
+                "line_items": [{"quantity": 1, "price_data": {
+                    "currency": currency.lower(), "unit_amount": price, "product_data": {"name": title},
+                }}],
+                "client_reference_id": number,
+                "customer_email": email,
+                "metadata": {"checkout": ours},
+                "payment_intent_data": {"description": f"Order {number}", "metadata": {"checkout": ours}},
+                "success_url": return_url,
+                "cancel_url": return_url,
+            },
+            {"idempotency_key": key},
+        )  # fmt: skip
+        return _checkout_facts(session)
+
+
+def look_at_checkout(session: str) -> CheckoutFacts:
+    """How it stands at Stripe now."""
+    with _spoken():
+        return _checkout_facts(_client().v1.checkout.sessions.retrieve(session, {"expand": _CARD}))
+
+
+def expire_checkout(session: str) -> CheckoutFacts:
+    """Let nobody pay there any more; how it stands now, for it may have been paid before that."""
+    try:
+        with _spoken():
+            _client().v1.checkout.sessions.expire(session)
+    except StripeGatewayError as error:
+        if error.retry:
+            raise
+    return look_at_checkout(session)
+
+
+def send_refund(*, key: str, ours: str, intent: str, amount_minor: int, currency: str) -> RefundFacts:
+    """Send money of a payment back to its card, or learn what came of it under this key."""
+    with _spoken():
+        refund = _client().v1.refunds.create(
+            {
+                "payment_intent": intent,
+                "amount": _to_stripe(amount_minor, currency),
+                "metadata": {"refund": ours},
+            },
+            {"idempotency_key": key},
+        )
+        return _refund_facts(refund)
+
+
+def find_refund(*, intent: str, ours: str) -> RefundFacts | None:
+    """The refund of this payment that we called so, if Stripe has it."""
+    with _spoken():
+        refunds = _client().v1.refunds.list({"payment_intent": intent, "limit": 100})
+        found = (_refund_facts(refund) for refund in refunds.auto_paging_iter())
+        return next((refund for refund in found if refund.ours == ours), None)
+
+
+def look_at_refund(refund: str) -> RefundFacts:
+    with _spoken():
+        return _refund_facts(_client().v1.refunds.retrieve(refund))
+
+
+def read_event(body: bytes, signature: str) -> EventFacts:
+    """The event that came to the webhook; ForgedEvent unless Stripe signed it just now."""
+    try:
+        text = body.decode()
+        stripe.WebhookSignature.verify_header(text, signature, settings.STRIPE_WEBHOOK_SECRET)
+        signed_at = int(dict(part.partition("=")[::2] for part in signature.split(","))["t"])
+        event = json.loads(text)
+        facts = EventFacts(event["id"], event["type"], event["data"]["object"].get("id") or "")
+    except (stripe.SignatureVerificationError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ForgedEvent("It is not signed by Stripe, or is no event.") from error
+    if abs(timezone.now().timestamp() - signed_at) > EVENT_AGE.total_seconds():
+        raise ForgedEvent("It was signed too long ago, or in the future.")
+    if not (
+        _is(_ID, facts.event) and _is(_KIND, facts.kind) and (facts.about == "" or _is(_ID, facts.about))
+    ):
+        raise ForgedEvent("It is no event.")
+    return facts
+
+
+_CARD = ["payment_intent.payment_method"]
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and bool(pattern.fullmatch(value))
+
+
+def _checkout_facts(session: Session) -> CheckoutFacts:
+    intent = session.payment_intent
+    is_paid = session.status == "complete" and session.payment_status == "paid"
+    state = (
+        SessionState.PAID
+        if is_paid
+        else SessionState.OPEN
+        if session.status == "open"
+        else SessionState.EXPIRED
+    )
+    currency = (session.currency or "").upper()
+    return CheckoutFacts(
+        session=session.id,
+        state=state,
+        ours=_named(session.metadata, "checkout"),
+        amount_minor=_from_stripe(session.amount_total or 0, currency),
+        currency=currency,
+        url=session.url or "",
+        expires_at=datetime.fromtimestamp(session.expires_at, UTC),
+        intent=intent.id if isinstance(intent, stripe.PaymentIntent) else intent or "",
+        card=_card_of(intent),
+    )
+
+
+def _card_of(intent: "str | stripe.PaymentIntent | None") -> str:
+    method = intent.payment_method if isinstance(intent, stripe.PaymentIntent) else None
+    card = method.card if isinstance(method, stripe.PaymentMethod) else None
+    return f"{card.brand.capitalize()} {card.last4}"[:40] if card else ""
+
+
+def _refund_facts(refund: stripe.Refund) -> RefundFacts:
+    ours = _named(refund.metadata, "refund")
+    return RefundFacts(refund.id, ours, failed=refund.status in ("failed", "canceled"))
+
+
+def _named(metadata: stripe.StripeObject | None, name: str) -> str:
+    return str(metadata[name]) if metadata is not None and name in metadata else ""
+
+
+def _to_stripe(minor: int, currency: str) -> int:
+    return minor * _FINER.get(currency, 1)
+
+
+def _from_stripe(amount: int, currency: str) -> int:
+    return amount // _FINER.get(currency, 1)
+
+
+class _Outbound(stripe.HTTPClient):
+    """The library's calls over our own HTTP: bounded in time and size, no proxy and no .netrc of the environment."""
+
+    name = "outbound"
+
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, *, _usage: Any = None
+    ) -> tuple[str, int, Mapping[str, str]]:  # fmt: skip
+        try:
+            reply = outbound.fetch(
+                method.upper(),
+                url,
+                deadline=settings.STRIPE_DEADLINE,
+                max_bytes=MAX_ANSWER_BYTES,
+                headers=dict(headers or {}),
+                data=post_data,
+            )
+        except outbound.OutboundError as error:
+            raise stripe.APIConnectionError(str(error)) from error
+        return reply.body.decode(errors="replace"), reply.status, reply.headers
+
+    def close(self) -> None:
+        """Each call has a connection of its own."""
+
+
+def _client() -> stripe.StripeClient:
+    return stripe.StripeClient(
+        settings.STRIPE_SECRET_KEY,
+        base_addresses={"api": settings.STRIPE_API_BASE},
+        http_client=_Outbound(),
+        max_network_retries=0,
+    )
+
+
+@contextmanager
+def _spoken() -> Iterator[None]:
+    """Around a call: turns the library's errors into ours."""
+    try:
+        yield
+    except stripe.APIConnectionError as error:
+        raise StripeGatewayError(f"Stripe could not be asked: {error.__cause__ or ''}", retry=True) from error
+    except stripe.StripeError as error:
+        status, code = error.http_status or 0, error.code or ""
+        if status in (409, 429):
+            raise StripeGatewayError("Stripe is busy with it.", retry=True, code=code) from error
+        if status in (401, 403):
+            raise StripeGatewayError("Stripe refuses our key.", retry=True, code=code) from error
+        if status >= 500 or isinstance(error, stripe.IdempotencyError):
+            raise StripeGatewayError(
+                f"Stripe failed with status {status}.", retry=True, spent=True
+            ) from error
+        text = f"Stripe refused the call: {code if _STATUS.fullmatch(code) else status}."
+        raise StripeGatewayError(text, retry=not status, spent=True, code=code) from error

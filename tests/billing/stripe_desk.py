@@ -1,0 +1,71 @@
+"""The stand-in for Stripe as tests use it: a person at its pages, its switches, and its webhooks in the test's hands."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from stripe import WebhookSignature
+
+from deploy.stripe_stand_in.server import Server
+
+SECRET_KEY, WEBHOOK_SECRET = "sk_test_of_tests", "whsec_of_tests"
+VISA = "4242424242424242"
+
+
+class StripeDesk:
+    """One stand-in, whose webhooks go nowhere by themselves."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.books = server, server.books
+
+    def fail(self, on: str, *faults: str, **more: Any) -> None:
+        """Let the next calls that begin so meet these faults, one after the other."""
+        with self.books.lock:
+            self.server.faults.add([{"on": on, "fault": fault, **more} for fault in faults])
+
+    def pay(self, url: str, number: str = VISA) -> requests.Response:
+        """What a person does at the hosted page."""
+        fields = {
+            "email": "anna@example.test",
+            "name": "Anna",
+            "number": number,
+            "expiry": "12 / 40",
+            "cvc": "123",
+        }
+        return requests.post(url, data=fields, allow_redirects=False, timeout=5)
+
+    def sessions(self, *statuses: str) -> list[dict[str, Any]]:
+        """Those that were made, newest first."""
+        return [
+            each for each in self.books.all("checkout.session") if not statuses or each["status"] in statuses
+        ]
+
+    def events(self) -> list[dict[str, Any]]:
+        """All that happened, oldest first."""
+        return list(reversed(self.books.all("event")))
+
+    @property
+    def kept_minor(self) -> int:
+        """What was charged and not refunded, in all currencies."""
+        return sum(each["charged"] - each["refunded"] for each in self.books.sums().values())
+
+    @property
+    def charges(self) -> int:
+        return sum(each["charges"] for each in self.books.sums().values())
+
+
+@contextmanager
+def at_desk() -> Iterator[StripeDesk]:
+    with Server("127.0.0.1", 0, SECRET_KEY, WEBHOOK_SECRET) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield StripeDesk(server)
+        server.shutdown()
+
+
+def signed(event: dict[str, Any], *, secret: str = WEBHOOK_SECRET, at: int | None = None) -> tuple[str, str]:
+    """The body and the signature with which Stripe sends an event."""
+    body = json.dumps(event)
+    return body, WebhookSignature.generate_signature_header(body, secret, at)
