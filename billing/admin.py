@@ -11,12 +11,15 @@ from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
 from billing.canned_texts import KNOWN
 from billing.models import (
     CannedText,
+    CardRefund,
+    Checkout,
     FraudExemption,
     FraudReport,
     Order,
     Payment,
     Plan,
     StorageUsage,
+    StripeEvent,
     Subscription,
 )
 from billing.signals import plan_changed
@@ -55,11 +58,36 @@ class OrderAdmin(ReadOnlyAdmin):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ("order", "method", "reference", "amount_minor", "currency", "by", "at")
+    list_display = ("order", "method", "card", "reference", "amount_minor", "currency", "by", "at")
     list_select_related = ("order", "by")
     search_fields = ("order__number", "reference", "order__customer__username")
     date_hierarchy = "at"
     exclude = ("submission", "fingerprint")
+
+
+@admin.register(Checkout)
+class CheckoutAdmin(ReadOnlyAdmin):
+    list_display = ("order", "amount_minor", "currency", "by", "at", "ended_at")
+    list_select_related = ("order", "by")
+    search_fields = ("order__number", "session")
+    exclude = ("url",)
+
+
+@admin.register(CardRefund)
+class CardRefundAdmin(ReadOnlyAdmin):
+    list_display = ("payment", "amount", "reason", "at", "sent_at", "failed_at", "problem")
+    list_select_related = ("payment",)
+    list_filter = ("reason",)
+    search_fields = ("payment__order__number", "payment__reference", "refund")
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(ReadOnlyAdmin):
+    list_display = ("event", "kind", "about", "received_at", "outcome", "attempts")
+    list_filter = ("outcome", "kind")
+    search_fields = ("event", "about")
+    date_hierarchy = "received_at"
+    show_facets = admin.ShowFacets.ALWAYS  # how many there are of each kind
 
 
 @admin.register(Subscription)

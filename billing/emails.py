@@ -8,7 +8,9 @@ from django.urls import reverse
 from accounts.access import Permission, may
 from accounts.models import Customer
 from accounts.notices import notice_kind
-from billing.models import Order, OrderMessage, QuestionLink
+from billing import card_payments
+from billing.models import CardRefund, Order, OrderMessage, QuestionLink
+from billing.money import format_money
 
 
 @notice_kind("order.received", template="billing/emails/order_received")
@@ -50,10 +52,19 @@ def order_active(order_id: str) -> tuple[list[str], dict[str, Any]]:
     return recipients, context | {"customer_url": settings.PANEL_URL + order.customer.get_absolute_url()}
 
 
+@notice_kind("order.sent_back", template="billing/emails/order_sent_back")
+def order_sent_back(refund_id: str) -> tuple[list[str], dict[str, Any]]:
+    refund = CardRefund.objects.select_related("payment").get(pk=refund_id)
+    recipients, context = _about(Order.objects.with_facts().get(pk=refund.payment.order_id))
+    paid = format_money(refund.payment.amount_minor, refund.payment.currency)
+    return recipients, context | {"refund": refund, "paid": paid}
+
+
 def _about(order: Order) -> tuple[list[str], dict[str, Any]]:
     context = {
         "order": order,
         "order_url": settings.PANEL_URL + order.get_absolute_url(),
+        "takes_cards": card_payments.is_on(),
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }
     return _addresses(order.customer), context

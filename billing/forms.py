@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from billing.models import PaymentMethod
+from billing.models import BY_HAND
 from billing.money import parse_amount
 from billing.submissions import SubmissionField
 
@@ -43,7 +43,7 @@ class OrderAnswerForm(forms.Form):
 class PaymentRecordForm(forms.Form):
     """Money that came in for an order, as the bank shows it."""
 
-    method = forms.ChoiceField(choices=PaymentMethod.choices)
+    method = forms.ChoiceField(choices=[(method.value, method.label) for method in BY_HAND])
     reference = LineField(
         max_length=100, required=False, help_text="What identifies it in the bank statement."
     )

@@ -76,7 +76,7 @@ def hinders(user: User) -> list[privacy.Hindrance]:
 
 
 def _is_kept(order: Order) -> bool:
-    return bool(order.paid_minor) or order.status == OrderStatus.ACTIVE
+    return bool(order.payments.all()) or order.status == OrderStatus.ACTIVE
 
 
 def _blank(order: Order) -> None:
@@ -136,8 +136,24 @@ def _order(order: Order) -> dict[str, Any]:
         ],
         "signals": [signal.get_kind_display() for signal in order.signals.all()],
         "payments": [
-            {"at": payment.at.isoformat(), "amount_minor": payment.amount_minor, "currency": payment.currency}
+            {
+                "at": payment.at.isoformat(),
+                "amount_minor": payment.amount_minor,
+                "currency": payment.currency,
+                "method": payment.method,
+                "card": payment.card,
+            }
             for payment in order.payments.all()
+        ],
+        "sent_back_to_cards": [
+            {
+                "at": refund.at.isoformat(),
+                "amount_minor": refund.amount_minor,
+                "currency": refund.payment.currency,
+                "reason": refund.reason,
+                "sent_at": refund.sent_at and refund.sent_at.isoformat(),
+            }
+            for refund in order.card_refunds
         ],
     }
 

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import (
+    BY_HAND,
+    CardRefund,
     Decision,
     Order,
     OrderMessage,
@@ -35,7 +37,7 @@ QUEUES: dict[str, tuple[str, list[OrderStatus]]] = {
     "active": ("Active", [OrderStatus.ACTIVE]),
     "rejected": ("Rejected", [OrderStatus.REJECTED]),
     "cancelled": ("Cancelled", [OrderStatus.CANCELLED]),
-    "refund": ("Refund owed", [OrderStatus.REJECTED, OrderStatus.CANCELLED]),
+    "refund": ("Refund owed", [OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.ACTIVE]),
 }
 OPEN = ("", "review", "question", "checking")
 SORTS = {"": "Oldest first", "risk": "Riskiest first"}
@@ -105,11 +107,12 @@ def _named(text: str) -> Q:
     return found
 
 
+# What cards paid goes back by itself, unless that failed.
 REFUND_OWED = (
-    Q(Exists(Payment.objects.filter(order=OuterRef("pk"))))
+    Q(Exists(Payment.objects.filter(order=OuterRef("pk"), method__in=BY_HAND)))
     & (Q(cancellation__isnull=False) | Q(decision__decision=Decision.REJECT))
-    & Q(refund=None)
-)
+    | Q(Exists(CardRefund.objects.filter(payment__order=OuterRef("pk"), failed_at__isnull=False)))
+) & Q(refund=None)
 
 
 @dataclass(frozen=True)

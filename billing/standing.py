@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from billing import card_payments
 from billing.models import MessageKind, Order, OrderStatus, Outcome
 
 
@@ -67,7 +68,9 @@ def _unpaid(order: Order) -> Standing:
     decision = getattr(order, "decision", None)
     return Standing(
         "The order is accepted. The service starts when the whole sum is in.",
-        "You; then our bookkeeping, who record what comes in.",
+        "You. A payment by card is known at once; others our bookkeeping record when they come in."
+        if card_payments.is_on()
+        else "You; then our bookkeeping, who record what comes in.",
         decision.at if decision else order.fraud_check.answered_at or order.placed_at,
         "Pay as said below. You can also cancel until the service is active.",
     )

@@ -26,6 +26,7 @@ from foundation import outbound
 
 MAX_ANSWER_BYTES = 1 << 20
 EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the future
+KEY_IN_USE = "idempotency_key_in_use"  # Stripe's word for a call whose twin is under way
 _FINER = {"ISK": 100}  # which Stripe counts in hundredths, and ISO 4217 does not
 _ID = re.compile(r"[A-Za-z0-9_]{1,100}")
 _KIND = re.compile(r"[a-z0-9_.]{1,100}")
@@ -89,11 +90,6 @@ class EventFacts:
     event: str
     kind: str
     about: str
-
-
-def is_on() -> bool:
-    """Whether this installation has a key; without one staff record payments."""
-    return bool(settings.STRIPE_SECRET_KEY)
 
 
 def open_checkout(

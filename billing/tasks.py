@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import presence, reporting, screening
+from billing import card_payments, card_refunds, presence, reporting, screening, stripe_events
 from billing.models.draft import forget_old_drafts
 
 SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
@@ -51,3 +51,33 @@ def sweep_drafts() -> None:
 @shared_task
 def sweep_presences() -> None:
     presence.forget()
+
+
+@shared_task
+def look_at_checkout(checkout_id: str) -> None:
+    card_payments.look_at_checkout(checkout_id)
+
+
+@shared_task
+def send_card_refund(refund_id: str) -> None:
+    card_refunds.send_card_refund(refund_id)
+
+
+@shared_task
+def work_stripe_event(event_id: str) -> None:
+    stripe_events.work_event(event_id)
+
+
+@shared_task
+def sweep_card_payments() -> None:
+    for refund_id in card_refunds.due_refunds():
+        send_card_refund.apply_async((refund_id,), expires=SWEEP_SECONDS)
+    for event_id in stripe_events.due_events():
+        work_stripe_event.apply_async((event_id,), expires=SWEEP_SECONDS)
+    for checkout_id in card_payments.due_checkouts():
+        look_at_checkout.apply_async((checkout_id,), expires=SWEEP_SECONDS)
+
+
+@shared_task
+def sweep_stripe_events() -> None:
+    stripe_events.forget_old_events()

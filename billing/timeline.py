@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing.models import Decision, MessageKind, Order, OrderStatus, Outcome
+from billing.models import (
+    CardRefund,
+    Decision,
+    MessageKind,
+    Order,
+    OrderStatus,
+    Outcome,
+    Payment,
+    PaymentMethod,
+)  # fmt: skip
 from billing.money import format_money
 
 
@@ -73,12 +82,8 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     ]
     for payment in order.payments.all():
         title = f"{format_money(payment.amount_minor, payment.currency)} received"
-        text = (
-            f"Recorded by {payment.by}. {payment.get_method_display()} {payment.reference}"
-            if for_staff
-            else "Recorded by our bookkeeping."
-        )
-        steps.append(Step(title, "done", payment.at, text))
+        steps.append(Step(title, "done", payment.at, _how_paid(payment, for_staff)))
+    steps += [_sent_back(refund, for_staff) for refund in order.card_refunds]
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
     if order.paid_minor and not order.is_open and (refund := getattr(order, "refund", None)):
@@ -88,3 +93,29 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     if cancellation := getattr(order, "cancellation", None):
         steps.append(Step("Cancelled" + by(cancellation, ""), "stop", cancellation.at))
     return steps
+
+
+def _how_paid(payment: Payment, for_staff: bool) -> str:
+    if payment.method == PaymentMethod.CARD:
+        by_card = f"By card at Stripe: {payment.card}." if payment.card else "By card at Stripe."
+        return f"{by_card} {payment.reference}" if for_staff else by_card
+    if not for_staff:
+        return "Recorded by our bookkeeping."
+    return f"Recorded by {payment.by}. {payment.get_method_display()} {payment.reference}"
+
+
+def _sent_back(refund: CardRefund, for_staff: bool) -> Step:
+    """Money on its way back to a card, or there."""
+    why = f"{refund.get_reason_display()}."
+    if refund.failed_at:
+        text = (
+            f"{why} {refund.problem} Send it in another way, and record that."
+            if for_staff
+            else f"{why} We see to it."
+        )
+        return Step(f"{refund.amount} could not go back to the card", "stop", refund.failed_at, text)
+    if refund.sent_at:
+        text = f"{why} {refund.refund}" if for_staff else f"{why} Banks take 5 to 10 days to show it."
+        return Step(f"{refund.amount} sent back to the card", "done", refund.sent_at, text)
+    text = f"{why} {refund.problem}" if for_staff else why
+    return Step(f"{refund.amount} goes back to the card", "done", refund.at, text.strip())

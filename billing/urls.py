@@ -1,7 +1,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from billing import desk_views, fraud_views, place_views, review_views, views
+from billing import card_views, desk_views, fraud_views, place_views, review_views, views
 
 
 class OrderNumberConverter(StringConverter):
@@ -17,6 +17,9 @@ urlpatterns = [
     path("order/<order:number>/", views.order_show, name="order-show"),
     path("order/<order:number>/answer/", views.order_answer, name="order-answer"),
     path("order/question/<slug:question>/", views.question_answer, name="question-answer"),
+    path("order/<order:number>/pay/", card_views.order_pay, name="order-pay"),
+    path("order/<order:number>/paid/", card_views.order_paid, name="order-paid"),
+    path("stripe/webhook/", card_views.stripe_webhook, name="stripe-webhook"),
     path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),
     path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
     path("admin/review/", review_views.review_list, name="review-list"),

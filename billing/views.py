@@ -10,9 +10,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.access import Permission, customer_page, may
+from billing import card_payments
 from billing.access import find_order, order_page
 from billing.forms import OrderAnswerForm
-from billing.models import Order, OrderConflict, QuestionLink
+from billing.models import Order, OrderConflict, OrderStatus, QuestionLink
 from billing.models.question import find_question_link
 from billing.standing import standing
 from billing.timeline import timeline
@@ -21,7 +22,7 @@ from billing.timeline import timeline
 @order_page(Permission.ORDERS_READ)
 @require_safe
 def order_show(request: Any, order: Order) -> HttpResponse:
-    return _order_page(request, order, OrderAnswerForm())
+    return show_order(request, order)
 
 
 @order_page(Permission.ORDERS_EDIT)
@@ -29,11 +30,11 @@ def order_show(request: Any, order: Order) -> HttpResponse:
 def order_answer(request: Any, order: Order) -> HttpResponse:
     form = OrderAnswerForm(request.POST)
     if not form.is_valid():
-        return _order_page(request, order, form, status=422)
+        return show_order(request, order, form, status=422)
     try:
         order.answer_question(form.cleaned_data["text"], by=request.user)
     except OrderConflict as conflict:
-        return _order_page(request, order, OrderAnswerForm(), status=409, conflict=str(conflict))
+        return show_order(request, order, status=409, conflict=str(conflict))
     messages.success(request, "Thank you. Your answer is with our staff.")
     return redirect(order)
 
@@ -44,7 +45,7 @@ def order_cancel(request: Any, order: Order) -> HttpResponse:
     try:
         cancelled = order.cancel(by=request.user)
     except OrderConflict as conflict:
-        return _order_page(request, order, OrderAnswerForm(), status=409, conflict=str(conflict))
+        return show_order(request, order, status=409, conflict=str(conflict))
     messages.success(request, "The order is cancelled." if cancelled else "The order was cancelled before.")
     return redirect(order)
 
@@ -77,19 +78,26 @@ def order_list(request: Any) -> HttpResponse:
     return render(request, "billing/order_list.html", {"page": page})
 
 
-def _order_page(
-    request: Any, order: Order, form: OrderAnswerForm, status: int = 200, conflict: str = ""
+def show_order(
+    request: Any, order: Order, form: OrderAnswerForm | None = None, status: int = 200, conflict: str = ""
 ) -> HttpResponse:
+    """The page of an order; `form` is the answer that was sent, `conflict` why something was not done."""
+    takes_cards = card_payments.is_on() and order.status == OrderStatus.UNPAID
     context = {
         "order": order,
-        "form": form,
+        "form": form or OrderAnswerForm(),
         "conflict": conflict,
         "may_edit": may(request.role, Permission.ORDERS_EDIT),
         "standing": standing(order),
         "steps": timeline(order),
+        "takes_cards": takes_cards,
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }
-    return render(request, "billing/order_show.html", context, status=status)
+    answer = render(request, "billing/order_show.html", context, status=status)
+    if takes_cards:
+        # The answer to the button is a redirect to Stripe, and browsers ask the policy about that, too.
+        answer._csp_update = {"form-action": [settings.STRIPE_CHECKOUT_ORIGIN]}  # type: ignore[attr-defined]
+    return answer
 
 
 _WORDS = {"question": "Waiting for your answer", "answered": "Answered", "over": "Over", "expired": "Expired"}

@@ -26,6 +26,10 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     ),
     "orders begun and not sent for 30 days": every(3600, "billing.tasks.sweep_drafts"),
     "who was at which order, a day ago": every(3600, "billing.tasks.sweep_presences"),
+    "payment pages, refunds and events of Stripe that nobody has looked at": every(
+        10, "billing.tasks.sweep_card_payments"
+    ),
+    "events of Stripe past their 90 days": every(3600, "billing.tasks.sweep_stripe_events"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),

@@ -187,6 +187,10 @@ CELERY_TASK_ROUTES = {
     "domains.tasks.compare_server": {"queue": "slow"},
     "domains.tasks.take_over_server": {"queue": "slow"},
     "domains.tasks.pull_server": {"queue": "slow"},
+    # Each waits for Stripe, some twice.
+    "billing.tasks.look_at_checkout": {"queue": "slow"},
+    "billing.tasks.send_card_refund": {"queue": "slow"},
+    "billing.tasks.work_stripe_event": {"queue": "slow"},
     # Many mailboxes at once, by slices of seconds that ask for the next one: neither sweeps nor mail servers wait.
     "domains.tasks.import_mailboxes": {"queue": "bulk"},
     "domains.tasks.work_on_bulk_change": {"queue": "bulk"},
@@ -277,6 +281,7 @@ FORM_LIMITS = {
     "accounts:webhook-test": {"person": 30},
     "accounts:delivery-send-again": {"person": 30},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
+    "billing:order-pay": {"address": 60, "network": 180, "person": 30},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},
     "billing:question-answer": {"address": 30, "network": 120},

@@ -11,7 +11,14 @@ from django.db.models import Q
 
 REVIEWER, SUPPORT, OPERATOR, MANAGER = "reviewer", "support", "operator", "manager"
 
-_ORDERS = {"billing.view_order", "billing.view_payment", "billing.view_plan", "billing.view_subscription"}
+_ORDERS = {
+    "billing.view_cardrefund",
+    "billing.view_checkout",
+    "billing.view_order",
+    "billing.view_payment",
+    "billing.view_plan",
+    "billing.view_subscription",
+}
 _REVIEWER = _ORDERS | {
     "accounts.view_customer",
     "billing.add_fraudreport",
@@ -70,6 +77,7 @@ _MANAGER = (
         "billing.add_refund",
         "billing.change_cannedtext",
         "billing.delete_cannedtext",
+        "billing.view_stripeevent",
         "billing.change_plan",
         "domains.add_customersending",
         "domains.change_customersending",

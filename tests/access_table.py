@@ -165,6 +165,9 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:order-show": get(members(Permission.ORDERS_READ)),
     "billing:order-answer": post(members(Permission.ORDERS_EDIT)),
     "billing:question-answer": both(everybody()),  # who has the link
+    "billing:order-pay": post(members(Permission.ORDERS_EDIT)),
+    "billing:order-paid": get(members(Permission.ORDERS_READ)),
+    "billing:stripe-webhook": post(everybody()),  # who can sign as Stripe
     "billing:order-cancel": post(members(Permission.ORDERS_EDIT)),
     "billing:order-list": get(members(Permission.ORDERS_READ)),
     "billing:review-list": get(staff("billing.view_order")),

@@ -32,7 +32,7 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Orders and payments",
         (
             "order.place", "order.approve", "order.reject", "order.ask", "order.answer", "order.cancel",
-            "order.activate", "payment.record", "refund.record",
+            "order.activate", "payment.receive", "payment.record", "refund.record", "refund.send",
         ),
     ),
     "domains": (

@@ -1,9 +1,10 @@
+from billing.models.card import CardRefund, Checkout, EventOutcome, ReturnReason, StripeEvent
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
-from billing.models.payment import Payment, PaymentMethod, Refund, Subscription
+from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund, Subscription
 from billing.models.plan import Period, Plan
 from billing.models.question import QuestionLink
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
@@ -13,12 +14,16 @@ from billing.models.status import OrderStatus
 from billing.models.usage import StorageUsage
 
 __all__ = [
+    "BY_HAND",
     "CLEARING",
     "DECIDING",
     "ERASED_EMAIL",
     "VERDICTS",
     "CannedText",
+    "CardRefund",
+    "Checkout",
     "Decision",
+    "EventOutcome",
     "FraudCheck",
     "FraudExemption",
     "FraudReport",
@@ -40,11 +45,13 @@ __all__ = [
     "Refund",
     "ReportState",
     "ReportWithdrawal",
+    "ReturnReason",
     "ReviewDecision",
     "ReviewNote",
     "ReviewPresence",
     "Risk",
     "SignalKind",
     "StorageUsage",
+    "StripeEvent",
     "Subscription",
 ]

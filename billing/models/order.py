@@ -17,14 +17,15 @@ from accounts.models import Customer
 from billing import signals
 from billing.countries import COUNTRIES
 from billing.models.fraud import CLEARING
-from billing.models.payment import Payment, Subscription
+from billing.models.paying import Paying
+from billing.models.payment import Subscription
 from billing.models.plan import Period
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.reviewing import Reviewing
 from billing.models.signal import DECIDING
 from billing.models.status import OrderQuerySet, OrderStatus
-from billing.money import CurrencyField, format_amount, format_money
-from billing.submissions import Submission, new_token
+from billing.money import CurrencyField
+from billing.submissions import new_token
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def new_number() -> str:
     return f"{letters[:4]}-{letters[4:8]}-{letters[8:]}"
 
 
-class Order(Reviewing, models.Model):
+class Order(Paying, Reviewing, models.Model):
     """A wish for a plan, and the address given with it. Facts only; `status` says what they mean together."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -141,38 +142,8 @@ class Order(Reviewing, models.Model):
         return self.is_open and getattr(self, "decision", None) is None
 
     @property
-    def paid_minor(self) -> int:
-        return sum(payment.amount_minor for payment in self.payments.all())
-
-    @property
-    def is_paid(self) -> bool:
-        """Whether the whole sum is in."""
-        return self.paid_minor == self.amount_minor
-
-    @property
-    def due_minor(self) -> int:
-        """What must come in now for the service to start; nothing unless the order is unpaid."""
-        return self.amount_minor - self.paid_minor if self.status == OrderStatus.UNPAID else 0
-
-    @property
     def country_name(self) -> str:
         return dict(COUNTRIES).get(self.country, self.country)
-
-    @property
-    def due_amount(self) -> str:
-        return format_amount(self.due_minor, self.currency)
-
-    @property
-    def due(self) -> str:
-        return format_money(self.due_minor, self.currency)
-
-    @property
-    def paid(self) -> str:
-        return format_money(self.paid_minor, self.currency)
-
-    @property
-    def price(self) -> str:
-        return format_money(self.amount_minor, self.currency)
 
     def answer_question(self, text: str, *, by: "User | None", link: "QuestionLink | None" = None) -> None:
         """The customer's answer to the open question; the same answer a second time changes nothing.
@@ -201,6 +172,7 @@ class Order(Reviewing, models.Model):
             before = {"status": order.status}
             after = {"refund_owed": order.paid} if order.paid_minor else None
             OrderCancellation.objects.create(order=order, by=by)
+            order._end_payments()
             audit.record(
                 "order.cancel",
                 by=by,
@@ -239,39 +211,6 @@ class Order(Reviewing, models.Model):
         with self._to_decide(seen) as order:
             return order._decide(Decision.REJECT, text, by=by)
 
-    def record_payment(
-        self,
-        *,
-        method: str,
-        reference: str,
-        amount_minor: int,
-        currency: str,
-        submission: Submission,
-        by: "User",
-    ) -> "Payment":
-        """Note money that came in. What completes the sum starts the service, in the same transaction, unless its
-        reference is that of a rejected or suspended customer and nobody has approved the order: then staff look first.
-
-        The same submission again returns the payment it made. ValidationError by field, or OrderConflict.
-        """
-        from billing.own_signals import note_payment
-
-        with self._locked() as order:
-            if earlier := submission.earlier(order.payments.all(), at="at"):
-                return earlier
-            order._must_be_of_another(by)
-            order._check_payment(amount_minor, currency)
-            payment = Payment.objects.create(
-                order=order, method=method, reference=reference, amount_minor=amount_minor, currency=currency,
-                by=by, submission=submission.token, fingerprint=submission.fingerprint,
-            )  # fmt: skip
-            after = {"amount": format_money(amount_minor, currency), "method": method, "reference": reference}
-            audit.record("payment.record", by=by, customer=order.customer, subject=order.number, after=after)
-            note_payment(order, reference)
-            if order.is_paid and order.status == OrderStatus.UNPAID:
-                order._activate(by=by)
-            return payment
-
     @contextmanager
     def _locked(self) -> Iterator["Order"]:
         """The order with its row locked until the end of the unit of work.
@@ -302,6 +241,7 @@ class Order(Reviewing, models.Model):
         ReviewDecision.objects.create(order=self, decision=decision, text=text, by=by)
         audit.record(f"order.{decision}", by=by, customer=self.customer, subject=self.number)
         if decision == Decision.REJECT:
+            self._end_payments()
             notices.send_notice("order.rejected", self.pk)
         elif self.is_paid:
             self._activate(by=by)
@@ -318,15 +258,6 @@ class Order(Reviewing, models.Model):
             raise OrderConflict(
                 "You placed this order yourself. Somebody else has to do this. Nothing was changed."
             )
-
-    def _check_payment(self, amount_minor: int, currency: str) -> None:
-        if self.status != OrderStatus.UNPAID:
-            raise OrderConflict(f"No payment is due: this order is {self.status}. Nothing was recorded.")
-        if currency != self.currency:
-            raise ValidationError({"currency": f"This order is in {self.currency}. Nothing was recorded."})
-        if amount_minor > self.due_minor:
-            more = f"More than the {self.due} that is due. Record what is due, and send the rest back."
-            raise ValidationError({"amount": more})
 
     def _activate(self, *, by: "User | None") -> None:
         """Start the service: subscription, customer, signal, audit and mail, in the transaction under way."""

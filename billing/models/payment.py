@@ -13,6 +13,10 @@ from billing.money import CurrencyField, format_money
 class PaymentMethod(models.TextChoices):
     BANK_TRANSFER = "bank_transfer", "Bank transfer"
     OTHER = "other", "Other"
+    CARD = "card", "Card"
+
+
+BY_HAND = [PaymentMethod.BANK_TRANSFER, PaymentMethod.OTHER]  # what staff record; cards come from Stripe
 
 
 class Payment(models.Model):
@@ -22,6 +26,7 @@ class Payment(models.Model):
     order = models.ForeignKey("billing.Order", models.PROTECT, related_name="payments")
     method = models.CharField(max_length=13, choices=PaymentMethod.choices)
     reference = models.CharField(max_length=100, blank=True)
+    card = models.CharField(max_length=40, blank=True, help_text="Brand and last four digits.")
     amount_minor = models.PositiveIntegerField()
     currency = CurrencyField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
@@ -36,6 +41,9 @@ class Payment(models.Model):
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="payment_currency_form"),
             models.CheckConstraint(condition=Q(method__in=PaymentMethod.values), name="payment_method_known"),
             models.UniqueConstraint(fields=["order", "submission"], name="payment_submitted_once"),
+            models.UniqueConstraint(
+                fields=["reference"], condition=Q(method=PaymentMethod.CARD), name="payment_by_card_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -48,6 +56,12 @@ class Payment(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("A payment is never deleted. Record what corrects it.")
+
+    @property
+    def kept_minor(self) -> int:
+        """What of it does not go back to the card."""
+        back = [refund for refund in self.card_refunds.all() if not refund.failed_at]
+        return self.amount_minor - sum(refund.amount_minor for refund in back)
 
 
 class Subscription(models.Model):

@@ -28,7 +28,6 @@ class Reviewing:
         fraud_check: Any
         notes: Any
         number: Any
-        paid: Any
         paid_minor: Any
         seen: Any
         signals: Any
@@ -53,9 +52,12 @@ class Reviewing:
 
     @property
     def refund_minor(self) -> int:
-        """What has to be sent back: the money for an order that came to nothing, until the refund is recorded."""
-        ended = self.status in (OrderStatus.REJECTED, OrderStatus.CANCELLED)
-        return self.paid_minor if ended and not getattr(self, "refund", None) else 0
+        """What staff have to send back: the money for an order that came to nothing, or more than it costs, which could
+        not go back to a card by itself; until the refund is recorded.
+        """
+        keeps = {OrderStatus.REJECTED: 0, OrderStatus.CANCELLED: 0, OrderStatus.ACTIVE: self.amount_minor}
+        owed = self.paid_minor - keeps.get(self.status, self.paid_minor)
+        return owed if owed > 0 and not getattr(self, "refund", None) else 0
 
     @property
     def refund_owed(self) -> str:
@@ -78,6 +80,7 @@ class Reviewing:
                 return False
             if not order.refund_minor:
                 raise OrderConflict(f"Nothing is to be sent back: this order is {order.status}.")
+            after = {"amount": order.refund_owed, "reference": reference}
             Refund.objects.create(
                 order=order,
                 amount_minor=order.refund_minor,
@@ -85,7 +88,6 @@ class Reviewing:
                 reference=reference,
                 by=by,
             )
-            after = {"amount": order.paid, "reference": reference}
             audit.record("refund.record", by=by, customer=order.customer, subject=order.number, after=after)
             return True
 

@@ -82,9 +82,10 @@ def _authentication_page(session: Object) -> Answer:
 
 
 def _page(title: str, body: str, status: int = 200) -> Answer:
+    icon = '<link rel="icon" href="data:,">'
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
     note = '<p class="note">This is a stand-in for Stripe. It moves no money; use test cards alone.</p>'
     return Answer(
         status,
-        f'<!doctype html><html lang="en">{head}<style>{STYLE}</style>{note}<h1>{title}</h1>{body}</html>',
+        f'<!doctype html><html lang="en">{head}{icon}<style>{STYLE}</style>{note}<main><h1>{title}</h1>{body}</main></html>',
     )

@@ -119,7 +119,8 @@ class Handler(BaseHTTPRequestHandler):
         finally:
             with books.lock:
                 replies.end(key, path, encoded, reply)
-                books.save()
+                if self.command == "POST":
+                    books.save()
 
     def _do(self, path: str, encoded: str, fault: str) -> Reply:
         books = self.server.books

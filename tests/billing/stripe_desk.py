@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+from django.utils import timezone
 from stripe import WebhookSignature
 
+from billing import card_payments, card_refunds, stripe_events
+from billing.models import CardRefund, Checkout, StripeEvent
 from deploy.stripe_stand_in.server import Server
 
 SECRET_KEY, WEBHOOK_SECRET = "sk_test_of_tests", "whsec_of_tests"
@@ -69,3 +72,17 @@ def signed(event: dict[str, Any], *, secret: str = WEBHOOK_SECRET, at: int | Non
     """The body and the signature with which Stripe sends an event."""
     body = json.dumps(event)
     return body, WebhookSignature.generate_signature_header(body, secret, at)
+
+
+def catch_up() -> None:
+    """What sweeps and workers do until nothing is left to do, as if time had passed."""
+    for _ in range(4):
+        CardRefund.objects.filter(sent_at=None, failed_at=None).update(next_try_at=timezone.now())
+        StripeEvent.objects.filter(outcome="").update(next_try_at=timezone.now())
+        Checkout.objects.filter(ended_at=None).update(next_look_at=timezone.now())
+        for event in stripe_events.due_events():
+            stripe_events.work_event(event)
+        for checkout in card_payments.due_checkouts():
+            card_payments.look_at_checkout(checkout)
+        for refund in card_refunds.due_refunds():
+            card_refunds.send_card_refund(refund)

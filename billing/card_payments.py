@@ -1,0 +1,216 @@
+"""Paying an order by card: a page at Stripe, and learning what came of it.
+
+Whoever hears first that somebody paid (the page to which the browser comes back, the webhook, the sweep) asks Stripe how
+the page stands and makes that true here, under the lock of the order; whoever comes later finds it done. So nothing
+depends on what arrives, how often and in which order.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from billing.models import Checkout, Order, OrderConflict, OrderStatus
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from billing.stripe_gateway import CheckoutFacts
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)  # the deadlines of the calls of one look, and room
+LONGEST_WAIT = timedelta(hours=1)
+UNANSWERED = timedelta(
+    days=1
+)  # after which a page of which Stripe never told us is given up: its key is forgotten
+PATIENCE = 5.0  # seconds for another click's call that is under way
+PAUSE = 0.2
+
+
+class CardUnavailable(Exception):
+    """Stripe cannot be asked now. The text is for the person who wants to pay."""
+
+
+def is_on() -> bool:
+    """Whether this installation has a key of Stripe; without one staff record payments."""
+    return bool(settings.STRIPE_SECRET_KEY)
+
+
+def pay_by_card(order: Order, *, by: User) -> str:
+    """The address of the page at Stripe where what is due is paid: the one that is open, or a new one.
+
+    OrderConflict where nothing is due, CardUnavailable where Stripe does not answer.
+    """
+    if not is_on():
+        raise OrderConflict("Orders cannot be paid by card here. Nothing was changed.")
+    with _told_to_people():
+        ends_at = time.monotonic() + PATIENCE
+        while True:
+            checkout = _open_for(order, by=by)
+            if checkout.session:
+                # It may have been paid a moment ago, or want a sum that is not due any more.
+                if look_at(checkout) and not checkout.ended_at:
+                    return checkout.url
+            elif url := _ask_for_page(checkout):
+                return url
+            elif time.monotonic() > ends_at:
+                raise CardUnavailable("Stripe is busy with this payment. Try again in a minute.")
+            else:
+                time.sleep(PAUSE)
+
+
+def learn_payment(order: Order) -> None:
+    """Ask Stripe about the order's open page, now. CardUnavailable where it does not answer."""
+    with _told_to_people():
+        for checkout in order.checkouts.filter(ended_at=None).exclude(session=""):
+            look_at(checkout)
+
+
+def look_at_checkout(checkout_id: str) -> bool:
+    """The same in the background, where it is due: false when it is not, or when somebody else is at it."""
+    from billing.stripe_gateway import StripeGatewayError
+
+    now = timezone.now()
+    due = Checkout.objects.filter(pk=checkout_id, ended_at=None, next_look_at__lte=now)
+    if not is_on() or not due.update(next_look_at=now + LEASE, looks=F("looks") + 1):
+        return False
+    checkout = Checkout.objects.get(pk=checkout_id)
+    try:
+        if checkout.session:
+            look_at(checkout)
+        elif checkout.at < now - UNANSWERED:
+            _end(checkout)
+    except StripeGatewayError as error:
+        logger.warning("Checkout %s could not be looked at: %s", checkout.pk, error)
+    gap = min(timedelta(minutes=2 ** min(checkout.looks - 1, 6)), LONGEST_WAIT)
+    Checkout.objects.filter(pk=checkout.pk, ended_at=None).update(next_look_at=timezone.now() + gap)
+    return True
+
+
+def look_at_session(session: str) -> bool:
+    """What Stripe told of a page by its own id; false where the page is none of ours."""
+    from billing import stripe_gateway as gateway
+
+    checkout = Checkout.objects.filter(session=session).first()
+    if checkout is None:
+        # The reply that named it may still be under way, or be lost.
+        facts = gateway.look_at_checkout(session)
+        checkout = _named(facts.ours)
+        if checkout is None:
+            return False
+        _keep(checkout, facts)
+    look_at(checkout)
+    return True
+
+
+def look_at(checkout: Checkout) -> bool:
+    """Make true here how the page stands at Stripe; where nobody is to pay there any more, end it there. Returns whether
+    somebody can still pay there. StripeGatewayError.
+    """
+    from billing import stripe_gateway as gateway
+
+    facts = gateway.look_at_checkout(checkout.session)
+    if facts.state is gateway.SessionState.OPEN and not _is_wanted(checkout):
+        facts = gateway.expire_checkout(checkout.session)
+    if facts.state is gateway.SessionState.PAID:
+        checkout.order.receive_card_payment(
+            intent=facts.intent, card=facts.card, amount_minor=facts.amount_minor, currency=facts.currency
+        )
+    if facts.state is gateway.SessionState.OPEN:
+        return True
+    _end(checkout)
+    return False
+
+
+def due_checkouts(limit: int = 200) -> list[str]:
+    """Those that the sweep has to look at."""
+    due = Checkout.objects.filter(ended_at=None, next_look_at__lte=timezone.now()).order_by("next_look_at")
+    return [str(pk) for pk in due.values_list("pk", flat=True)[:limit]] if is_on() else []
+
+
+def _open_for(order: Order, *, by: User) -> Checkout:
+    """The open page of the order, or the row of a new one. OrderConflict where nothing is due."""
+    with unit_of_work():
+        order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
+        if order.status != OrderStatus.UNPAID:
+            raise OrderConflict(f"No payment is due: this order is {order.status}. Nothing was charged.")
+        if checkout := order.checkouts.filter(ended_at=None).first():
+            return checkout
+        wanted = {"amount_minor": order.due_minor, "currency": order.currency}
+        soon = timezone.now() + timedelta(minutes=1)
+        return Checkout.objects.create(order=order, by=by, next_look_at=soon, **wanted)
+
+
+def _ask_for_page(checkout: Checkout) -> str:
+    """Have the page made, under a key of its own, so that two who ask get the same; empty while another's call is under
+    way. StripeGatewayError.
+    """
+    from billing import stripe_gateway as gateway
+
+    order = checkout.order
+    try:
+        facts = gateway.open_checkout(
+            key=f"checkout-{checkout.pk}",
+            ours=str(checkout.pk),
+            number=order.number,
+            title=f"{order.plan.name}, {order.get_period_display().lower()}",
+            amount_minor=checkout.amount_minor,
+            currency=checkout.currency,
+            email=order.email,
+            return_url=settings.PANEL_URL + reverse("billing:order-paid", args=[order.number]),
+        )
+    except gateway.StripeGatewayError as error:
+        if error.code == gateway.KEY_IN_USE:
+            return ""
+        if error.spent:
+            _end(checkout)  # no reply under this key will be another one
+        raise
+    _keep(checkout, facts)
+    return facts.url
+
+
+def _keep(checkout: Checkout, facts: "CheckoutFacts") -> None:
+    Checkout.objects.filter(pk=checkout.pk, session="").update(session=facts.session, url=facts.url)
+    checkout.session, checkout.url = facts.session, facts.url
+
+
+def _named(ours: str) -> Checkout | None:
+    """The page that we called so."""
+    try:
+        return Checkout.objects.filter(pk=UUID(ours)).first()
+    except ValueError:
+        return None
+
+
+def _is_wanted(checkout: Checkout) -> bool:
+    order = Order.objects.with_facts().get(pk=checkout.order_id)
+    return order.due_minor == checkout.amount_minor and order.currency == checkout.currency
+
+
+def _end(checkout: Checkout) -> None:
+    checkout.ended_at = timezone.now()
+    Checkout.objects.filter(pk=checkout.pk, ended_at=None).update(
+        ended_at=checkout.ended_at, next_look_at=None
+    )
+
+
+@contextmanager
+def _told_to_people() -> Iterator[None]:
+    """Around calls for somebody who waits."""
+    from billing.stripe_gateway import StripeGatewayError
+
+    try:
+        yield
+    except StripeGatewayError as error:
+        logger.warning("A payment by card waits: %s", error)
+        text = "Stripe, which takes cards for us, does not answer. Nothing was lost; try again in a minute."
+        raise CardUnavailable(text) from error

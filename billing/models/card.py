@@ -1,0 +1,131 @@
+"""What is between us and Stripe: pages where somebody may pay, money that goes back to a card, events we were told of."""
+
+from uuid import uuid4
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.money import CurrencyField, format_money
+
+
+class Checkout(models.Model):
+    """A page at Stripe where what is due for an order is paid by card. An order has one at a time that is open."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="checkouts")
+    amount_minor = models.PositiveIntegerField()
+    currency = CurrencyField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    session = models.CharField(
+        max_length=100, blank=True, help_text="Stripe's id; empty until Stripe answered."
+    )
+    url = models.TextField(blank=True, editable=False)
+    ended_at = models.DateTimeField(
+        null=True, help_text="From when on nobody can pay there; empty: it is open."
+    )
+    looks = models.PositiveSmallIntegerField(default=0)
+    next_look_at = models.DateTimeField(
+        null=True, default=timezone.now, help_text="When Stripe is asked about it."
+    )
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [
+            models.Index(fields=["next_look_at"], name="checkout_to_look_at", condition=Q(ended_at=None))
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["order"], condition=Q(ended_at=None), name="checkout_one_open"),
+            models.UniqueConstraint(
+                fields=["session"], condition=~Q(session=""), name="checkout_session_once"
+            ),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="checkout_amount_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Payment by card for {self.order_id}"
+
+
+class ReturnReason(models.TextChoices):
+    CANCELLED = "cancelled", "The order was cancelled"
+    REJECTED = "rejected", "The order was rejected"
+    PAID = "paid", "The order was paid already"
+
+
+class CardRefund(models.Model):
+    """Money of a card payment that goes back to the card, all of it or a part, by itself."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    payment = models.ForeignKey("billing.Payment", models.PROTECT, related_name="card_refunds")
+    amount_minor = models.PositiveIntegerField()
+    reason = models.CharField(max_length=9, choices=ReturnReason.choices)
+    at = models.DateTimeField(default=timezone.now)
+    refund = models.CharField(
+        max_length=100, blank=True, help_text="Stripe's id; empty until Stripe took it."
+    )
+    sent_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(
+        null=True, help_text="When Stripe refused it for good, or could not bring it there."
+    )
+    problem = models.CharField(max_length=200, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    keys_spent = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, default=timezone.now)
+
+    class Meta:
+        ordering = ["at"]
+        indexes = [
+            models.Index(fields=["next_try_at"], name="card_refund_to_send", condition=Q(sent_at=None))
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="card_refund_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(reason__in=ReturnReason.values), name="card_refund_reason_known"
+            ),
+            models.UniqueConstraint(fields=["payment", "reason"], name="card_refund_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} back to a card"
+
+    @property
+    def amount(self) -> str:
+        return format_money(self.amount_minor, self.payment.currency)
+
+
+class EventOutcome(models.TextChoices):
+    WAITING = "", "Waits for its task"
+    WORKED = "worked", "Worked"
+    FOREIGN = "foreign", "About nothing of ours"
+    UNKNOWN = "unknown", "Of a kind that we do nothing about"
+
+
+class StripeEvent(models.Model):
+    """Stripe told us that something happened. What, is asked there: of the event only its kind and subject are kept."""
+
+    event = models.CharField(
+        primary_key=True, max_length=100, help_text="Stripe's id; the same event twice is one."
+    )
+    kind = models.CharField(max_length=100)
+    about = models.CharField(max_length=100, blank=True, help_text="Stripe's id of what it is about.")
+    received_at = models.DateTimeField(default=timezone.now)
+    outcome = models.CharField(max_length=7, choices=EventOutcome.choices, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, default=timezone.now)
+
+    class Meta:
+        ordering = ["-received_at"]
+        indexes = [
+            models.Index(fields=["next_try_at"], name="stripe_event_to_work", condition=Q(outcome="")),
+            models.Index(fields=["received_at"], name="stripe_event_by_age"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(outcome__in=EventOutcome.values), name="stripe_event_outcome_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.event}"

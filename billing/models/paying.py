@@ -1,0 +1,174 @@
+"""How money comes in for an order, and goes back where it must not stay."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from accounts import audit
+from billing.models.card import CardRefund, ReturnReason
+from billing.models.payment import Payment, PaymentMethod
+from billing.models.status import OrderStatus
+from billing.money import format_amount, format_money
+from billing.submissions import Submission
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+_RETURNS = {OrderStatus.CANCELLED: ReturnReason.CANCELLED, OrderStatus.REJECTED: ReturnReason.REJECTED}
+
+
+class Paying:
+    """The part of `Order` that is about its money."""
+
+    if TYPE_CHECKING:
+        _activate: Any
+        _locked: Any
+        _must_be_of_another: Any
+        amount_minor: Any
+        checkouts: Any
+        currency: Any
+        customer: Any
+        is_open: Any
+        number: Any
+        payments: Any
+        status: Any
+
+    @property
+    def received_minor(self) -> int:
+        """All that ever came in."""
+        return sum(payment.amount_minor for payment in self.payments.all())
+
+    @property
+    def paid_minor(self) -> int:
+        """What came in and does not go back to a card by itself."""
+        return sum(payment.kept_minor for payment in self.payments.all())
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the whole sum is in."""
+        return self.paid_minor >= self.amount_minor
+
+    @property
+    def due_minor(self) -> int:
+        """What must come in now for the service to start; nothing unless the order is unpaid."""
+        return self.amount_minor - self.paid_minor if self.status == OrderStatus.UNPAID else 0
+
+    @property
+    def due_amount(self) -> str:
+        return format_amount(self.due_minor, self.currency)
+
+    @property
+    def due(self) -> str:
+        return format_money(self.due_minor, self.currency)
+
+    @property
+    def paid(self) -> str:
+        return format_money(self.paid_minor, self.currency)
+
+    @property
+    def received(self) -> str:
+        return format_money(self.received_minor, self.currency)
+
+    @property
+    def price(self) -> str:
+        return format_money(self.amount_minor, self.currency)
+
+    @property
+    def card_refunds(self) -> list[CardRefund]:
+        """What goes back to cards, or went."""
+        return [refund for payment in self.payments.all() for refund in payment.card_refunds.all()]
+
+    def record_payment(
+        self,
+        *,
+        method: str,
+        reference: str,
+        amount_minor: int,
+        currency: str,
+        submission: Submission,
+        by: "User",
+    ) -> Payment:
+        """Note money that came in. What completes the sum starts the service, in the same transaction, unless its
+        reference is that of a rejected or suspended customer and nobody has approved the order: then staff look first.
+
+        The same submission again returns the payment it made. ValidationError by field, or OrderConflict.
+        """
+        from billing.own_signals import note_payment
+
+        with self._locked() as order:
+            if earlier := submission.earlier(order.payments.all(), at="at"):
+                return earlier
+            order._must_be_of_another(by)
+            order._check_payment(amount_minor, currency)
+            payment = Payment.objects.create(
+                order=order, method=method, reference=reference, amount_minor=amount_minor, currency=currency,
+                by=by, submission=submission.token, fingerprint=submission.fingerprint,
+            )  # fmt: skip
+            after = {"amount": format_money(amount_minor, currency), "method": method, "reference": reference}
+            audit.record("payment.record", by=by, customer=order.customer, subject=order.number, after=after)
+            order._look_at_checkouts()
+            note_payment(order, reference)
+            if order.is_paid and order.status == OrderStatus.UNPAID:
+                order._activate(by=by)
+            return payment
+
+    def receive_card_payment(self, *, intent: str, card: str, amount_minor: int, currency: str) -> bool:
+        """Note money that Stripe took, under its id of the payment; false where it is noted already.
+
+        What completes the sum starts the service; what the order does not need, or not any more, goes back.
+        """
+        with self._locked() as order:
+            if order.payments.filter(method=PaymentMethod.CARD, reference=intent).exists():
+                return False
+            wanted = (
+                order.amount_minor - order.paid_minor if order.is_open and currency == order.currency else 0
+            )
+            back = max(0, amount_minor - wanted)
+            payment = Payment.objects.create(
+                order=order, method=PaymentMethod.CARD, reference=intent, card=card, amount_minor=amount_minor,
+                currency=currency,
+            )  # fmt: skip
+            after = {"amount": format_money(amount_minor, currency), "card": card, "reference": intent}
+            if back:
+                after["to_be_sent_back"] = format_money(back, currency)
+                order._send_back(payment, back)
+            audit.record(
+                "payment.receive", by=None, customer=order.customer, subject=order.number, after=after
+            )
+            if order.is_paid and order.status == OrderStatus.UNPAID:
+                order._activate(by=None)
+            return True
+
+    def _end_payments(self) -> None:
+        """The order has come to nothing: nobody pays for it any more, and what cards paid goes back."""
+        for payment in self.payments.filter(method=PaymentMethod.CARD):
+            if payment.kept_minor:
+                self._send_back(payment, payment.kept_minor)
+        self._look_at_checkouts()
+
+    def _send_back(self, payment: Payment, amount_minor: int) -> None:
+        from billing.tasks import send_card_refund
+
+        reason = _RETURNS.get(self.status, ReturnReason.PAID)
+        refund = CardRefund.objects.create(payment=payment, amount_minor=amount_minor, reason=reason)
+        send_card_refund.delay_on_commit(str(refund.pk))
+
+    def _look_at_checkouts(self) -> None:
+        """What is due has changed: a page at Stripe that still wants the sum of before must end."""
+        from billing.tasks import look_at_checkout
+
+        for checkout in self.checkouts.filter(ended_at=None):
+            self.checkouts.filter(pk=checkout.pk).update(next_look_at=timezone.now())
+            look_at_checkout.delay_on_commit(str(checkout.pk))
+
+    def _check_payment(self, amount_minor: int, currency: str) -> None:
+        from billing.models.order import OrderConflict
+
+        if self.status != OrderStatus.UNPAID:
+            raise OrderConflict(f"No payment is due: this order is {self.status}. Nothing was recorded.")
+        if currency != self.currency:
+            raise ValidationError({"currency": f"This order is in {self.currency}. Nothing was recorded."})
+        if amount_minor > self.due_minor:
+            more = f"More than the {self.due} that is due. Record what is due, and send the rest back."
+            raise ValidationError({"amount": more})

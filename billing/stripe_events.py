@@ -1,0 +1,71 @@
+"""What Stripe tells us by itself. An event is kept first, answered at once and worked later; it is a hint and no more."""
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+from django.utils import timezone
+
+from billing import card_payments, card_refunds
+from billing.models import EventOutcome, StripeEvent
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from billing.stripe_gateway import EventFacts
+
+logger = logging.getLogger(__name__)
+
+KEPT = timedelta(days=90)
+_PAGES, _REFUNDS = "checkout.session.", "refund."
+
+
+def keep_event(facts: "EventFacts") -> bool:
+    """Keep it and ask for its work; false where we have it already."""
+    from billing.tasks import work_stripe_event
+
+    is_ours = facts.kind.startswith((_PAGES, _REFUNDS)) and bool(facts.about)
+    todo = {} if is_ours else {"outcome": EventOutcome.UNKNOWN, "next_try_at": None}
+    with unit_of_work():
+        values = {"kind": facts.kind, "about": facts.about, **todo}
+        _, made = StripeEvent.objects.get_or_create(event=facts.event, defaults=values)
+        if made and is_ours:
+            work_stripe_event.delay_on_commit(facts.event)
+        return made
+
+
+def work_event(event_id: str) -> bool:
+    """Look at what it is about; false when it is done, not due, or somebody else is at it."""
+    from billing.stripe_gateway import StripeGatewayError
+
+    now = timezone.now()
+    due = StripeEvent.objects.filter(pk=event_id, outcome="", next_try_at__lte=now)
+    if not due.update(next_try_at=now + card_payments.LEASE, attempts=F("attempts") + 1):
+        return False
+    event = StripeEvent.objects.get(pk=event_id)
+    look = card_payments.look_at_session if event.kind.startswith(_PAGES) else card_refunds.look_at_refund
+    try:
+        outcome = EventOutcome.WORKED if look(event.about) else EventOutcome.FOREIGN
+    except StripeGatewayError as error:
+        logger.warning("Event %s waits: %s", event.pk, error)
+        if error.retry:
+            _put_off(event)
+            return False
+        outcome = EventOutcome.FOREIGN  # Stripe knows nothing under this id, or not for our key
+    StripeEvent.objects.filter(pk=event.pk).update(outcome=outcome, next_try_at=None)
+    return True
+
+
+def due_events(limit: int = 200) -> list[str]:
+    due = StripeEvent.objects.filter(outcome="", next_try_at__lte=timezone.now()).order_by("next_try_at")
+    return list(due.values_list("pk", flat=True)[:limit]) if card_payments.is_on() else []
+
+
+def forget_old_events() -> int:
+    """Returns how many."""
+    return StripeEvent.objects.filter(received_at__lt=timezone.now() - KEPT).delete()[0]
+
+
+def _put_off(event: StripeEvent) -> None:
+    gap = min(timedelta(minutes=2 ** min(event.attempts - 1, 6)), card_payments.LONGEST_WAIT)
+    StripeEvent.objects.filter(pk=event.pk, outcome="").update(next_try_at=timezone.now() + gap)

@@ -1,0 +1,156 @@
+"""Workers that are killed, replies that are lost, fifty at once: the sum at Stripe stays the sum of the payments."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from accounts.models import Notice, User
+from billing import card_payments, card_refunds, screening, stripe_events, stripe_gateway
+from billing.models import CardRefund, Checkout, Order, Payment, StripeEvent, Subscription
+from billing.stripe_gateway import StripeGatewayError
+from tests.at_once import at_once
+from tests.billing.conftest import fresh, pay
+from tests.billing.stripe_desk import StripeDesk, catch_up
+from tests.faults import Dice, kills, report
+
+AT_ONCE = 50
+FAULTS = ("lost", "unreached", "409", "429", "500", "500-after")
+ON = ("POST /v1/checkout/sessions", "GET /v1/checkout/sessions", "POST /v1/refunds", "GET /v1/refunds")
+CALLS = ("open_checkout", "look_at_checkout", "expire_checkout", "send_refund", "find_refund")
+
+
+class Killed(BaseException):
+    """The process ends here; nothing after it is done."""
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch, rng: Dice) -> None:
+    """One in six workers is killed when Stripe has answered and nothing is written yet."""
+
+    def wrap(name: str) -> None:
+        call = getattr(stripe_gateway, name)
+
+        def maybe(*args: Any, **kwargs: Any) -> Any:
+            answer = call(*args, **kwargs)
+            if rng.random() < 1 / 6:
+                raise Killed
+            return answer
+
+        monkeypatch.setattr(stripe_gateway, name, maybe)
+
+    for name in CALLS:
+        wrap(name)
+
+
+def lived(act: Callable[[], Any]) -> Any:
+    """What it returned; None where it was killed or Stripe was away."""
+    try:
+        return act()
+    except (Killed, StripeGatewayError, card_payments.CardUnavailable):
+        return None
+
+
+def clicked(order: Order, by: User) -> str:
+    """The page that somebody comes to who clicks until there is one."""
+    while not (url := lived(partial(card_payments.pay_by_card, order, by=by))):
+        pass
+    return str(url)
+
+
+@pytest.mark.usefixtures("deadly")
+@pytest.mark.timeout(1800)
+def test_every_charge_is_one_payment(
+    stripe: StripeDesk, ordered: Callable[..., Order], alice: User, sam: User, settings: Any, rng: Dice,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Customers click, pay, cancel and pay by the bank as well, while calls fail and workers are killed."""
+    settings.FRAUDRECORD_API_KEY = ""
+    count, faults = kills(25, 500), 0
+    for _ in range(count):
+        order = ordered()
+        screening.check_order(order.pk)
+        fresh(order).approve("", by=sam)
+        for on in ON:
+            if rng.random() < 0.4:
+                faults += 1
+                stripe.fail(on, rng.choice(FAULTS))
+        url = clicked(order, alice)
+        what = rng.choice(("pays", "cancels", "pays by the bank", "leaves"))
+        if what == "cancels":
+            fresh(order).cancel(by=alice)
+        if what == "pays by the bank":
+            pay(fresh(order), rng.choice(("59.00", "20.00")), by=sam)
+        if what != "leaves":
+            stripe.pay(url)
+        lived(partial(card_payments.learn_payment, order))
+        for event in stripe.events()[-2:]:
+            facts = stripe_gateway.EventFacts(event["id"], event["type"], event["data"]["object"]["id"])
+            stripe_events.keep_event(facts)
+    for _ in range(5):
+        lived(catch_up)
+    stripe.server.faults.waiting.clear()
+    monkeypatch.undo()
+    catch_up()
+    by_card = sum(payment.kept_minor for payment in Payment.objects.filter(method="card"))
+    assert stripe.kept_minor == by_card
+    assert stripe.charges == Payment.objects.filter(method="card").count()
+    assert not CardRefund.objects.filter(sent_at=None).exists()
+    assert Notice.objects.filter(kind="order.sent_back").count() == CardRefund.objects.count()
+    for order in Order.objects.with_facts():
+        assert (order.status, order.paid_minor) in {("active", 5900), ("cancelled", 0), ("unpaid", 0)}
+    assert StripeEvent.objects.filter(outcome="").count() == 0
+    report("payments by card under faults", rng, payments=count, faults=faults, charges=stripe.charges)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+class TestAtOnce:
+    """Many people and workers at the same moment, each with a database connection of its own."""
+
+    @pytest.fixture(autouse=True)
+    def no_broker(self, quiet_broker: None) -> None:
+        pass
+
+    def test_fifty_clicks_are_one_page(self, stripe: StripeDesk, unpaid: Order, alice: User) -> None:
+        urls = at_once(*[lambda: card_payments.pay_by_card(unpaid, by=alice)] * AT_ONCE)
+        assert len(set(urls)) == 1
+        assert len(stripe.sessions()) == Checkout.objects.count() == 1
+
+    def test_fifty_who_hear_of_it_are_one_payment(
+        self, stripe: StripeDesk, unpaid: Order, alice: User
+    ) -> None:
+        stripe.pay(card_payments.pay_by_card(unpaid, by=alice))
+        [session] = stripe.sessions()
+        at_once(*[lambda: card_payments.look_at_session(session["id"])] * AT_ONCE)
+        assert fresh(unpaid).status == "active"
+        assert (stripe.charges, Payment.objects.count(), Subscription.objects.count()) == (1, 1, 1)
+        assert Notice.objects.filter(kind="order.active").count() == 1
+
+    def test_one_cancels_while_others_pay(self, stripe: StripeDesk, unpaid: Order, alice: User) -> None:
+        stripe.pay(card_payments.pay_by_card(unpaid, by=alice))
+
+        def cancel() -> object:
+            try:
+                return fresh(unpaid).cancel(by=alice)
+            except Exception as conflict:  # it was active before
+                return conflict
+
+        learn = [lambda: card_payments.learn_payment(unpaid)] * 5
+        at_once(cancel, *learn)
+        catch_up()
+        order = fresh(unpaid)
+        assert (order.status, stripe.kept_minor) in {("active", 5900), ("cancelled", 0)}
+        assert order.paid_minor == stripe.kept_minor
+
+    def test_a_refund_that_many_workers_send_is_one(
+        self, stripe: StripeDesk, unpaid: Order, alice: User
+    ) -> None:
+        url = card_payments.pay_by_card(unpaid, by=alice)
+        fresh(unpaid).cancel(by=alice)
+        stripe.pay(url)
+        card_payments.learn_payment(unpaid)
+        refund = str(CardRefund.objects.get().pk)
+        at_once(*[lambda: card_refunds.send_card_refund(refund)] * 10)
+        assert len(stripe.books.all("refund")) == 1
+        assert (stripe.kept_minor, Notice.objects.filter(kind="order.sent_back").count()) == (0, 1)
