@@ -75,18 +75,38 @@ def become_customer(
     stack: Stack, staff: Person, plan: str = "10gb", password: str = "", address: str = ""
 ) -> Tenant:
     """A new person who signed up, ordered, was looked at where needed, paid, and is served."""
+    person, order = order_unpaid(stack, staff, plan, password, address)
+    pay(staff, review_of(order))
+    eventually(lambda: status_of(person.get(order).text) == "active", 10)
+    username = username_of(person, order)
+    eventually(lambda: stack.server_of(username), 20)
+    return Tenant(stack, person, username)
+
+
+def order_unpaid(
+    stack: Stack, staff: Person, plan: str = "10gb", password: str = "", address: str = ""
+) -> tuple[Person, str]:
+    """A new person, and the path of the order that they can pay now."""
     mark = token_hex(4)
     person = Person(stack)
     person.sign_up(address or f"owner-{mark}@people.test", password or f"person-{token_hex(8)}")
     order = person.sends("/order/", plan=plan, username=f"t{mark}", **DETAILS)
     eventually(lambda: status_of(person.get(order).text) in ("review", "unpaid"), 20)
-    review = f"/admin/review/{order.rstrip('/').rpartition('/')[2]}/"
     if status_of(person.get(order).text) == "review":
-        staff.sends(review, decision="approve", text="Known to us.")
-    pay(staff, review)
-    eventually(lambda: status_of(person.get(order).text) == "active", 10)
-    eventually(lambda: stack.server_of(f"t{mark}"), 20)
-    return Tenant(stack, person, f"t{mark}")
+        staff.sends(review_of(order), decision="approve", text="Known to us.")
+    return person, order
+
+
+def review_of(order: str) -> str:
+    """Where staff look at the order of this path."""
+    return f"/admin/review/{order.rstrip('/').rpartition('/')[2]}/"
+
+
+def username_of(person: Person, order: str) -> str:
+    """The username of the order's customer."""
+    found = re.search(r'href="/c/([^/"]+)/"', person.get(order).text)
+    assert found, "the order leads to no customer"
+    return found[1]
 
 
 def pay(staff: Person, review: str) -> None:
