@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from billing.models import Order
 from tests.access_table import TABLE
 from tests.billing.conftest import FIELDS
 from tests.e2e.browser import SCHEMES, WIDTHS, Browser
@@ -77,6 +78,24 @@ def test_the_review_of_an_order_has_no_violation(
     browser.take_cookies([{"name": cookie.key, "value": cookie.value}])
     assert not list(violations(browser, "/order/?step=review"))
     assert "Review your order" in browser.text
+
+
+def test_the_page_of_an_order_that_is_paid_by_card_has_no_violation(
+    browser: Browser,
+    as_: Callable[[User], Client],
+    census_things: dict[str, Any],
+    sam: User,
+    settings: Any,
+    alice: User,
+) -> None:
+    settings.STRIPE_SECRET_KEY = "sk_test_of_nobody"
+    order = Order.objects.numbered(census_things["number"])
+    order.approve("", by=sam, seen=order.seen)
+    browser.open("/healthz")
+    cookie = as_(alice).cookies[settings.SESSION_COOKIE_NAME]
+    browser.take_cookies([{"name": cookie.key, "value": cookie.value}])
+    assert not list(violations(browser, order.get_absolute_url()))
+    assert "Pay by card" in browser.text
 
 
 def path_of(name: str, things: dict[str, Any]) -> str:
