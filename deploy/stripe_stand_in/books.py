@@ -30,13 +30,14 @@ class Books:
         self.set_up: list[str] = []  # payment methods that were saved with 3-D Secure
         self.replies: dict[str, dict[str, Any]] = {}  # by idempotency key
         self.owed: list[dict[str, Any]] = []  # webhooks that were not taken yet
+        self.settling: dict[str, dict[str, Any]] = {}  # refund -> what becomes of it by itself, and when
         if file and file.exists():
             self.__dict__.update(json.loads(file.read_text()))
 
     def save(self) -> None:
         """Write all of it beside the file and put it in its place."""
         if self.file:
-            kept = ("advanced", "objects", "numbers", "set_up", "replies", "owed")
+            kept = ("advanced", "objects", "numbers", "set_up", "replies", "owed", "settling")
             fresh = self.file.with_suffix(".new")
             fresh.write_text(json.dumps({name: getattr(self, name) for name in kept}))
             fresh.replace(self.file)

@@ -10,6 +10,8 @@ from deploy.stripe_stand_in.errors import Refusal
 class Card:
     """`code` and `decline` are Stripe's words for why it is declined, empty where it is not. `asks` for 3-D Secure:
     `always`, `once` (until it was saved with it) or never. `saves`: whether it can be saved although it is declined.
+    `refund` is the status that a refund begins with, `settles` what becomes of it a minute later; `disputed`: its
+    owner says at once that they never paid.
     """
 
     number: str
@@ -18,6 +20,9 @@ class Card:
     decline: str = ""
     asks: str = ""
     saves: bool = True
+    refund: str = "succeeded"
+    settles: str = ""
+    disputed: bool = False
 
     @property
     def message(self) -> str:
@@ -41,6 +46,9 @@ CARDS = {
         Card("4000000000000341", code="card_declined", decline="generic_decline"),
         Card("4000002760003184", asks="always"),
         Card("4000002500003155", asks="once"),
+        Card("4000000000007726", refund="pending", settles="succeeded"),
+        Card("4000000000005126", settles="failed"),
+        Card("4000000000000259", disputed=True),
     )
 }
 # The names by which programs use them, as they must never send a card's number.
@@ -54,6 +62,9 @@ NAMES = {
     "pm_card_chargeCustomerFail": "4000000000000341",
     "pm_card_authenticationRequired": "4000002760003184",
     "pm_card_authenticationRequiredOnSetup": "4000002500003155",
+    "pm_card_pendingRefund": "4000000000007726",
+    "pm_card_refundFail": "4000000000005126",
+    "pm_card_createDispute": "4000000000000259",
 }
 
 

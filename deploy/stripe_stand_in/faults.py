@@ -7,7 +7,7 @@ from typing import Any
 from deploy.stripe_stand_in.books import Books
 from deploy.stripe_stand_in.errors import Refusal
 
-KINDS = frozenset({"lost", "unreached", "409", "429", "500", "500-after", "slow"})
+KINDS = frozenset({"lost", "unreached", "409", "429", "500", "500-after", "503", "slow", "refused"})
 KEPT = 24 * 3600  # seconds that an idempotency key is good for
 
 

@@ -1,4 +1,4 @@
-"""Payment methods, payment and setup intents, charges and refunds: one function for each call of the API."""
+"""Payment methods, payment intents and charges: one function for each call of the API."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import stripe
 
 from deploy.stripe_stand_in.books import Books, Object
 from deploy.stripe_stand_in.cards import CARDS, NAMES, Card, declined
+from deploy.stripe_stand_in.disputes import dispute
 from deploy.stripe_stand_in.errors import Refusal, not_played
 from deploy.stripe_stand_in.shapes import shape
 
@@ -123,6 +124,8 @@ def charge(books: Books, intent: Object) -> Object:
     )  # fmt: skip
     books.tell("charge.succeeded", taken)
     books.tell("payment_intent.succeeded", intent)
+    if card.disputed:
+        dispute(books, taken)
     return intent
 
 
@@ -203,40 +206,3 @@ def detach_method(books: Books, method: Object, params: dict[str, Any]) -> Objec
     method["customer"] = None
     books.tell("payment_method.detached", method, before)
     return method
-
-
-def create_refund(books: Books, params: dict[str, Any]) -> Object:
-    """Send money of a charge back, all that is left of it or a part."""
-    refunded = _charge_to_refund(books, params)
-    left = refunded["amount"] - refunded["amount_refunded"]
-    amount = params.get("amount", left)
-    if not left:
-        text = f"Charge {refunded['id']} has already been refunded."
-        raise Refusal(400, text, code="charge_already_refunded")
-    if not 1 <= amount <= left:
-        text = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
-        raise Refusal(400, text, param="amount")
-    refund = books.add(
-        stripe.Refund, "re", amount=amount, currency=refunded["currency"], charge=refunded["id"],
-        payment_intent=refunded["payment_intent"], reason=params.get("reason"), status="succeeded",
-        metadata=params.get("metadata") or {}, destination_details={"type": "card", "card": {"type": "refund"}},
-    )  # fmt: skip
-    before = {"amount_refunded": refunded["amount_refunded"], "refunded": refunded["refunded"]}
-    refunded["amount_refunded"] += amount
-    refunded["refunded"] = refunded["amount_refunded"] == refunded["amount"]
-    books.tell("refund.created", refund)
-    books.tell("charge.refunded", refunded, before)
-    return refund
-
-
-def _charge_to_refund(books: Books, params: dict[str, Any]) -> Object:
-    if which := params.get("charge"):
-        return books.find("charge", which, "charge")
-    if not params.get("payment_intent"):
-        text = "One of the following params should be provided for this request: payment_intent or charge."
-        raise Refusal(400, text, code="parameter_missing")
-    intent = books.find("payment_intent", params["payment_intent"], "payment_intent")
-    if intent["status"] != "succeeded":
-        text = f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
-        raise Refusal(400, text, code="payment_intent_unexpected_state")
-    return books.find("charge", intent["latest_charge"])

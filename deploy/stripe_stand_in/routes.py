@@ -9,7 +9,7 @@ import stripe
 from stripe import params as of
 from stripe.params import checkout as of_checkout
 
-from deploy.stripe_stand_in import payments, sessions
+from deploy.stripe_stand_in import payments, refunds, sessions
 from deploy.stripe_stand_in.books import Books, Object
 from deploy.stripe_stand_in.errors import Refusal, not_played
 from deploy.stripe_stand_in.parameters import checked
@@ -211,7 +211,7 @@ ROUTES = (
         "/v1/refunds",
         of.RefundCreateParams,
         "amount charge payment_intent metadata reason",
-        of_all(payments.create_refund),
+        of_all(refunds.create_refund),
     ),
     Route(
         "GET",
@@ -221,6 +221,7 @@ ROUTES = (
         listed("refund", "/v1/refunds", "charge", "payment_intent"),
     ),
     Route("GET", "/v1/refunds/{}", of.RefundRetrieveParams, "", of_one("refund", as_it_is)),
+    Route("GET", "/v1/disputes/{}", of.DisputeRetrieveParams, "", of_one("dispute", as_it_is)),
     Route(
         "POST",
         "/v1/checkout/sessions",

@@ -17,6 +17,7 @@ from deploy.stripe_stand_in.errors import Refusal
 from deploy.stripe_stand_in.expanding import expanded
 from deploy.stripe_stand_in.faults import Faults, Replies
 from deploy.stripe_stand_in.parameters import decoded
+from deploy.stripe_stand_in.refunds import settle_due
 from deploy.stripe_stand_in.routes import route_of
 from deploy.stripe_stand_in.sessions import expire_due
 from deploy.stripe_stand_in.webhooks import Webhooks
@@ -97,6 +98,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(
                 409, "This object cannot be accessed right now: another request has it.", code="lock_timeout"
             )
+        if kind == "503":
+            raise Refusal(503, "Stripe is not there for a moment.", kind="api_error")
         key = self.headers.get("Idempotency-Key", "") if self.command == "POST" else ""
         reply = self._once(key, path, encoded, fault)
         if kind == "lost":
@@ -114,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault.get("fault") == "slow":
                 time.sleep(fault["seconds"])
             with books.lock:
-                reply = self._do(path, encoded, fault.get("fault", ""))
+                reply = self._do(path, encoded, fault)
                 return reply
         finally:
             with books.lock:
@@ -122,9 +125,9 @@ class Handler(BaseHTTPRequestHandler):
                 if self.command == "POST":
                     books.save()
 
-    def _do(self, path: str, encoded: str, fault: str) -> Reply:
-        books = self.server.books
-        expire_due(books)
+    def _do(self, path: str, encoded: str, met: dict[str, Any]) -> Reply:
+        books, fault = self.server.books, met.get("fault", "")
+        _pass_time(books)
         route, which = route_of(self.command, path)
         params = route.read(decoded(encoded))
         wanted = params.pop("expand", [])
@@ -132,6 +135,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "500":
             return failed.status, failed.body
         try:
+            if fault == "refused":
+                raise Refusal(400, "It is refused on purpose.", code=met.get("code", ""))
             found = route.act(books, which, params)
             return (
                 (failed.status, failed.body)
@@ -151,14 +156,14 @@ class Handler(BaseHTTPRequestHandler):
                 server.webhooks.change(wish)
             elif path == "/stand-in/clock":
                 server.books.advanced += int(wish["advance"])
-                expire_due(server.books)
+                _pass_time(server.books)
             elif path != "/stand-in/sums":
                 raise Refusal(404, "There is no such switch.")
             return 200, {"sums": server.books.sums(), "owed": len(server.books.owed)}
 
     def _answer_page(self, page: Any) -> None:
         try:
-            expire_due(self.server.books)
+            _pass_time(self.server.books)
             answer = page()
         except Refusal as refusal:
             answer = pages.Answer(
@@ -183,6 +188,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Silence: what is worth a line is written where it is answered."""
+
+
+def _pass_time(books: Books) -> None:
+    """What happens by itself, up to now."""
+    expire_due(books)
+    settle_due(books)
 
 
 class Server(ThreadingHTTPServer):

@@ -1,5 +1,6 @@
 """Checkout Sessions, and setup intents, which save a card for later: made by programs, brought to their end by people."""
 
+import re
 from typing import Any
 
 import stripe
@@ -21,6 +22,7 @@ from deploy.stripe_stand_in.payments import (
 )
 from deploy.stripe_stand_in.shapes import shape
 
+_EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}")
 SHORTEST, LONGEST = 30 * 60, 24 * 3600  # seconds for which a session can be open
 
 
@@ -38,6 +40,9 @@ def create_session(books: Books, params: dict[str, Any]) -> Object:
         books.find("customer", customer, "customer")
         if params.get("customer_email"):
             raise Refusal(400, "You may only specify one of these parameters: customer, customer_email.")
+    if not _EMAIL.fullmatch(email := params.get("customer_email") or "anna@example.test"):
+        text = f"Invalid email address: {email}"
+        raise Refusal(400, text, code="email_invalid", param="customer_email")
     lines, currency = _lines(books, params) if mode == "payment" else ([], params.get("currency"))
     amount = sum(line["amount_total"] for line in lines) if lines else None
     expires_at = params.get("expires_at", books.now() + LONGEST)
