@@ -58,7 +58,7 @@ def pay_by_card(order: Order, *, by: User) -> str:
             checkout = _open_for(order, by=by)
             if checkout.session:
                 # It may have been paid a moment ago, or want a sum that is not due any more.
-                if look_at(checkout) and not checkout.ended_at:
+                if look_at(checkout):
                     return checkout.url
             elif url := _ask_for_page(checkout):
                 return url
@@ -88,7 +88,7 @@ def look_at_checkout(checkout_id: str) -> bool:
         if checkout.session:
             look_at(checkout)
         elif checkout.at < now - UNANSWERED:
-            _end(checkout)
+            _end(checkout, "")
     except StripeGatewayError as error:
         logger.warning("Checkout %s could not be looked at: %s", checkout.pk, error)
     gap = min(timedelta(minutes=2 ** min(checkout.looks - 1, 6)), LONGEST_WAIT)
@@ -107,7 +107,8 @@ def look_at_session(session: str) -> bool:
         checkout = _named(facts.ours)
         if checkout is None:
             return False
-        _keep(checkout, facts)
+        Checkout.objects.filter(pk=checkout.pk, session="").update(session=facts.session, url=facts.url)
+        checkout = _as_of(checkout, facts)
     look_at(checkout)
     return True
 
@@ -127,7 +128,7 @@ def look_at(checkout: Checkout) -> bool:
         )
     if facts.state is gateway.SessionState.OPEN:
         return True
-    _end(checkout)
+    _end(checkout, checkout.session)
     return False
 
 
@@ -171,16 +172,21 @@ def _ask_for_page(checkout: Checkout) -> str:
     except gateway.StripeGatewayError as error:
         if error.code == gateway.KEY_IN_USE:
             return ""
-        if error.spent:
-            _end(checkout)  # no reply under this key will be another one
+        if error.spent and not _end(checkout, ""):  # no reply under this key will be another one
+            return ""  # a twin has the page, or has ended this row: look again
         raise
-    _keep(checkout, facts)
-    return facts.url
+    kept = Checkout.objects.filter(pk=checkout.pk, session="", ended_at=None)
+    kept.update(session=facts.session, url=facts.url)
+    if Checkout.objects.filter(pk=checkout.pk, session=facts.session, ended_at=None).exists():
+        return facts.url
+    look_at(_as_of(checkout, facts))  # a twin has ended this row: nobody is to pay there
+    return ""
 
 
-def _keep(checkout: Checkout, facts: "CheckoutFacts") -> None:
-    Checkout.objects.filter(pk=checkout.pk, session="").update(session=facts.session, url=facts.url)
+def _as_of(checkout: Checkout, facts: "CheckoutFacts") -> Checkout:
+    """The row as if it had this session; what it has may be another one."""
     checkout.session, checkout.url = facts.session, facts.url
+    return checkout
 
 
 def _named(ours: str) -> Checkout | None:
@@ -192,15 +198,17 @@ def _named(ours: str) -> Checkout | None:
 
 
 def _is_wanted(checkout: Checkout) -> bool:
+    """Whether the row has this page, and the order what it asks for."""
+    if not Checkout.objects.filter(pk=checkout.pk, session=checkout.session, ended_at=None).exists():
+        return False
     order = Order.objects.with_facts().get(pk=checkout.order_id)
     return order.due_minor == checkout.amount_minor and order.currency == checkout.currency
 
 
-def _end(checkout: Checkout) -> None:
-    checkout.ended_at = timezone.now()
-    Checkout.objects.filter(pk=checkout.pk, ended_at=None).update(
-        ended_at=checkout.ended_at, next_look_at=None
-    )
+def _end(checkout: Checkout, session: str) -> bool:
+    """End it if it still has the session (empty: none) that was seen; another may have got it another one meanwhile."""
+    seen = Checkout.objects.filter(pk=checkout.pk, session=session, ended_at=None)
+    return bool(seen.update(ended_at=timezone.now(), next_look_at=None))
 
 
 @contextmanager

@@ -10,8 +10,8 @@ def dispute(books: Books, charge: Object) -> Object:
     """Open one about all of a charge."""
     charge["disputed"] = True
     details = shape(
-        stripe.Dispute.EvidenceDetails, has_evidence=False, past_due=False, submission_count=0, submission_method="not_submitted",
-        enhanced_eligibility={}, due_by=books.now() + 7 * 24 * 3600,
+        stripe.Dispute.EvidenceDetails, has_evidence=False, past_due=False, submission_count=0,
+        submission_method="not_submitted", enhanced_eligibility={}, due_by=books.now() + 7 * 24 * 3600,
     )  # fmt: skip
     made = books.add(
         stripe.Dispute, "du", amount=charge["amount"], currency=charge["currency"], charge=charge["id"],
