@@ -32,6 +32,7 @@ LONGEST_WAIT = timedelta(hours=1)
 UNANSWERED = timedelta(
     days=1
 )  # after which a page of which Stripe never told us is given up: its key is forgotten
+KEY_HOLDS = timedelta(hours=23)  # Stripe knows a key for 24: asked after that, it would make a second page
 PATIENCE = 5.0  # seconds for another click's call that is under way
 PAUSE = 0.2
 
@@ -158,6 +159,9 @@ def _ask_for_page(checkout: Checkout) -> str:
     from billing import stripe_gateway as gateway
 
     order = checkout.order
+    if checkout.at < timezone.now() - KEY_HOLDS:
+        _end(checkout, "")
+        return ""
     try:
         facts = gateway.open_checkout(
             key=f"checkout-{checkout.pk}",
