@@ -51,7 +51,7 @@ def refund_record(request: Any, number: str) -> HttpResponse:
     if not form.is_valid():
         return review_page(request, order, refund=form)
     try:
-        order.record_refund(form.cleaned_data["reference"], by=request.user)
+        order.record_refund(**form.cleaned_data, by=request.user)
     except OrderConflict as error:
         return refused(request, number, error)
     messages.success(request, "The refund is recorded.")

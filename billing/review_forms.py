@@ -76,3 +76,4 @@ class NoteAddForm(forms.Form):
 
 class RefundRecordForm(forms.Form):
     reference = LineField(max_length=100, help_text="What identifies the refund in the bank statement.")
+    owed_minor = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)

@@ -6,8 +6,22 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Exists, Min, OuterRef, Q, Subquery
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    Min,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from accounts.models import User
@@ -19,6 +33,7 @@ from billing.models import (
     OrderMessage,
     OrderStatus,
     Payment,
+    Refund,
     ReviewDecision,
     ReviewNote,
     ReviewPresence,
@@ -107,12 +122,26 @@ def _named(text: str) -> Q:
     return found
 
 
-# What cards paid goes back by itself, unless that failed.
+def _sum(rows: Any, order: str) -> Coalesce:
+    """Of `amount_minor`, over the rows that belong to the order of the query around it."""
+    mine = rows.filter(**{order: OuterRef("pk")}).order_by().values(order)
+    sums = mine.annotate(sum=Sum("amount_minor")).values("sum")
+    return Coalesce(Subquery(sums, output_field=IntegerField()), 0)
+
+
+# In SQL what `Order.refund_minor` says. What cards paid goes back by itself, unless that failed.
+_NOTHING = Q(cancellation__isnull=False) | Q(decision__decision=Decision.REJECT)
+_OWED = (
+    _sum(Payment.objects, "order")
+    - _sum(CardRefund.objects.filter(failed_at=None), "payment__order")
+    - _sum(Refund.objects, "order")
+    - Case(When(_NOTHING, then=Value(0)), default=F("amount_minor"), output_field=IntegerField())
+)
 REFUND_OWED = (
-    Q(Exists(Payment.objects.filter(order=OuterRef("pk"), method__in=BY_HAND)))
-    & (Q(cancellation__isnull=False) | Q(decision__decision=Decision.REJECT))
+    Q(Exists(Payment.objects.filter(order=OuterRef("pk"), method__in=BY_HAND))) & _NOTHING
     | Q(Exists(CardRefund.objects.filter(payment__order=OuterRef("pk"), failed_at__isnull=False)))
-) & Q(refund=None)
+    & (_NOTHING | Q(subscription__isnull=False))
+) & Q(GreaterThan(_OWED, 0))
 
 
 @dataclass(frozen=True)

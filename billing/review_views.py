@@ -157,7 +157,8 @@ def review_page(
         "canned_texts": _canned_texts() if may_decide else [],
         "payment_form": payment
         or PaymentRecordForm(initial=amount, auto_id="id_payment_%s" if refund else "id_%s"),
-        "refund_form": refund or RefundRecordForm(auto_id="id_refund_%s"),
+        "refund_form": refund
+        or RefundRecordForm(initial={"owed_minor": order.refund_minor}, auto_id="id_refund_%s"),
         "note_form": note or NoteAddForm(auto_id="id_note_%s"),
         "earlier_orders": order.placed_by.orders.with_status()
         .select_related("plan")

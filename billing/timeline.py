@@ -13,6 +13,7 @@ from billing.models import (
     Outcome,
     Payment,
     PaymentMethod,
+    Refund,
 )  # fmt: skip
 from billing.money import format_money
 
@@ -86,10 +87,8 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     steps += [_sent_back(refund, for_staff) for refund in order.card_refunds]
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
-    if order.paid_minor and not order.is_open and (refund := getattr(order, "refund", None)):
-        text = f"Reference {refund.reference}" if for_staff else ""
-        sent = format_money(refund.amount_minor, refund.currency)
-        steps.append(Step(f"{sent} sent back", "done", refund.at, text))
+    if order.received_minor and not order.is_open:
+        steps += [_recorded(refund, for_staff) for refund in order.refunds.all()]
     if cancellation := getattr(order, "cancellation", None):
         steps.append(Step("Cancelled" + by(cancellation, ""), "stop", cancellation.at))
     return steps
@@ -102,6 +101,11 @@ def _how_paid(payment: Payment, for_staff: bool) -> str:
     if not for_staff:
         return "Recorded by our bookkeeping."
     return f"Recorded by {payment.by}. {payment.get_method_display()} {payment.reference}"
+
+
+def _recorded(refund: Refund, for_staff: bool) -> Step:
+    text = f"Reference {refund.reference}" if for_staff else ""
+    return Step(f"{format_money(refund.amount_minor, refund.currency)} sent back", "done", refund.at, text)
 
 
 def _sent_back(refund: CardRefund, for_staff: bool) -> Step:

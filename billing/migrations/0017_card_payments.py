@@ -251,4 +251,12 @@ class Migration(migrations.Migration):
                 condition=models.Q(("amount_minor__gt", 0)), name="checkout_amount_positive"
             ),
         ),
+        migrations.AlterField(
+            model_name="refund",
+            name="order",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="refunds", to="billing.order"
+            ),
+        ),
+        migrations.AlterModelOptions(name="refund", options={"ordering": ["at"]}),
     ]

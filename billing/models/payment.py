@@ -94,9 +94,11 @@ class Subscription(models.Model):
 
 
 class Refund(models.Model):
-    """All that came in for an order which came to nothing was sent back."""
+    """What was owed back for an order, all of it, was sent back by staff. More can come to be owed later: when money that
+    was to go back to a card did not arrive there.
+    """
 
-    order = models.OneToOneField("billing.Order", models.PROTECT, related_name="refund")
+    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="refunds")
     amount_minor = models.PositiveIntegerField()
     currency = CurrencyField()
     reference = models.CharField(max_length=100)
@@ -104,6 +106,7 @@ class Refund(models.Model):
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        ordering = ["at"]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
         ]

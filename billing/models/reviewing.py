@@ -29,6 +29,7 @@ class Reviewing:
         notes: Any
         number: Any
         paid_minor: Any
+        refunds: Any
         seen: Any
         signals: Any
         status: Any
@@ -53,11 +54,11 @@ class Reviewing:
     @property
     def refund_minor(self) -> int:
         """What staff have to send back: the money for an order that came to nothing, or more than it costs, which could
-        not go back to a card by itself; until the refund is recorded.
+        not go back to a card by itself; less what they have recorded.
         """
         keeps = {OrderStatus.REJECTED: 0, OrderStatus.CANCELLED: 0, OrderStatus.ACTIVE: self.amount_minor}
         owed = self.paid_minor - keeps.get(self.status, self.paid_minor)
-        return owed if owed > 0 and not getattr(self, "refund", None) else 0
+        return max(0, owed - sum(refund.amount_minor for refund in self.refunds.all())) if owed > 0 else 0
 
     @property
     def refund_owed(self) -> str:
@@ -71,22 +72,23 @@ class Reviewing:
             if made:
                 audit.record("review.note", by=by, subject=order.number)
 
-    def record_refund(self, reference: str, *, by: "User") -> bool:
-        """Note that all the money was sent back; false where that is known already. OrderConflict if none is owed."""
+    def record_refund(self, reference: str, *, by: "User", owed_minor: int | None = None) -> bool:
+        """Note that all that is owed was sent back; false where that is known already. OrderConflict if none is owed, or
+        another sum than the `owed_minor` that was seen.
+        """
         from billing.models.order import OrderConflict
 
         with self._locked() as order:
-            if Refund.objects.filter(order=order).exists():
+            owed = order.refund_minor
+            if not owed and order.refunds.exists():
                 return False
-            if not order.refund_minor:
+            if not owed:
                 raise OrderConflict(f"Nothing is to be sent back: this order is {order.status}.")
+            if owed_minor not in (None, owed):
+                raise OrderConflict(f"{order.refund_owed} are owed by now. Look again; nothing was recorded.")
             after = {"amount": order.refund_owed, "reference": reference}
             Refund.objects.create(
-                order=order,
-                amount_minor=order.refund_minor,
-                currency=order.currency,
-                reference=reference,
-                by=by,
+                order=order, amount_minor=owed, currency=order.currency, reference=reference, by=by
             )
             audit.record("refund.record", by=by, customer=order.customer, subject=order.number, after=after)
             return True
