@@ -145,6 +145,8 @@ def _open_for(order: Order, *, by: User) -> Checkout:
         order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         if order.status != OrderStatus.UNPAID:
             raise OrderConflict(f"No payment is due: this order is {order.status}. Nothing was charged.")
+        if order.due_minor <= 0:
+            raise OrderConflict("No payment is due: the whole sum is in. Nothing was charged.")
         if checkout := order.checkouts.filter(ended_at=None).first():
             return checkout
         wanted = {"amount_minor": order.due_minor, "currency": order.currency}

@@ -202,7 +202,7 @@ def _ask(order: Order, details: dict[str, str], digest: str) -> Answer:
 
 
 def _settle(order: Order, answer: Answer, signals: list[OrderSignal]) -> None:
-    """Keep the outcome and the signals; tell the customer where it clears the order."""
+    """Keep the outcome and the signals; where it clears the order tell the customer, or start what is paid already."""
     with unit_of_work():
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
         check, before = locked.fraud_check, locked.status
@@ -219,7 +219,11 @@ def _settle(order: Order, answer: Answer, signals: list[OrderSignal]) -> None:
                 "order.check", by=None, customer=locked.customer, subject=locked.number,
                 before={"outcome": was} if was else None, after=after,
             )  # fmt: skip
-        if before != OrderStatus.UNPAID and locked.status == OrderStatus.UNPAID:
+        if before == OrderStatus.UNPAID or locked.status != OrderStatus.UNPAID:
+            return
+        if locked.is_paid:
+            locked._activate(by=None)
+        else:
             notices.send_notice("order.approved", locked.pk)
 
 
