@@ -1,19 +1,21 @@
 """Money that goes back to cards: sent by whoever finds it due, once, and told to the customer when Stripe took it.
 
 Before any attempt but the first Stripe is asked whether an earlier one came through: a reply can be lost, and its key is
-forgotten after a day.
+forgotten after a day. What was sent is looked after for a month, for a card's bank may return it; and what somebody sent
+at Stripe by hand counts like ours.
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db.models import F
 from django.utils import timezone
 
 from accounts import audit, notices
 from billing.card_payments import LEASE, LONGEST_WAIT, is_on
-from billing.models import CardRefund
+from billing.models import CardRefund, Payment, PaymentMethod
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -22,46 +24,53 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAILED = "Stripe could not bring it to the card."
+WATCHED = timedelta(days=30)  # after it was sent
+GAP, GAP_DONE = (
+    timedelta(days=1),
+    timedelta(days=7),
+)  # between looks, before and after Stripe says that it arrived
 
 
 def send_card_refund(refund_id: str) -> bool:
-    """Send one; false when it is sent, not due, or somebody else is at it."""
-    from billing.stripe_gateway import StripeGatewayError
+    """Send one, or look after one that was sent; true when it was sent now."""
+    from billing import stripe_gateway as gateway
 
     now = timezone.now()
-    due = CardRefund.objects.filter(pk=refund_id, sent_at=None, next_try_at__lte=now)
+    due = CardRefund.objects.filter(pk=refund_id, failed_at=None, next_try_at__lte=now)
     if not is_on() or not due.update(next_try_at=now + LEASE, attempts=F("attempts") + 1):
         return False
     refund = CardRefund.objects.select_related("payment__order__customer").get(pk=refund_id)
     try:
-        facts = _ask(refund)
-    except StripeGatewayError as error:
-        logger.warning("Refund %s was not sent: %s", refund.pk, error)
+        _learn(refund, gateway.look_at_refund(refund.refund) if refund.sent_at else _ask(refund))
+    except gateway.StripeGatewayError as error:
+        logger.warning("Refund %s was not sent, or not looked at: %s", refund.pk, error)
         _put_off(refund, error)
         return False
-    if facts.failed:
-        _fail(refund, FAILED)
-    else:
-        _note_sent(refund, facts)
-    return True
+    return not refund.sent_at and CardRefund.objects.filter(pk=refund.pk, failed_at=None).exists()
 
 
 def look_at_refund(which: str) -> bool:
-    """What Stripe told of a refund by its own id; false where it is none of ours. One that was sent can fail days later."""
+    """What Stripe told of a refund by its own id; false where it is none of ours. One that was sent can fail days later,
+    and one of which we know nothing was made by hand.
+    """
     from billing import stripe_gateway as gateway
 
     facts = gateway.look_at_refund(which)
-    refund = CardRefund.objects.filter(refund=which).first()
-    if refund is None:
+    rows = CardRefund.objects.select_related("payment__order__customer")
+    refund = rows.filter(refund=which).first() or rows.filter(pk=_id(facts.ours), refund="").first()
+    if refund:
+        _learn(refund, facts)
+        return True
+    payment = Payment.objects.filter(method=PaymentMethod.CARD, reference=facts.intent or "-").first()
+    if payment is None:
         return False
-    if facts.failed:
-        _fail(refund, FAILED)
+    _note_by_hand(payment, facts)
     return True
 
 
 def due_refunds(limit: int = 200) -> list[str]:
-    """Those that the sweep has to send."""
-    due = CardRefund.objects.filter(sent_at=None, next_try_at__lte=timezone.now()).order_by("next_try_at")
+    """Those that the sweep has to send, or to look after."""
+    due = CardRefund.objects.filter(failed_at=None, next_try_at__lte=timezone.now()).order_by("next_try_at")
     return [str(pk) for pk in due.values_list("pk", flat=True)[:limit]] if is_on() else []
 
 
@@ -80,28 +89,83 @@ def _ask(refund: CardRefund) -> "RefundFacts":
     )
 
 
-def _note_sent(refund: CardRefund, facts: "RefundFacts") -> None:
+def _learn(refund: CardRefund, facts: "RefundFacts") -> None:
+    """Make true here how it stands at Stripe."""
+    if facts.failed:
+        return _fail(refund, FAILED)
     order, now = refund.payment.order, timezone.now()
+    next_look_at = _next_look(refund.sent_at or now, facts)
     with unit_of_work():
         unsent = CardRefund.objects.filter(pk=refund.pk, sent_at=None)
-        if not unsent.update(sent_at=now, refund=facts.refund, next_try_at=None, problem=""):
+        if not unsent.update(sent_at=now, refund=facts.refund, next_try_at=next_look_at, problem=""):
+            CardRefund.objects.filter(pk=refund.pk, failed_at=None).update(next_try_at=next_look_at)
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "reference": facts.refund}
         audit.record("refund.send", by=None, customer=order.customer, subject=order.number, after=after)
         notices.send_notice("order.sent_back", refund.pk)
 
 
+def _next_look(sent_at: datetime, facts: "RefundFacts") -> datetime | None:
+    now = timezone.now()
+    return None if now > sent_at + WATCHED else now + (GAP_DONE if facts.done else GAP)
+
+
+def _note_by_hand(payment: Payment, facts: "RefundFacts") -> None:
+    if not facts.failed:
+        now = timezone.now()
+        payment.order.note_refund_by_hand(
+            payment,
+            refund=facts.refund,
+            amount_minor=facts.amount_minor,
+            next_look_at=_next_look(now, facts) or now,
+        )
+
+
 def _put_off(refund: CardRefund, error: "StripeGatewayError") -> None:
     """Try again after 1, 2, 4 … minutes, at most an hour; what Stripe refuses for good is for staff."""
     if not error.retry:
-        return _fail(refund, str(error))
+        return _refused(refund, error)
     gap = min(timedelta(minutes=2 ** min(refund.attempts - 1, 6)), LONGEST_WAIT)
-    CardRefund.objects.filter(pk=refund.pk, sent_at=None).update(
+    CardRefund.objects.filter(pk=refund.pk, failed_at=None).update(
         next_try_at=timezone.now() + gap, keys_spent=F("keys_spent") + int(error.spent), problem=str(error)
     )
 
 
+def _refused(refund: CardRefund, error: "StripeGatewayError") -> None:
+    """Most often because somebody sent it at Stripe: what they sent is noted, and only the rest is owed."""
+    from billing import stripe_gateway as gateway
+
+    if refund.sent_at:  # it was looked after, and Stripe does not know it any more
+        logger.error("Refund %s is not looked after any more: %s", refund.pk, error)
+        CardRefund.objects.filter(pk=refund.pk).update(next_try_at=None)
+        return
+    try:
+        found = gateway.list_refunds(intent=refund.payment.reference)
+    except gateway.StripeGatewayError as again:
+        return _put_off(refund, again) if again.retry else _fail(refund, str(error))
+    for facts in found:
+        if facts.ours == str(refund.pk):
+            return _learn(refund, facts)
+    known = set(refund.payment.card_refunds.exclude(refund="").values_list("refund", flat=True))
+    for facts in found:
+        if facts.refund not in known:
+            _note_by_hand(refund.payment, facts)
+    _fail(refund, str(error))
+
+
 def _fail(refund: CardRefund, problem: str) -> None:
-    CardRefund.objects.filter(pk=refund.pk, failed_at=None).update(
-        failed_at=timezone.now(), next_try_at=None, problem=problem
-    )
+    order, now = refund.payment.order, timezone.now()
+    with unit_of_work():
+        unfailed = CardRefund.objects.filter(pk=refund.pk, failed_at=None)
+        if not unfailed.update(failed_at=now, next_try_at=None, problem=problem):
+            return
+        after = {"amount": refund.amount, "card": refund.payment.card, "problem": problem}
+        audit.record("refund.fail", by=None, customer=order.customer, subject=order.number, after=after)
+        notices.send_notice("refund.failed", refund.pk)
+
+
+def _id(ours: str) -> UUID | None:
+    try:
+        return UUID(ours)
+    except ValueError:
+        return None

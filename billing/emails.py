@@ -1,16 +1,21 @@
 """The mails about an order: who gets them, and what their templates are given."""
 
+import logging
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 
 from accounts.access import Permission, may
-from accounts.models import Customer
+from accounts.models import Customer, User
 from accounts.notices import notice_kind
 from billing import card_payments
-from billing.models import CardRefund, Order, OrderMessage, QuestionLink
+from billing.models import CardRefund, Order, OrderMessage, Payment, QuestionLink
 from billing.money import format_money
+
+logger = logging.getLogger(__name__)
+
+STAFF = 50  # people who are told of what concerns staff, at most
 
 
 @notice_kind("order.received", template="billing/emails/order_received")
@@ -58,6 +63,49 @@ def order_sent_back(refund_id: str) -> tuple[list[str], dict[str, Any]]:
     recipients, context = _about(Order.objects.with_facts().get(pk=refund.payment.order_id))
     paid = format_money(refund.payment.amount_minor, refund.payment.currency)
     return recipients, context | {"refund": refund, "paid": paid}
+
+
+@notice_kind("refund.failed", template="billing/emails/card_alarm")
+def refund_failed(refund_id: str) -> tuple[list[str], dict[str, Any]]:
+    refund, order = _refund_and_order(refund_id)
+    if not order.refund_owed:
+        return [], {}
+    words = f"{refund.amount} of the order {order.number} could not go back to the card: {refund.problem}"
+    todo = f"{order.refund_owed} are owed now. Send them in another way, and record that."
+    return _for_staff(order, f"{refund.amount} could not go back to a card", words, todo)
+
+
+@notice_kind("refund.found", template="billing/emails/card_alarm")
+def refund_found(refund_id: str) -> tuple[list[str], dict[str, Any]]:
+    refund, order = _refund_and_order(refund_id)
+    words = f"Somebody sent back {refund.amount} of the order {order.number} at Stripe ({refund.refund}), not here."
+    todo = "It is noted. If nobody of you did, change the keys and passwords at Stripe."
+    return _for_staff(order, f"{refund.amount} were sent back at Stripe", words, todo)
+
+
+@notice_kind("payment.disputed", template="billing/emails/card_alarm")
+def payment_disputed(payment_id: str) -> tuple[list[str], dict[str, Any]]:
+    payment = Payment.objects.get(pk=payment_id)
+    order = Order.objects.with_facts().get(pk=payment.order_id)
+    amount = format_money(payment.amount_minor, payment.currency)
+    words = f"The payment of {amount} for the order {order.number} ({payment.reference}) is disputed, or that has changed."
+    todo = "Answer in Stripe's dashboard, where its time limit stands; unanswered, the money is lost."
+    return _for_staff(order, f"A payment of {amount} is disputed", words, todo)
+
+
+def _refund_and_order(refund_id: str) -> tuple[CardRefund, Order]:
+    refund = CardRefund.objects.select_related("payment").get(pk=refund_id)
+    return refund, Order.objects.with_facts().get(pk=refund.payment.order_id)
+
+
+def _for_staff(order: Order, title: str, words: str, todo: str) -> tuple[list[str], dict[str, Any]]:
+    """To all who may record refunds."""
+    people = User.objects.filter(is_active=True, is_staff=True).order_by("pk")[:STAFF]
+    addresses = [person.email for person in people if person.has_perm("billing.add_refund")]
+    if not addresses:
+        logger.error("Nobody is told about cards: no active member of staff may record refunds.")
+    review_url = settings.PANEL_URL + reverse("billing:review-show", args=[order.number])
+    return addresses, {"title": title, "words": words, "todo": todo, "review_url": review_url}
 
 
 def _about(order: Order) -> tuple[list[str], dict[str, Any]]:

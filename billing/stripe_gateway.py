@@ -10,21 +10,19 @@ A POST carries a key by which Stripe knows it again for a day: the same key brin
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any
 
 import stripe
 from django.conf import settings
 from django.utils import timezone
 from stripe.checkout import Session
 
-from foundation import outbound
+from billing.stripe_http import client
 
-MAX_ANSWER_BYTES = 1 << 20
 EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the future
 KEY_IN_USE = "idempotency_key_in_use"  # Stripe's word for a call whose twin is under way
 _FINER = {"ISK": 100}  # which Stripe counts in hundredths, and ISO 4217 does not
@@ -76,11 +74,27 @@ class CheckoutFacts:
 
 @dataclass(frozen=True)
 class RefundFacts:
-    """A refund as it is at Stripe. `ours` is what we called it; `failed`: the money came back to us."""
+    """A refund as it is at Stripe. `ours` is what we called it, empty of one that was made by hand; `failed`: the money
+    came back to us; `done`: as far as Stripe knows it has arrived.
+    """
 
     refund: str
     ours: str
+    intent: str
+    amount_minor: int
     failed: bool
+    done: bool
+
+
+@dataclass(frozen=True)
+class DisputeFacts:
+    """The owner of a card told their bank that a payment was not theirs. `status` is Stripe's word for how it stands."""
+
+    dispute: str
+    intent: str
+    amount_minor: int
+    currency: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,7 @@ def open_checkout(
     """
     price = _to_stripe(amount_minor, currency)
     with _spoken():
-        session = _client().v1.checkout.sessions.create(
+        session = client().v1.checkout.sessions.create(
             {
                 "mode": "payment",
                 "allowed_payment_method_types": ["card"],
@@ -122,14 +136,14 @@ def open_checkout(
 def look_at_checkout(session: str) -> CheckoutFacts:
     """How it stands at Stripe now."""
     with _spoken():
-        return _checkout_facts(_client().v1.checkout.sessions.retrieve(session, {"expand": _CARD}))
+        return _checkout_facts(client().v1.checkout.sessions.retrieve(session, {"expand": _CARD}))
 
 
 def expire_checkout(session: str) -> CheckoutFacts:
     """Let nobody pay there any more; how it stands now, for it may have been paid before that."""
     try:
         with _spoken():
-            _client().v1.checkout.sessions.expire(session)
+            client().v1.checkout.sessions.expire(session)
     except StripeGatewayError as error:
         if error.retry:
             raise
@@ -139,7 +153,7 @@ def expire_checkout(session: str) -> CheckoutFacts:
 def send_refund(*, key: str, ours: str, intent: str, amount_minor: int, currency: str) -> RefundFacts:
     """Send money of a payment back to its card, or learn what came of it under this key."""
     with _spoken():
-        refund = _client().v1.refunds.create(
+        refund = client().v1.refunds.create(
             {
                 "payment_intent": intent,
                 "amount": _to_stripe(amount_minor, currency),
@@ -150,17 +164,29 @@ def send_refund(*, key: str, ours: str, intent: str, amount_minor: int, currency
         return _refund_facts(refund)
 
 
+def list_refunds(*, intent: str) -> list[RefundFacts]:
+    """All that Stripe has of this payment, whoever made them."""
+    with _spoken():
+        refunds = client().v1.refunds.list({"payment_intent": intent, "limit": 100})
+        return [_refund_facts(refund) for refund in refunds.auto_paging_iter()]
+
+
 def find_refund(*, intent: str, ours: str) -> RefundFacts | None:
     """The refund of this payment that we called so, if Stripe has it."""
-    with _spoken():
-        refunds = _client().v1.refunds.list({"payment_intent": intent, "limit": 100})
-        found = (_refund_facts(refund) for refund in refunds.auto_paging_iter())
-        return next((refund for refund in found if refund.ours == ours), None)
+    return next((refund for refund in list_refunds(intent=intent) if refund.ours == ours), None)
 
 
 def look_at_refund(refund: str) -> RefundFacts:
     with _spoken():
-        return _refund_facts(_client().v1.refunds.retrieve(refund))
+        return _refund_facts(client().v1.refunds.retrieve(refund))
+
+
+def look_at_dispute(dispute: str) -> DisputeFacts:
+    with _spoken():
+        found = client().v1.disputes.retrieve(dispute)
+        currency = found.currency.upper()
+        amount = _from_stripe(found.amount, currency)
+        return DisputeFacts(found.id, _id_of(found.payment_intent), amount, currency, found.status)
 
 
 def read_event(body: bytes, signature: str) -> EventFacts:
@@ -208,7 +234,7 @@ def _checkout_facts(session: Session) -> CheckoutFacts:
         currency=currency,
         url=session.url or "",
         expires_at=datetime.fromtimestamp(session.expires_at, UTC),
-        intent=intent.id if isinstance(intent, stripe.PaymentIntent) else intent or "",
+        intent=_id_of(intent),
         card=_card_of(intent),
     )
 
@@ -220,8 +246,18 @@ def _card_of(intent: "str | stripe.PaymentIntent | None") -> str:
 
 
 def _refund_facts(refund: stripe.Refund) -> RefundFacts:
-    ours = _named(refund.metadata, "refund")
-    return RefundFacts(refund.id, ours, failed=refund.status in ("failed", "canceled"))
+    return RefundFacts(
+        refund=refund.id,
+        ours=_named(refund.metadata, "refund"),
+        intent=_id_of(refund.payment_intent),
+        amount_minor=_from_stripe(refund.amount, refund.currency.upper()),
+        failed=refund.status in ("failed", "canceled"),
+        done=refund.status == "succeeded",
+    )
+
+
+def _id_of(intent: "str | stripe.PaymentIntent | None") -> str:
+    return intent.id if isinstance(intent, stripe.PaymentIntent) else intent or ""
 
 
 def _named(metadata: stripe.StripeObject | None, name: str) -> str:
@@ -234,40 +270,6 @@ def _to_stripe(minor: int, currency: str) -> int:
 
 def _from_stripe(amount: int, currency: str) -> int:
     return amount // _FINER.get(currency, 1)
-
-
-class _Outbound(stripe.HTTPClient):
-    """The library's calls over our own HTTP: bounded in time and size, no proxy and no .netrc of the environment."""
-
-    name = "outbound"
-
-    def request(
-        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, *, _usage: Any = None
-    ) -> tuple[str, int, Mapping[str, str]]:  # fmt: skip
-        try:
-            reply = outbound.fetch(
-                method.upper(),
-                url,
-                deadline=settings.STRIPE_DEADLINE,
-                max_bytes=MAX_ANSWER_BYTES,
-                headers=dict(headers or {}),
-                data=post_data,
-            )
-        except outbound.OutboundError as error:
-            raise stripe.APIConnectionError(str(error)) from error
-        return reply.body.decode(errors="replace"), reply.status, reply.headers
-
-    def close(self) -> None:
-        """Each call has a connection of its own."""
-
-
-def _client() -> stripe.StripeClient:
-    return stripe.StripeClient(
-        settings.STRIPE_SECRET_KEY,
-        base_addresses={"api": settings.STRIPE_API_BASE},
-        http_client=_Outbound(),
-        max_network_retries=0,
-    )
 
 
 @contextmanager

@@ -84,7 +84,11 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     for payment in order.payments.all():
         title = f"{format_money(payment.amount_minor, payment.currency)} received"
         steps.append(Step(title, "done", payment.at, _how_paid(payment, for_staff)))
-    steps += [_sent_back(refund, for_staff) for refund in order.card_refunds]
+    steps += [
+        _sent_back(refund, order, for_staff)
+        for refund in order.card_refunds
+        if for_staff or not refund.failed_at or order.refund_owed
+    ]
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
     if order.received_minor and not order.is_open:
@@ -108,15 +112,15 @@ def _recorded(refund: Refund, for_staff: bool) -> Step:
     return Step(f"{format_money(refund.amount_minor, refund.currency)} sent back", "done", refund.at, text)
 
 
-def _sent_back(refund: CardRefund, for_staff: bool) -> Step:
-    """Money on its way back to a card, or there."""
+def _sent_back(refund: CardRefund, order: Order, for_staff: bool) -> Step:
+    """Money on its way back to a card, or there. Where it did not get there, what is owed now says what is to be done:
+    Stripe may have sent it because of somebody else.
+    """
     why = f"{refund.get_reason_display()}."
     if refund.failed_at:
-        text = (
-            f"{why} {refund.problem} Send it in another way, and record that."
-            if for_staff
-            else f"{why} We see to it."
-        )
+        owed = order.refund_owed
+        todo = f"Send {owed} in another way, and record that." if owed else "Nothing is owed."
+        text = f"{why} {refund.problem} {todo}" if for_staff else f"{why} We see to it."
         return Step(f"{refund.amount} could not go back to the card", "stop", refund.failed_at, text)
     if refund.sent_at:
         text = f"{why} {refund.refund}" if for_staff else f"{why} Banks take 5 to 10 days to show it."

@@ -30,6 +30,7 @@ class Migration(migrations.Migration):
                             ("cancelled", "The order was cancelled"),
                             ("rejected", "The order was rejected"),
                             ("paid", "The order was paid already"),
+                            ("by_hand", "Sent back at Stripe by hand"),
                         ],
                         max_length=9,
                     ),
@@ -51,7 +52,14 @@ class Migration(migrations.Migration):
                 ("problem", models.CharField(blank=True, max_length=200)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("keys_spent", models.PositiveSmallIntegerField(default=0)),
-                ("next_try_at", models.DateTimeField(default=django.utils.timezone.now, null=True)),
+                (
+                    "next_try_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        help_text="When it is sent; once it is, when Stripe is asked about it.",
+                        null=True,
+                    ),
+                ),
             ],
             options={
                 "ordering": ["at"],
@@ -205,7 +213,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="cardrefund",
             index=models.Index(
-                condition=models.Q(("sent_at", None)), fields=["next_try_at"], name="card_refund_to_send"
+                condition=models.Q(("next_try_at__isnull", False)),
+                fields=["next_try_at"],
+                name="card_refund_to_do",
             ),
         ),
         migrations.AddConstraint(
@@ -217,13 +227,25 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="cardrefund",
             constraint=models.CheckConstraint(
-                condition=models.Q(("reason__in", ["cancelled", "rejected", "paid"])),
+                condition=models.Q(("reason__in", ["cancelled", "rejected", "paid", "by_hand"])),
                 name="card_refund_reason_known",
             ),
         ),
         migrations.AddConstraint(
             model_name="cardrefund",
-            constraint=models.UniqueConstraint(fields=("payment", "reason"), name="card_refund_once"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("reason", "by_hand"), _negated=True),
+                fields=("payment", "reason"),
+                name="card_refund_once",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="cardrefund",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("refund", ""), _negated=True),
+                fields=("refund",),
+                name="card_refund_at_stripe_once",
+            ),
         ),
         migrations.AddIndex(
             model_name="checkout",

@@ -52,10 +52,13 @@ class ReturnReason(models.TextChoices):
     CANCELLED = "cancelled", "The order was cancelled"
     REJECTED = "rejected", "The order was rejected"
     PAID = "paid", "The order was paid already"
+    BY_HAND = "by_hand", "Sent back at Stripe by hand"
 
 
 class CardRefund(models.Model):
-    """Money of a card payment that goes back to the card, all of it or a part, by itself."""
+    """Money of a card payment that goes back to the card, all of it or a part: by itself, or because somebody sent it
+    at Stripe.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     payment = models.ForeignKey("billing.Payment", models.PROTECT, related_name="card_refunds")
@@ -72,19 +75,30 @@ class CardRefund(models.Model):
     problem = models.CharField(max_length=200, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     keys_spent = models.PositiveSmallIntegerField(default=0)
-    next_try_at = models.DateTimeField(null=True, default=timezone.now)
+    next_try_at = models.DateTimeField(
+        null=True,
+        default=timezone.now,
+        help_text="When it is sent; once it is, when Stripe is asked about it.",
+    )
 
     class Meta:
         ordering = ["at"]
         indexes = [
-            models.Index(fields=["next_try_at"], name="card_refund_to_send", condition=Q(sent_at=None))
+            models.Index(
+                fields=["next_try_at"], name="card_refund_to_do", condition=Q(next_try_at__isnull=False)
+            )
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="card_refund_amount_positive"),
             models.CheckConstraint(
                 condition=Q(reason__in=ReturnReason.values), name="card_refund_reason_known"
             ),
-            models.UniqueConstraint(fields=["payment", "reason"], name="card_refund_once"),
+            models.UniqueConstraint(
+                fields=["payment", "reason"], condition=~Q(reason="by_hand"), name="card_refund_once"
+            ),
+            models.UniqueConstraint(
+                fields=["refund"], condition=~Q(refund=""), name="card_refund_at_stripe_once"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,11 +1,12 @@
 """How money comes in for an order, and goes back where it must not stay."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, notices
 from billing.models.card import CardRefund, ReturnReason
 from billing.models.payment import Payment, PaymentMethod
 from billing.models.status import OrderStatus
@@ -138,6 +139,24 @@ class Paying:
             )
             if order.is_paid and order.status == OrderStatus.UNPAID:
                 order._activate(by=None)
+            return True
+
+    def note_refund_by_hand(
+        self, payment: Payment, *, refund: str, amount_minor: int, next_look_at: datetime
+    ) -> bool:
+        """Note money that somebody sent back at Stripe, under its id of the refund; false where that is known."""
+        with self._locked() as order:
+            if CardRefund.objects.filter(refund=refund).exists():
+                return False
+            made = CardRefund.objects.create(
+                payment=payment, amount_minor=amount_minor, reason=ReturnReason.BY_HAND, refund=refund,
+                sent_at=timezone.now(), next_try_at=next_look_at,
+            )  # fmt: skip
+            after = {"amount": made.amount, "card": payment.card, "reference": refund}
+            audit.record("refund.find", by=None, customer=order.customer, subject=order.number, after=after)
+            notices.send_notice("order.sent_back", made.pk)
+            notices.send_notice("refund.found", made.pk)
+            order._look_at_checkouts()
             return True
 
     def _end_payments(self) -> None:

@@ -61,7 +61,7 @@ class Payment(models.Model):
     def kept_minor(self) -> int:
         """What of it does not go back to the card."""
         back = [refund for refund in self.card_refunds.all() if not refund.failed_at]
-        return self.amount_minor - sum(refund.amount_minor for refund in back)
+        return max(0, self.amount_minor - sum(refund.amount_minor for refund in back))
 
 
 class Subscription(models.Model):

@@ -12,6 +12,7 @@ from stripe import WebhookSignature
 
 from billing import card_payments, card_refunds, stripe_events
 from billing.models import CardRefund, Checkout, StripeEvent
+from deploy.stripe_stand_in.refunds import create_refund
 from deploy.stripe_stand_in.server import Server
 
 SECRET_KEY, WEBHOOK_SECRET = "sk_test_of_tests", "whsec_of_tests"
@@ -39,6 +40,13 @@ class StripeDesk:
             "cvc": "123",
         }
         return requests.post(url, data=fields, allow_redirects=False, timeout=5)
+
+    def send_by_hand(self, amount: int | None = None) -> dict[str, Any]:
+        """What somebody does in the dashboard: a part of the last payment goes back, or all of it."""
+        with self.books.lock:
+            charge = self.books.all("charge", status="succeeded")[0]
+            some = {} if amount is None else {"amount": amount}
+            return create_refund(self.books, {"charge": charge["id"], **some})
 
     def sessions(self, *statuses: str) -> list[dict[str, Any]]:
         """Those that were made, newest first."""

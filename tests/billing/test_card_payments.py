@@ -197,20 +197,18 @@ def test_a_reply_that_was_lost_a_week_ago(stripe: StripeDesk, owed: CardRefund) 
 def test_a_refund_that_stripe_refuses_is_for_staff(
     stripe: StripeDesk, owed: CardRefund, unpaid: Order, sam: User, as_: AsPerson
 ) -> None:
-    """Somebody sent it back at Stripe by hand before."""
-    charge = stripe.books.all("charge", status="succeeded")[0]
-    charge["amount_refunded"] = charge["amount"]
+    stripe.fail("POST /v1/refunds", "refused", code="charge_disputed")
     assert not try_again(owed)
     order = fresh(unpaid)
     assert (order.refund_owed, order.card_refunds[0].problem) == (
         "59.00 USD",
-        "Stripe refused the call: charge_already_refunded.",
+        "Stripe refused the call: charge_disputed.",
     )
     client = as_(sam)
     assert order.number in client.get("/admin/review/?status=refund").content.decode()
     html = client.get(f"/admin/review/{order.number}/").content.decode()
     assert "59.00 USD could not go back to the card" in html
-    client.post(f"/admin/review/{order.number}/refund/", {"reference": "At Stripe"})
+    client.post(f"/admin/review/{order.number}/refund/", {"reference": "By bank"})
     assert fresh(unpaid).refund_owed == ""
     assert order.number not in client.get("/admin/review/?status=refund").content.decode()
 
@@ -234,8 +232,7 @@ def test_more_than_an_active_order_costs_is_for_staff_where_it_cannot_go_back(
 ) -> None:
     pay(unpaid, "59.00", by=sam)
     stripe.pay(page)
-    charge = stripe.books.all("charge", status="succeeded")[0]
-    charge["amount_refunded"] = charge["amount"]
+    stripe.fail("POST /v1/refunds", "refused", code="charge_disputed")
     catch_up()
     order = fresh(unpaid)
     assert (order.status, order.refund_owed) == ("active", "59.00 USD")

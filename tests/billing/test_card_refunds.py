@@ -1,13 +1,16 @@
 """Money that goes back to cards, and what becomes of it: sent once, looked after, told to whoever must know."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import notices
+from accounts.models import AuditEntry, Notice, User
 from billing import card_payments, card_refunds
 from billing.models import CardRefund, Order, OrderConflict
 from billing.review_queue import Filters, figures
@@ -87,3 +90,102 @@ def test_the_form_says_which_sum_was_seen(
     assert as_(sam).post(f"{page}refund/", form).status_code == 409
     assert as_(sam).post(f"{page}refund/", {**form, "owed_minor": "5900"}).status_code == 302
     assert "59.00 USD sent back" in as_(sam).get(page).content.decode()
+
+
+def mails(kind: str) -> list[mail.EmailMessage]:
+    """Those of a kind that are owed now, delivered."""
+    mail.outbox.clear()
+    for notice in Notice.objects.filter(kind=kind, sent_at=None):
+        assert notices.deliver(notice.pk)
+    return list(mail.outbox)
+
+
+# What somebody sent at Stripe by hand
+
+
+def test_what_somebody_sent_already_is_not_owed(
+    stripe: StripeDesk, back: Back, unpaid: Order, sam: User, as_: AsPerson
+) -> None:
+    refund = back()
+    stripe.send_by_hand()
+    assert not send(refund)
+    assert (fresh(unpaid).refund_owed, owed_in_queue(unpaid)) == ("", False)
+    [ours, by_hand] = sorted(fresh(unpaid).card_refunds, key=lambda each: bool(each.sent_at))
+    assert ours.problem == "Stripe refused the call: charge_already_refunded."
+    assert (by_hand.reason, by_hand.amount_minor) == ("by_hand", 5900)
+    [told] = mails("order.sent_back")
+    assert "We have sent back 59.00 USD of what you had paid by card" in told.body
+    assert mails("refund.failed") == []
+    html = as_(sam).get(f"/admin/review/{unpaid.number}/").content.decode()
+    assert "Nothing is owed." in html
+    assert "in another way" not in html
+
+
+def test_of_what_somebody_sent_a_part_the_rest_is_owed(
+    stripe: StripeDesk, back: Back, unpaid: Order, alice: User, sam: User, as_: AsPerson
+) -> None:
+    """Stripe refuses an amount greater than what is left."""
+    refund = back()
+    stripe.send_by_hand(2000)
+    assert not send(refund)
+    assert (fresh(unpaid).refund_owed, owed_in_queue(unpaid)) == ("39.00 USD", True)
+    [told] = mails("refund.failed")
+    assert told.to == [sam.email]
+    assert "39.00 USD are owed now" in told.body
+    assert "Send 39.00 USD in another way" in as_(sam).get(f"/admin/review/{unpaid.number}/").content.decode()
+    assert "We see to it" in as_(alice).get(unpaid.get_absolute_url()).content.decode()
+
+
+def test_a_refusal_waits_while_stripe_cannot_be_asked_why(
+    stripe: StripeDesk, back: Back, unpaid: Order
+) -> None:
+    refund = back()
+    stripe.send_by_hand()
+    stripe.fail("GET /v1/refunds", "unreached")
+    assert not send(refund)
+    assert CardRefund.objects.get().failed_at is None
+    assert not send(refund)
+    assert (fresh(unpaid).refund_owed, CardRefund.objects.count()) == ("", 2)
+
+
+# What was sent is looked after
+
+
+def look_after(refund: CardRefund) -> CardRefund:
+    assert not send(refund)
+    refund.refresh_from_db()
+    return refund
+
+
+def test_a_refund_that_fails_by_itself_is_seen_without_a_webhook(
+    stripe: StripeDesk, back: Back, unpaid: Order
+) -> None:
+    refund = back("4000000000005126")
+    assert send(refund)
+    stripe.books.advanced = 61
+    assert look_after(refund).failed_at
+    assert (fresh(unpaid).refund_owed, stripe.kept_minor) == ("59.00 USD", 5900)
+
+
+def test_a_refund_that_is_pending_is_asked_about_daily(stripe: StripeDesk, back: Back) -> None:
+    refund = back("4000000000007726")
+    assert send(refund)
+    refund.refresh_from_db()
+    assert refund.next_try_at
+    assert timedelta(hours=23) < refund.next_try_at - timezone.now() <= timedelta(days=1)
+    stripe.books.advanced = 61
+    looked = look_after(refund)
+    assert looked.next_try_at
+    assert looked.next_try_at - timezone.now() > timedelta(days=6)
+    CardRefund.objects.update(sent_at=timezone.now() - timedelta(days=31))
+    assert look_after(refund).next_try_at is None
+    assert not looked.failed_at
+
+
+def test_a_refund_that_stripe_lost_is_not_asked_about_for_ever(stripe: StripeDesk, back: Back) -> None:
+    refund = back()
+    assert send(refund)
+    stripe.fail("GET /v1/refunds", "unreached", "refused")
+    assert look_after(refund).next_try_at
+    after = look_after(refund)
+    assert (after.next_try_at, after.failed_at) == (None, None)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import card_payments, stripe_gateway
 from billing.models import Checkout, Order, Payment
-from tests.billing.conftest import fresh, pay
+from tests.billing.conftest import fresh
 from tests.billing.stripe_desk import StripeDesk
 
 CREATE = "POST /v1/checkout/sessions"

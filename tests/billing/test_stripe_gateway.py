@@ -72,7 +72,8 @@ def test_a_refund_is_sent_and_found(stripe: StripeDesk) -> None:
     sent = gateway.send_refund(**wish)
     assert gateway.send_refund(**wish) == sent
     assert gateway.find_refund(intent=intent, ours="r-1") == gateway.look_at_refund(sent.refund) == sent
-    assert (sent.failed, stripe.kept_minor) == (False, 5000)
+    assert (sent.failed, sent.done, sent.intent, sent.amount_minor) == (False, True, intent, 900)
+    assert stripe.kept_minor == 5000
 
 
 @pytest.mark.parametrize(
