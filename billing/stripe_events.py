@@ -1,13 +1,14 @@
 """What Stripe tells us by itself. An event is kept first, answered at once and worked later; it is a hint and no more."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import F
 from django.utils import timezone
 
-from billing import card_payments, card_refunds
+from billing import card_disputes, card_payments, card_refunds
 from billing.models import EventOutcome, StripeEvent
 from foundation.unit_of_work import unit_of_work
 
@@ -17,14 +18,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=90)
-_PAGES, _REFUNDS = "checkout.session.", "refund."
+# How the kinds that are worked begin, and who looks at what they are about.
+_LOOKS: dict[str, Callable[[str], bool]] = {
+    "checkout.session.": card_payments.look_at_session,
+    "refund.": card_refunds.look_at_refund,
+    "charge.dispute.": card_disputes.look_at_dispute,
+}
 
 
 def keep_event(facts: "EventFacts") -> bool:
     """Keep it and ask for its work; false where we have it already."""
     from billing.tasks import work_stripe_event
 
-    is_ours = facts.kind.startswith((_PAGES, _REFUNDS)) and bool(facts.about)
+    is_ours = facts.kind.startswith(tuple(_LOOKS)) and bool(facts.about)
     todo = {} if is_ours else {"outcome": EventOutcome.UNKNOWN, "next_try_at": None}
     with unit_of_work():
         values = {"kind": facts.kind, "about": facts.about, **todo}
@@ -43,7 +49,7 @@ def work_event(event_id: str) -> bool:
     if not due.update(next_try_at=now + card_payments.LEASE, attempts=F("attempts") + 1):
         return False
     event = StripeEvent.objects.get(pk=event_id)
-    look = card_payments.look_at_session if event.kind.startswith(_PAGES) else card_refunds.look_at_refund
+    look = next(look for begins, look in _LOOKS.items() if event.kind.startswith(begins))
     try:
         outcome = EventOutcome.WORKED if look(event.about) else EventOutcome.FOREIGN
     except StripeGatewayError as error:

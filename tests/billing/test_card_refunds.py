@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from accounts import notices
 from accounts.models import AuditEntry, Notice, User
-from billing import card_payments, card_refunds
+from billing import card_payments, card_refunds, stripe_events
 from billing.models import CardRefund, Order, OrderConflict
 from billing.review_queue import Filters, figures
+from billing.stripe_gateway import EventFacts
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import VISA, StripeDesk, catch_up
 
@@ -189,3 +190,83 @@ def test_a_refund_that_stripe_lost_is_not_asked_about_for_ever(stripe: StripeDes
     assert look_after(refund).next_try_at
     after = look_after(refund)
     assert (after.next_try_at, after.failed_at) == (None, None)
+
+
+def tell_all(stripe: StripeDesk) -> None:
+    """All that happened reaches the webhook, in any number of copies."""
+    for event in stripe.events() * 2:
+        facts = EventFacts(event["id"], event["type"], event["data"]["object"]["id"])
+        stripe_events.keep_event(facts)
+    catch_up()
+
+
+def test_a_refund_by_hand_is_noted_and_told(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User, as_: AsPerson
+) -> None:
+    stripe.pay(card_payments.pay_by_card(unpaid, by=alice))
+    card_payments.learn_payment(unpaid)
+    made = stripe.send_by_hand(1000)
+    tell_all(stripe)
+    order = fresh(unpaid)
+    assert (order.status, order.paid_minor, order.refund_owed) == ("active", 4900, "")
+    [row] = order.card_refunds
+    assert (row.refund, row.reason) == (made["id"], "by_hand")
+    [told] = mails("refund.found")
+    assert told.to == [sam.email]
+    assert "Somebody sent back 10.00 USD" in told.body
+    assert [told.to for told in mails("order.sent_back")] == [[alice.email]]
+    assert AuditEntry.objects.get(action="refund.find").after["amount"] == "10.00 USD"
+    assert (
+        "10.00 USD sent back to the card" in as_(sam).get(f"/admin/review/{order.number}/").content.decode()
+    )
+
+
+def test_a_refund_whose_reply_is_under_way_is_known_by_its_name(
+    stripe: StripeDesk, back: Back, unpaid: Order
+) -> None:
+    refund = back()
+    stripe.fail("POST /v1/refunds", "lost")
+    assert not send(refund)
+    [made] = stripe.books.all("refund")
+    assert card_refunds.look_at_refund(made["id"])
+    assert CardRefund.objects.get().refund == made["id"]
+    assert not send(refund)
+    assert stripe.books.all("refund") == [made]
+
+
+def test_a_refund_of_another_program_is_none_of_ours(stripe: StripeDesk, unpaid: Order, alice: User) -> None:
+    stripe.pay(card_payments.pay_by_card(unpaid, by=alice))
+    made = stripe.send_by_hand()
+    assert not card_refunds.look_at_refund(made["id"])
+
+
+def test_staff_are_told_of_a_dispute(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User, bob: User
+) -> None:
+    stripe.pay(card_payments.pay_by_card(unpaid, by=alice), "4000000000000259")
+    card_payments.learn_payment(unpaid)
+    tell_all(stripe)
+    [told] = mails("payment.disputed")
+    assert told.to == [sam.email]
+    assert "59.00 USD for the order" in told.body
+    [entry] = AuditEntry.objects.filter(action="payment.dispute")
+    assert entry.after["status"] == "needs_response"
+    [dispute] = stripe.books.all("dispute")
+    dispute["status"] = "lost"
+    stripe.books.tell("charge.dispute.closed", dispute)
+    tell_all(stripe)
+    assert len(mails("payment.disputed")) == 1
+    assert fresh(unpaid).status == "active"
+
+
+def test_a_refund_that_fails_is_told_to_staff(
+    stripe: StripeDesk, back: Back, unpaid: Order, sam: User
+) -> None:
+    refund = back()
+    send(refund)
+    fail_at_stripe(stripe, refund)
+    fail_at_stripe(stripe, refund)
+    [told] = mails("refund.failed")
+    assert told.to == [sam.email]
+    assert "Stripe could not bring it to the card." in told.body
+    assert AuditEntry.objects.filter(action="refund.fail").count() == 1
