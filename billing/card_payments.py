@@ -147,9 +147,13 @@ def _open_for(order: Order, *, by: User) -> Checkout:
             raise OrderConflict(f"No payment is due: this order is {order.status}. Nothing was charged.")
         if order.due_minor <= 0:
             raise OrderConflict("No payment is due: the whole sum is in. Nothing was charged.")
-        if checkout := order.checkouts.filter(ended_at=None).first():
-            return checkout
         wanted = {"amount_minor": order.due_minor, "currency": order.currency}
+        checkout = order.checkouts.filter(ended_at=None).first()
+        # One that has a page is looked at before it is ended, for it may have been paid.
+        if checkout and (checkout.session or all(getattr(checkout, name) == wanted[name] for name in wanted)):
+            return checkout
+        if checkout:
+            _end(checkout, "")
         soon = timezone.now() + timedelta(minutes=1)
         return Checkout.objects.create(order=order, by=by, next_look_at=soon, **wanted)
 

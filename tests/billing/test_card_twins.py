@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts.models import User
 from billing import card_payments, stripe_gateway
 from billing.models import Checkout, Order, Payment
-from tests.billing.conftest import fresh
+from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk
 
 CREATE = "POST /v1/checkout/sessions"
@@ -157,3 +157,13 @@ def test_an_older_page_that_was_paid_counts(stripe: StripeDesk, unpaid: Order, a
     assert fresh(unpaid).status == "active"
     card_payments.look_at_session(newer["id"])
     assert stripe.sessions()[0]["status"] == "expired"
+
+def test_a_page_that_never_came_asks_for_what_is_due_now(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User
+) -> None:
+    stripe.fail(CREATE, "unreached")
+    with pytest.raises(card_payments.CardUnavailable):
+        card_payments.pay_by_card(unpaid, by=alice)
+    pay(unpaid, "20.00", by=sam)
+    card_payments.pay_by_card(unpaid, by=alice)
+    assert [session["amount_total"] for session in stripe.sessions()] == [3900]
