@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import Checkout, Order, OrderConflict, OrderStatus
+from billing.stripe_amounts import takes
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ UNANSWERED = timedelta(
 KEY_HOLDS = timedelta(hours=23)  # Stripe knows a key for 24: asked after that, it would make a second page
 PATIENCE = 5.0  # seconds for another click's call that is under way
 PAUSE = 0.2
+NOT_BY_CARD = "This cannot be paid by card; pay in another way. Nothing was charged."
 
 
 class CardUnavailable(Exception):
@@ -44,6 +46,11 @@ class CardUnavailable(Exception):
 def is_on() -> bool:
     """Whether this installation has a key of Stripe; without one staff record payments."""
     return bool(settings.STRIPE_SECRET_KEY)
+
+
+def may_pay(order: Order) -> bool:
+    """Whether the order has a button for cards: something is due, and Stripe takes such an amount."""
+    return is_on() and order.due_minor > 0 and takes(order.due_minor, order.currency)
 
 
 def pay_by_card(order: Order, *, by: User) -> str:
@@ -147,6 +154,8 @@ def _open_for(order: Order, *, by: User) -> Checkout:
             raise OrderConflict(f"No payment is due: this order is {order.status}. Nothing was charged.")
         if order.due_minor <= 0:
             raise OrderConflict("No payment is due: the whole sum is in. Nothing was charged.")
+        if not takes(order.due_minor, order.currency):
+            raise OrderConflict(NOT_BY_CARD)
         wanted = {"amount_minor": order.due_minor, "currency": order.currency}
         checkout = order.checkouts.filter(ended_at=None).first()
         # One that has a page is looked at before it is ended, for it may have been paid.

@@ -112,7 +112,7 @@ def _about(order: Order) -> tuple[list[str], dict[str, Any]]:
     context = {
         "order": order,
         "order_url": settings.PANEL_URL + order.get_absolute_url(),
-        "takes_cards": card_payments.is_on(),
+        "takes_cards": card_payments.may_pay(order),
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }
     return _addresses(order.customer), context

@@ -69,7 +69,7 @@ def _unpaid(order: Order) -> Standing:
     return Standing(
         "The order is accepted. The service starts when the whole sum is in.",
         "You. A payment by card is known at once; others our bookkeeping record when they come in."
-        if card_payments.is_on()
+        if card_payments.may_pay(order)
         else "You; then our bookkeeping, who record what comes in.",
         decision.at if decision else order.fraud_check.answered_at or order.placed_at,
         "Pay as said below. You can also cancel until the service is active.",

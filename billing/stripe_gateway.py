@@ -21,11 +21,11 @@ from django.conf import settings
 from django.utils import timezone
 from stripe.checkout import Session
 
+from billing.stripe_amounts import from_stripe, to_stripe
 from billing.stripe_http import client
 
 EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the future
 KEY_IN_USE = "idempotency_key_in_use"  # Stripe's word for a call whose twin is under way
-_FINER = {"ISK": 100}  # which Stripe counts in hundredths, and ISO 4217 does not
 _ID = re.compile(r"[A-Za-z0-9_]{1,100}")
 _KIND = re.compile(r"[a-z0-9_.]{1,100}")
 _STATUS = re.compile(r"[a-z_]{1,30}")
@@ -112,7 +112,7 @@ def open_checkout(
     """A new page at Stripe where an order is paid by card, or the one that was made under this key. `return_url` is where
     the browser goes afterwards, whether somebody paid or not.
     """
-    price = _to_stripe(amount_minor, currency)
+    price = to_stripe(amount_minor, currency)
     with _spoken():
         session = client().v1.checkout.sessions.create(
             {
@@ -156,7 +156,7 @@ def send_refund(*, key: str, ours: str, intent: str, amount_minor: int, currency
         refund = client().v1.refunds.create(
             {
                 "payment_intent": intent,
-                "amount": _to_stripe(amount_minor, currency),
+                "amount": to_stripe(amount_minor, currency),
                 "metadata": {"refund": ours},
             },
             {"idempotency_key": key},
@@ -185,7 +185,7 @@ def look_at_dispute(dispute: str) -> DisputeFacts:
     with _spoken():
         found = client().v1.disputes.retrieve(dispute)
         currency = found.currency.upper()
-        amount = _from_stripe(found.amount, currency)
+        amount = from_stripe(found.amount, currency)
         return DisputeFacts(found.id, _id_of(found.payment_intent), amount, currency, found.status)
 
 
@@ -230,7 +230,7 @@ def _checkout_facts(session: Session) -> CheckoutFacts:
         session=session.id,
         state=state,
         ours=_named(session.metadata, "checkout"),
-        amount_minor=_from_stripe(session.amount_total or 0, currency),
+        amount_minor=from_stripe(session.amount_total or 0, currency),
         currency=currency,
         url=session.url or "",
         expires_at=datetime.fromtimestamp(session.expires_at, UTC),
@@ -250,7 +250,7 @@ def _refund_facts(refund: stripe.Refund) -> RefundFacts:
         refund=refund.id,
         ours=_named(refund.metadata, "refund"),
         intent=_id_of(refund.payment_intent),
-        amount_minor=_from_stripe(refund.amount, refund.currency.upper()),
+        amount_minor=from_stripe(refund.amount, refund.currency.upper()),
         failed=refund.status in ("failed", "canceled"),
         done=refund.status == "succeeded",
     )
@@ -264,19 +264,13 @@ def _named(metadata: stripe.StripeObject | None, name: str) -> str:
     return str(metadata[name]) if metadata is not None and name in metadata else ""
 
 
-def _to_stripe(minor: int, currency: str) -> int:
-    return minor * _FINER.get(currency, 1)
-
-
-def _from_stripe(amount: int, currency: str) -> int:
-    return amount // _FINER.get(currency, 1)
-
-
 @contextmanager
 def _spoken() -> Iterator[None]:
     """Around a call: turns the library's errors into ours."""
     try:
         yield
+    except ValueError as error:
+        raise StripeGatewayError(str(error), retry=False) from error
     except stripe.APIConnectionError as error:
         raise StripeGatewayError(f"Stripe could not be asked: {error.__cause__ or ''}", retry=True) from error
     except stripe.StripeError as error:

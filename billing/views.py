@@ -13,7 +13,7 @@ from accounts.access import Permission, customer_page, may
 from billing import card_payments
 from billing.access import find_order, order_page
 from billing.forms import OrderAnswerForm
-from billing.models import Order, OrderConflict, OrderStatus, QuestionLink
+from billing.models import Order, OrderConflict, QuestionLink
 from billing.models.question import find_question_link
 from billing.standing import standing
 from billing.timeline import timeline
@@ -82,7 +82,7 @@ def show_order(
     request: Any, order: Order, form: OrderAnswerForm | None = None, status: int = 200, conflict: str = ""
 ) -> HttpResponse:
     """The page of an order; `form` is the answer that was sent, `conflict` why something was not done."""
-    takes_cards = card_payments.is_on() and order.status == OrderStatus.UNPAID
+    takes_cards = card_payments.may_pay(order)
     context = {
         "order": order,
         "form": form or OrderAnswerForm(),

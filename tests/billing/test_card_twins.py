@@ -158,6 +158,7 @@ def test_an_older_page_that_was_paid_counts(stripe: StripeDesk, unpaid: Order, a
     card_payments.look_at_session(newer["id"])
     assert stripe.sessions()[0]["status"] == "expired"
 
+
 def test_a_page_that_never_came_asks_for_what_is_due_now(
     stripe: StripeDesk, unpaid: Order, alice: User, sam: User
 ) -> None:

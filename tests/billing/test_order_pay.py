@@ -167,6 +167,15 @@ def test_only_what_is_due_is_paid(
     assert not stripe.sessions()
 
 
+def test_an_odd_amount_has_no_button(stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson) -> None:
+    Order.objects.filter(pk=unpaid.pk).update(currency="XAF", amount_minor=5950)
+    assert "Pay by card" not in as_(alice).get(unpaid.get_absolute_url()).content.decode()
+    answer = click(as_(alice), unpaid)
+    assert answer.status_code == 409
+    assert "This cannot be paid by card; pay in another way." in answer.content.decode()
+    assert not stripe.sessions()
+
+
 def test_get_is_405(stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson) -> None:
     assert as_(alice).get(f"/order/{unpaid.number}/pay/").status_code == 405
     assert as_(alice).post(f"/order/{unpaid.number}/paid/").status_code == 405

@@ -8,6 +8,8 @@ import pytest
 from stripe import WebhookSignature
 
 from billing import stripe_gateway as gateway
+from billing.money import minor_digits
+from billing.stripe_amounts import from_stripe, takes, to_stripe
 from billing.stripe_gateway import SessionState, StripeGatewayError
 from tests.billing.stripe_desk import VISA, WEBHOOK_SECRET, StripeDesk, signed
 
@@ -52,11 +54,53 @@ def test_a_page_that_was_paid_cannot_expire(stripe: StripeDesk) -> None:
     assert gateway.expire_checkout(paid(stripe).session).state == SessionState.PAID
 
 
-@pytest.mark.parametrize(("currency", "amount"), [("JPY", 5900), ("ISK", 590_000), ("USD", 5900)])
+@pytest.mark.parametrize(
+    ("currency", "amount"),
+    [("JPY", 5900), ("ISK", 590_000), ("USD", 5900), ("XAF", 59), ("PYG", 59), ("UGX", 5900), ("KWD", 5900)],
+)
 def test_amounts_are_those_that_stripe_counts_in(stripe: StripeDesk, currency: str, amount: int) -> None:
     facts = opened(currency=currency)
     assert stripe.sessions()[0]["amount_total"] == amount
     assert (facts.amount_minor, facts.currency) == (5900, currency)
+
+
+ZERO = [
+    "BIF",
+    "CLP",
+    "DJF",
+    "GNF",
+    "JPY",
+    "KMF",
+    "KRW",
+    "MGA",
+    "PYG",
+    "RWF",
+    "VND",
+    "VUV",
+    "XAF",
+    "XOF",
+    "XPF",
+]
+
+
+@pytest.mark.parametrize("currency", [*ZERO, "UGX", "ISK", "USD", "BHD", "JOD", "KWD", "OMR", "TND"])
+def test_an_amount_is_the_same_there_and_back(currency: str) -> None:
+    """59 whole units of it, however many digits we and Stripe show of them."""
+    minor = 59 * 10 ** minor_digits(currency)
+    digits = 0 if currency in ZERO else 3 if minor_digits(currency) == 3 else 2
+    assert to_stripe(minor, currency) == 59 * 10**digits
+    assert from_stripe(to_stripe(minor, currency), currency) == minor
+
+
+@pytest.mark.parametrize(("minor", "currency"), [(5901, "XAF"), (5950, "UGX"), (5901, "KWD"), (0, "USD")])
+def test_an_odd_amount_is_not_for_cards(minor: int, currency: str) -> None:
+    assert not takes(minor, currency)
+
+
+def test_an_odd_refund_is_refused_like_any_other(stripe: StripeDesk) -> None:
+    with pytest.raises(StripeGatewayError, match="no such amount") as error:
+        gateway.send_refund(key="odd", ours="r-1", intent="pi_1", amount_minor=5901, currency="KWD")
+    assert not error.value.retry
 
 
 def test_a_refund_is_sent_and_found(stripe: StripeDesk) -> None:
