@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -30,17 +30,27 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)  # the deadlines of the calls of one look, and room
 LONGEST_WAIT = timedelta(hours=1)
+LONGEST_GAP = timedelta(minutes=5)  # between looks at an open page
 UNANSWERED = timedelta(
     days=1
 )  # after which a page of which Stripe never told us is given up: its key is forgotten
 KEY_HOLDS = timedelta(hours=23)  # Stripe knows a key for 24: asked after that, it would make a second page
+BETWEEN = timedelta(seconds=2)  # two looks for people
 PATIENCE = 5.0  # seconds for another click's call that is under way
 PAUSE = 0.2
 NOT_BY_CARD = "This cannot be paid by card; pay in another way. Nothing was charged."
 
 
 class CardUnavailable(Exception):
-    """Stripe cannot be asked now. The text is for the person who wants to pay."""
+    """Stripe cannot be asked now. The text is for the person who wants to pay, `status` for their browser."""
+
+    status = 503
+
+
+class CardRefused(CardUnavailable):
+    """Stripe will not do it, however often it is asked."""
+
+    status = 409
 
 
 def is_on() -> bool:
@@ -56,7 +66,7 @@ def may_pay(order: Order) -> bool:
 def pay_by_card(order: Order, *, by: User) -> str:
     """The address of the page at Stripe where what is due is paid: the one that is open, or a new one.
 
-    OrderConflict where nothing is due, CardUnavailable where Stripe does not answer.
+    OrderConflict where nothing is due, CardUnavailable where Stripe does not answer, CardRefused where it never will.
     """
     if not is_on():
         raise OrderConflict("Orders cannot be paid by card here. Nothing was changed.")
@@ -66,7 +76,7 @@ def pay_by_card(order: Order, *, by: User) -> str:
             checkout = _open_for(order, by=by)
             if checkout.session:
                 # It may have been paid a moment ago, or want a sum that is not due any more.
-                if look_at(checkout):
+                if look_at(checkout) if _may_look(checkout) else _is_wanted(checkout):
                     return checkout.url
             elif url := _ask_for_page(checkout):
                 return url
@@ -77,9 +87,13 @@ def pay_by_card(order: Order, *, by: User) -> str:
 
 
 def learn_payment(order: Order) -> None:
-    """Ask Stripe about the order's open page, now. CardUnavailable where it does not answer."""
+    """Ask Stripe about the order's open page, now. CardUnavailable where it does not answer, or was asked just now."""
     with _told_to_people():
         for checkout in order.checkouts.filter(ended_at=None).exclude(session=""):
+            if not _may_look(checkout):
+                soon = timezone.now() + BETWEEN
+                order.checkouts.filter(pk=checkout.pk, next_look_at__gt=soon).update(next_look_at=soon)
+                raise CardUnavailable("Stripe was asked a moment ago. Try again in a minute.")
             look_at(checkout)
 
 
@@ -88,8 +102,9 @@ def look_at_checkout(checkout_id: str) -> bool:
     from billing.stripe_gateway import StripeGatewayError
 
     now = timezone.now()
+    lease = now + LEASE
     due = Checkout.objects.filter(pk=checkout_id, ended_at=None, next_look_at__lte=now)
-    if not is_on() or not due.update(next_look_at=now + LEASE, looks=F("looks") + 1):
+    if not is_on() or not due.update(next_look_at=lease, looks=F("looks") + 1):
         return False
     checkout = Checkout.objects.get(pk=checkout_id)
     try:
@@ -99,8 +114,10 @@ def look_at_checkout(checkout_id: str) -> bool:
             _end(checkout, "")
     except StripeGatewayError as error:
         logger.warning("Checkout %s could not be looked at: %s", checkout.pk, error)
-    gap = min(timedelta(minutes=2 ** min(checkout.looks - 1, 6)), LONGEST_WAIT)
-    Checkout.objects.filter(pk=checkout.pk, ended_at=None).update(next_look_at=timezone.now() + gap)
+    gap = min(timedelta(minutes=2 ** min(checkout.looks - 1, 6)), LONGEST_GAP)
+    # Not where somebody has asked for a look meanwhile.
+    ours = Checkout.objects.filter(pk=checkout.pk, ended_at=None, next_look_at=lease)
+    ours.update(next_look_at=timezone.now() + gap)
     return True
 
 
@@ -127,7 +144,14 @@ def look_at(checkout: Checkout) -> bool:
     """
     from billing import stripe_gateway as gateway
 
-    facts = gateway.look_at_checkout(checkout.session)
+    try:
+        facts = gateway.look_at_checkout(checkout.session)
+    except gateway.StripeGatewayError as error:
+        if error.code != gateway.GONE:
+            raise
+        logger.error("Stripe has no page %s any more. Is its key that of another account?", checkout.session)
+        _end(checkout, checkout.session)
+        return False
     if facts.state is gateway.SessionState.OPEN and not _is_wanted(checkout):
         facts = gateway.expire_checkout(checkout.session)
     if facts.state is gateway.SessionState.PAID:
@@ -144,6 +168,13 @@ def due_checkouts(limit: int = 200) -> list[str]:
     """Those that the sweep has to look at."""
     due = Checkout.objects.filter(ended_at=None, next_look_at__lte=timezone.now()).order_by("next_look_at")
     return [str(pk) for pk in due.values_list("pk", flat=True)[:limit]] if is_on() else []
+
+
+def _may_look(checkout: Checkout) -> bool:
+    """Whether Stripe may be asked for a person: not again at once, whoever reloads a page."""
+    now = timezone.now()
+    free = Q(looked_at=None) | Q(looked_at__lte=now - BETWEEN)
+    return bool(Checkout.objects.filter(free, pk=checkout.pk).update(looked_at=now))
 
 
 def _open_for(order: Order, *, by: User) -> Checkout:
@@ -164,7 +195,8 @@ def _open_for(order: Order, *, by: User) -> Checkout:
         if checkout:
             _end(checkout, "")
         soon = timezone.now() + timedelta(minutes=1)
-        return Checkout.objects.create(order=order, by=by, next_look_at=soon, **wanted)
+        asks = order.checkouts.filter(asks_email=True).exists()
+        return Checkout.objects.create(order=order, by=by, next_look_at=soon, asks_email=asks, **wanted)
 
 
 def _ask_for_page(checkout: Checkout) -> str:
@@ -185,7 +217,7 @@ def _ask_for_page(checkout: Checkout) -> str:
             title=f"{order.plan.name}, {order.get_period_display().lower()}",
             amount_minor=checkout.amount_minor,
             currency=checkout.currency,
-            email=order.email,
+            email="" if checkout.asks_email else order.email,
             return_url=settings.PANEL_URL + reverse("billing:order-paid", args=[order.number]),
         )
     except gateway.StripeGatewayError as error:
@@ -193,6 +225,9 @@ def _ask_for_page(checkout: Checkout) -> str:
             return ""
         if error.spent and not _end(checkout, ""):  # no reply under this key will be another one
             return ""  # a twin has the page, or has ended this row: look again
+        if error.code == gateway.EMAIL_INVALID and not checkout.asks_email:
+            Checkout.objects.filter(pk=checkout.pk).update(asks_email=True)  # and so will the next row
+            return ""
         raise
     kept = Checkout.objects.filter(pk=checkout.pk, session="", ended_at=None)
     kept.update(session=facts.session, url=facts.url)
@@ -238,6 +273,9 @@ def _told_to_people() -> Iterator[None]:
     try:
         yield
     except StripeGatewayError as error:
+        if not error.retry:
+            logger.error("A payment by card is refused: %s", error)
+            raise CardRefused(NOT_BY_CARD) from error
         logger.warning("A payment by card waits: %s", error)
         text = "Stripe, which takes cards for us, does not answer. Nothing was lost; try again in a minute."
         raise CardUnavailable(text) from error

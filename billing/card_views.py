@@ -26,7 +26,9 @@ def order_pay(request: Any, order: Order) -> HttpResponse:
     except OrderConflict as conflict:
         return show_order(request, find_order(order.number), status=409, conflict=str(conflict))
     except card_payments.CardUnavailable as unavailable:
-        return show_order(request, find_order(order.number), status=503, conflict=str(unavailable))
+        return show_order(
+            request, find_order(order.number), status=unavailable.status, conflict=str(unavailable)
+        )
 
 
 @order_page(Permission.ORDERS_READ)
@@ -40,7 +42,8 @@ def order_paid(request: Any, order: Order) -> HttpResponse:
             request, "We have not heard from Stripe yet. If you paid, this page will say so in a minute."
         )
         return redirect(order)
-    if find_order(order.number).status == OrderStatus.ACTIVE:
+    order = find_order(order.number)
+    if order.status == OrderStatus.ACTIVE:
         messages.success(request, "Thank you, your payment is in.")
     elif order.status == OrderStatus.UNPAID:
         messages.info(request, "Nothing was paid by card. You can try again, or pay in another way.")

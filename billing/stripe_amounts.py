@@ -12,29 +12,7 @@ _WHOLE = frozenset(
 )  # fmt: skip
 _THOUSANDTHS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 # Digits after the decimal point where they are not two. UGX and ISK have none either, but Stripe counts them in hundredths.
-_DIGITS = {
-    **dict.fromkeys(
-        [
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "JPY",
-            "KMF",
-            "KRW",
-            "MGA",
-            "PYG",
-            "RWF",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ],
-        0,
-    ),
-    **dict.fromkeys(_THOUSANDTHS, 3),
-}
+_DIGITS = {**dict.fromkeys(_WHOLE, 0), **dict.fromkeys(_THOUSANDTHS, 3)}
 _ROUND = {"ISK": 100, "UGX": 100, **dict.fromkeys(_THOUSANDTHS, 10)}
 
 

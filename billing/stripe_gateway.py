@@ -26,6 +26,8 @@ from billing.stripe_http import client
 
 EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the future
 KEY_IN_USE = "idempotency_key_in_use"  # Stripe's word for a call whose twin is under way
+EMAIL_INVALID = "email_invalid"
+GONE = "resource_missing"
 _ID = re.compile(r"[A-Za-z0-9_]{1,100}")
 _KIND = re.compile(r"[a-z0-9_.]{1,100}")
 _STATUS = re.compile(r"[a-z_]{1,30}")
@@ -109,8 +111,8 @@ class EventFacts:
 def open_checkout(
     *, key: str, ours: str, number: str, title: str, amount_minor: int, currency: str, email: str, return_url: str
 ) -> CheckoutFacts:  # fmt: skip
-    """A new page at Stripe where an order is paid by card, or the one that was made under this key. `return_url` is where
-    the browser goes afterwards, whether somebody paid or not.
+    """A new page at Stripe where an order is paid by card, or the one that was made under this key. Without an
+    `email` the page asks for one. `return_url` is where the browser goes afterwards, whether somebody paid or not.
     """
     price = to_stripe(amount_minor, currency)
     with _spoken():
@@ -122,7 +124,7 @@ def open_checkout(
                     "currency": currency.lower(), "unit_amount": price, "product_data": {"name": title},
                 }}],
                 "client_reference_id": number,
-                "customer_email": email,
+                **({"customer_email": email} if email else {}),
                 "metadata": {"checkout": ours},
                 "payment_intent_data": {"description": f"Order {number}", "metadata": {"checkout": ours}},
                 "success_url": return_url,

@@ -83,12 +83,25 @@ class Migration(migrations.Migration):
                 ),
                 ("url", models.TextField(blank=True, editable=False)),
                 (
+                    "asks_email",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Stripe takes the order's address for none, so its page asks for one.",
+                    ),
+                ),
+                (
                     "ended_at",
                     models.DateTimeField(
                         help_text="From when on nobody can pay there; empty: it is open.", null=True
                     ),
                 ),
                 ("looks", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "looked_at",
+                    models.DateTimeField(
+                        help_text="When Stripe was last asked about it for a person.", null=True
+                    ),
+                ),
                 (
                     "next_look_at",
                     models.DateTimeField(
@@ -149,7 +162,9 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="payment",
             name="card",
-            field=models.CharField(blank=True, help_text="Brand and last four digits.", max_length=40),
+            field=models.CharField(
+                blank=True, db_default="", help_text="Brand and last four digits.", max_length=40
+            ),
         ),
         migrations.AlterField(
             model_name="payment",

@@ -23,10 +23,14 @@ class Checkout(models.Model):
         max_length=100, blank=True, help_text="Stripe's id; empty until Stripe answered."
     )
     url = models.TextField(blank=True, editable=False)
+    asks_email = models.BooleanField(
+        default=False, help_text="Stripe takes the order's address for none, so its page asks for one."
+    )
     ended_at = models.DateTimeField(
         null=True, help_text="From when on nobody can pay there; empty: it is open."
     )
     looks = models.PositiveSmallIntegerField(default=0)
+    looked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it for a person.")
     next_look_at = models.DateTimeField(
         null=True, default=timezone.now, help_text="When Stripe is asked about it."
     )

@@ -26,7 +26,12 @@ class Payment(models.Model):
     order = models.ForeignKey("billing.Order", models.PROTECT, related_name="payments")
     method = models.CharField(max_length=13, choices=PaymentMethod.choices)
     reference = models.CharField(max_length=100, blank=True)
-    card = models.CharField(max_length=40, blank=True, help_text="Brand and last four digits.")
+    card = models.CharField(
+        max_length=40,
+        blank=True,
+        db_default="",  # for programs of the version before, which may run on while this one starts
+        help_text="Brand and last four digits.",
+    )
     amount_minor = models.PositiveIntegerField()
     currency = CurrencyField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")

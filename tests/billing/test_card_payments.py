@@ -47,6 +47,32 @@ def test_nothing_is_asked_before_it_is_due(stripe: StripeDesk, page: str, unpaid
     assert not card_payments.look_at_checkout(due)
 
 
+def test_an_open_page_is_looked_at_every_five_minutes(stripe: StripeDesk, page: str) -> None:
+    for minutes in (1, 2, 4, 5, 5):
+        Checkout.objects.update(next_look_at=timezone.now())
+        [due] = card_payments.due_checkouts()
+        assert card_payments.look_at_checkout(due)
+        gap = Checkout.objects.get().next_look_at
+        assert gap
+        assert timedelta(0) <= timezone.now() + timedelta(minutes=minutes) - gap < timedelta(seconds=20)
+
+
+def test_a_look_that_is_asked_for_meanwhile_is_not_put_off(
+    stripe: StripeDesk, page: str, unpaid: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, now = card_payments.look_at, timezone.now()
+
+    def asked_for(checkout: Checkout) -> bool:
+        found = look(checkout)
+        Checkout.objects.update(next_look_at=now)
+        return found
+
+    monkeypatch.setattr(card_payments, "look_at", asked_for)
+    Checkout.objects.update(next_look_at=now)
+    assert card_payments.look_at_checkout(str(Checkout.objects.get().pk))
+    assert Checkout.objects.get().next_look_at == now
+
+
 def test_cancelled_while_being_paid(stripe: StripeDesk, page: str, unpaid: Order, alice: User) -> None:
     """The page is paid after the order was cancelled, before anybody could close it."""
     fresh(unpaid).cancel(by=alice)

@@ -1,12 +1,15 @@
 """Paying an order by card: to Stripe's page and back, however often somebody clicks and whatever fails in between."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import AuditEntry, Notice, Role, User
+from billing import card_payments, stripe_gateway
 from billing.models import Checkout, Order, Payment
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up
@@ -16,6 +19,11 @@ AsPerson = Callable[[User], Client]
 
 def click(client: Client, order: Order) -> Any:
     return client.post(f"/order/{order.number}/pay/")
+
+
+def later() -> None:
+    """As if the last look at Stripe were seconds ago."""
+    Checkout.objects.update(looked_at=timezone.now() - timedelta(seconds=3))
 
 
 def come_back(client: Client, order: Order) -> str:
@@ -86,6 +94,7 @@ def test_who_comes_back_without_paying_is_told_so(
     assert "Nothing was paid by card" in come_back(as_(alice), unpaid)
     assert fresh(unpaid).status == "unpaid"
     stripe.pay(url)
+    later()
     come_back(as_(alice), unpaid)
     assert fresh(unpaid).status == "active"
 
@@ -136,6 +145,40 @@ def test_stripe_is_away_when_somebody_comes_back(
     assert fresh(unpaid).status == "active"
 
 
+def test_reloading_asks_stripe_no_second_time_at_once(
+    stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    click(as_(alice), unpaid)
+    looks: list[str] = []
+    look = stripe_gateway.look_at_checkout
+
+    def counted(session: str) -> Any:
+        looks.append(session)
+        return look(session)
+
+    monkeypatch.setattr(stripe_gateway, "look_at_checkout", counted)
+    assert "Nothing was paid by card" in come_back(as_(alice), unpaid)
+    for _ in range(3):
+        assert "We have not heard from Stripe yet" in come_back(as_(alice), unpaid)
+        assert click(as_(alice), unpaid).status_code == 302
+    assert len(looks) == 1
+    soon = Checkout.objects.get().next_look_at
+    assert soon
+    assert soon < timezone.now() + timedelta(seconds=3)
+    later()
+    come_back(as_(alice), unpaid)
+    assert len(looks) == 2
+
+
+def test_who_comes_back_reads_how_the_order_stands_now(
+    stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card_payments, "learn_payment", lambda order: fresh(order).cancel(by=alice))
+    html = come_back(as_(alice), unpaid)
+    assert 'data-status="cancelled"' in html
+    assert "You can try again" not in html
+
+
 def test_without_a_key_nothing_is_offered(unpaid: Order, alice: User, as_: AsPerson) -> None:
     answer = as_(alice).get(unpaid.get_absolute_url())
     assert "Pay by card" not in answer.content.decode()
@@ -174,6 +217,37 @@ def test_an_odd_amount_has_no_button(stripe: StripeDesk, unpaid: Order, alice: U
     assert answer.status_code == 409
     assert "This cannot be paid by card; pay in another way." in answer.content.decode()
     assert not stripe.sessions()
+
+
+def test_what_stripe_refuses_for_good_is_paid_in_another_way(
+    stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson
+) -> None:
+    stripe.fail("POST /v1/checkout/sessions", "refused", code="amount_too_small")
+    answer = click(as_(alice), unpaid)
+    assert answer.status_code == 409
+    assert "This cannot be paid by card; pay in another way." in answer.content.decode()
+
+
+def test_an_address_that_stripe_takes_for_none_is_asked_for_there(
+    stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson
+) -> None:
+    Order.objects.filter(pk=unpaid.pk).update(email="anna@b\u00fccher.test")
+    stripe.pay(click(as_(alice), unpaid)["Location"])
+    come_back(as_(alice), unpaid)
+    assert fresh(unpaid).status == "active"
+    assert [session["customer_email"] for session in stripe.sessions()] == [None]
+    assert Checkout.objects.count() == 2
+
+
+def test_a_page_that_stripe_has_no_more_is_another_page(
+    stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The key is another account's now."""
+    first = click(as_(alice), unpaid)["Location"]
+    del stripe.books.objects[stripe.sessions()[0]["id"]]
+    assert click(as_(alice), unpaid)["Location"] != first
+    assert [bool(each.ended_at) for each in Checkout.objects.all()] == [False, True]
+    assert "Stripe has no page cs_test_" in caplog.text
 
 
 def test_get_is_405(stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson) -> None:
