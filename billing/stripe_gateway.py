@@ -28,6 +28,7 @@ EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the f
 KEY_IN_USE = "idempotency_key_in_use"  # Stripe's word for a call whose twin is under way
 EMAIL_INVALID = "email_invalid"
 GONE = "resource_missing"
+LATER = "balance_insufficient"  # our own balance at Stripe, which the next payments fill
 _ID = re.compile(r"[A-Za-z0-9_]{1,100}")
 _KIND = re.compile(r"[a-z0-9_.]{1,100}")
 _STATUS = re.compile(r"[a-z_]{1,30}")
@@ -196,7 +197,8 @@ def read_event(body: bytes, signature: str) -> EventFacts:
     try:
         text = body.decode()
         stripe.WebhookSignature.verify_header(text, signature, settings.STRIPE_WEBHOOK_SECRET)
-        signed_at = int(dict(part.partition("=")[::2] for part in signature.split(","))["t"])
+        # One time alone: of two the library checks the first.
+        [signed_at] = [int(part[2:]) for part in signature.split(",") if part.startswith("t=")]
         event = json.loads(text)
         facts = EventFacts(event["id"], event["type"], event["data"]["object"].get("id") or "")
     except (stripe.SignatureVerificationError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -219,14 +221,11 @@ def _is(pattern: re.Pattern[str], value: object) -> bool:
 
 def _checkout_facts(session: Session) -> CheckoutFacts:
     intent = session.payment_intent
-    is_paid = session.status == "complete" and session.payment_status == "paid"
-    state = (
-        SessionState.PAID
-        if is_paid
-        else SessionState.OPEN
-        if session.status == "open"
-        else SessionState.EXPIRED
-    )
+    state = SessionState.EXPIRED
+    if session.status == "complete" and session.payment_status == "paid":
+        state = SessionState.PAID
+    elif session.status == "open" or (session.status == "complete" and session.payment_status == "unpaid"):
+        state = SessionState.OPEN  # one that is complete has a payment that is still under way
     currency = (session.currency or "").upper()
     return CheckoutFacts(
         session=session.id,
@@ -286,4 +285,5 @@ def _spoken() -> Iterator[None]:
                 f"Stripe failed with status {status}.", retry=True, spent=True
             ) from error
         text = f"Stripe refused the call: {code if _STATUS.fullmatch(code) else status}."
-        raise StripeGatewayError(text, retry=not status, spent=True, code=code) from error
+        retry = not status or code == LATER
+        raise StripeGatewayError(text, retry=retry, spent=True, code=code) from error

@@ -15,7 +15,7 @@ from billing import card_payments, card_refunds, stripe_events
 from billing.models import CardRefund, Order, OrderConflict
 from billing.review_queue import Filters, figures
 from billing.stripe_gateway import EventFacts
-from tests.billing.conftest import fresh, pay
+from tests.billing.conftest import check, fresh, pay
 from tests.billing.stripe_desk import VISA, StripeDesk, catch_up
 
 AsPerson = Callable[[User], Client]
@@ -270,3 +270,44 @@ def test_a_refund_that_fails_is_told_to_staff(
     assert told.to == [sam.email]
     assert "Stripe could not bring it to the card." in told.body
     assert AuditEntry.objects.filter(action="refund.fail").count() == 1
+
+
+def test_a_refund_waits_for_our_balance(stripe: StripeDesk, back: Back, unpaid: Order) -> None:
+    refund = back()
+    stripe.fail("POST /v1/refunds", "refused", code="balance_insufficient")
+    assert not send(refund)
+    assert fresh(unpaid).refund_owed == ""
+    assert send(refund)
+    assert stripe.kept_minor == 0
+
+
+# Twice by card, for an order in review
+
+
+@pytest.fixture
+def twice_paid(stripe: StripeDesk, fraudrecord: Any, ordered: Callable[..., Order], alice: User) -> Order:
+    order = check(ordered())
+    url = card_payments.pay_by_card(order, by=alice)
+    order.messages.create(kind="answer", text="By the way", by=alice)
+    stripe.pay(url)
+    card_payments.learn_payment(order)
+    receive(order, "pi_second")
+    return fresh(order)
+
+
+def receive(order: Order, intent: str) -> None:
+    fresh(order).receive_card_payment(intent=intent, card="Visa 4242", amount_minor=5900, currency="USD")
+
+
+def test_no_more_goes_back_than_came_in(twice_paid: Order) -> None:
+    CardRefund.objects.update(failed_at=timezone.now())
+    receive(twice_paid, "pi_third")
+    third = CardRefund.objects.get(payment__reference="pi_third")
+    assert third.amount_minor == 5900
+
+
+def test_the_mail_of_an_end_names_what_was_kept(twice_paid: Order, sam: User) -> None:
+    """The second payment goes back by itself, whatever becomes of the order."""
+    twice_paid.reject("", by=sam)
+    [told] = mails("order.rejected")
+    assert "59.00 USD had come in for it. We send that back." in told.body

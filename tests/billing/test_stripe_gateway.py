@@ -161,9 +161,9 @@ def test_a_refused_key_may_be_mended(settings: Any) -> None:
 
 def test_an_error_tells_nothing_of_a_person() -> None:
     with pytest.raises(StripeGatewayError) as error:
-        opened(email="")
+        opened(email="anna@b\u00fccher.test")
     assert "anna" not in str(error.value)
-    assert str(error.value) == "Stripe refused the call: parameter_invalid_empty."
+    assert str(error.value) == "Stripe refused the call: email_invalid."
 
 
 def test_an_event_is_taken_from_stripe_alone(stripe: StripeDesk) -> None:
@@ -214,3 +214,25 @@ def test_a_forged_signature_is_not_taken(stripe: StripeDesk, signature: str) -> 
         gateway.read_event(b"\xff" + body.encode(), signed(stripe.events()[-1])[1])
     with pytest.raises(gateway.ForgedEvent):
         gateway.read_event(body.encode(), signed(stripe.events()[-1], secret="whsec_other")[1])
+
+
+def test_a_signature_with_two_times_is_not_taken(stripe: StripeDesk) -> None:
+    """An old event with a new time behind its own."""
+    stripe.pay(opened().url)
+    body, signature = signed(stripe.events()[-1], at=int(time.time()) - 3600)
+    with pytest.raises(gateway.ForgedEvent):
+        gateway.read_event(body.encode(), f"{signature},t={int(time.time())}")
+
+
+def test_a_payment_that_is_under_way_leaves_the_page_open(stripe: StripeDesk) -> None:
+    facts = paid(stripe)
+    stripe.books.objects[facts.session]["payment_status"] = "unpaid"
+    assert gateway.look_at_checkout(facts.session).state == SessionState.OPEN
+
+
+def test_an_empty_balance_is_tried_again(stripe: StripeDesk) -> None:
+    intent = paid(stripe).intent
+    stripe.fail("POST /v1/refunds", "refused", code="balance_insufficient")
+    with pytest.raises(StripeGatewayError) as error:
+        gateway.send_refund(key="empty", ours="r-1", intent=intent, amount_minor=900, currency="USD")
+    assert (error.value.retry, error.value.spent) == (True, True)
