@@ -46,6 +46,17 @@ class Paying:
         return sum(payment.kept_minor for payment in self.payments.all())
 
     @property
+    def kept_minor(self) -> int:
+        """What there was when the order came to nothing: all that came in, but not what had gone back before."""
+        ended = (ReturnReason.CANCELLED, ReturnReason.REJECTED)
+        gone = [each for each in self.card_refunds if each.reason not in ended and not each.failed_at]
+        return max(0, self.received_minor - sum(refund.amount_minor for refund in gone))
+
+    @property
+    def kept(self) -> str:
+        return format_money(self.kept_minor, self.currency)
+
+    @property
     def is_paid(self) -> bool:
         """Whether the whole sum is in."""
         return self.paid_minor >= self.amount_minor
@@ -53,7 +64,7 @@ class Paying:
     @property
     def due_minor(self) -> int:
         """What must come in now for the service to start; nothing unless the order is unpaid."""
-        return self.amount_minor - self.paid_minor if self.status == OrderStatus.UNPAID else 0
+        return max(0, self.amount_minor - self.paid_minor) if self.status == OrderStatus.UNPAID else 0
 
     @property
     def due_amount(self) -> str:
@@ -66,10 +77,6 @@ class Paying:
     @property
     def paid(self) -> str:
         return format_money(self.paid_minor, self.currency)
-
-    @property
-    def received(self) -> str:
-        return format_money(self.received_minor, self.currency)
 
     @property
     def price(self) -> str:
@@ -125,7 +132,7 @@ class Paying:
             wanted = (
                 order.amount_minor - order.paid_minor if order.is_open and currency == order.currency else 0
             )
-            back = max(0, amount_minor - wanted)
+            back = min(amount_minor, max(0, amount_minor - wanted))
             payment = Payment.objects.create(
                 order=order, method=PaymentMethod.CARD, reference=intent, card=card, amount_minor=amount_minor,
                 currency=currency,
