@@ -58,6 +58,10 @@ def work_event(event_id: str) -> bool:
             _put_off(event)
             return False
         outcome = EventOutcome.FOREIGN  # Stripe knows nothing under this id, or not for our key
+    except Exception:  # whatever breaks, it is not worked, and not tried at once again
+        logger.exception("Event %s broke.", event.pk)
+        _put_off(event)
+        return False
     StripeEvent.objects.filter(pk=event.pk).update(outcome=outcome, next_try_at=None)
     return True
 

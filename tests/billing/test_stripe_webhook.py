@@ -122,6 +122,18 @@ def test_one_waits_while_stripe_is_away(paid: dict[str, Any], stripe: StripeDesk
     assert fresh(unpaid).status == "active"
 
 
+def test_one_that_breaks_waits(paid: dict[str, Any], unpaid: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(paid)
+    with monkeypatch.context() as broken:
+        broken.setattr(Order, "receive_card_payment", lambda *args, **values: 1 / 0)
+        assert not stripe_events.work_event(paid["id"])
+    waits = StripeEvent.objects.get().next_try_at
+    assert waits
+    assert waits > timezone.now() + timedelta(seconds=50)
+    catch_up()
+    assert fresh(unpaid).status == "active"
+
+
 def test_days_late_is_not_too_late(paid: dict[str, Any], stripe: StripeDesk, unpaid: Order) -> None:
     """Stripe sends for three days what was not taken, and signs each time anew."""
     assert tell({**paid, "created": paid["created"] - 3 * 24 * 3600}) == 204
