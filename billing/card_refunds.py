@@ -56,9 +56,7 @@ def look_at_refund(which: str) -> bool:
     from billing import stripe_gateway as gateway
 
     facts = gateway.look_at_refund(which)
-    rows = CardRefund.objects.select_related("payment__order__customer")
-    refund = rows.filter(refund=which).first() or rows.filter(pk=_id(facts.ours), refund="").first()
-    if refund:
+    if refund := _known(which, facts.ours):
         _learn(refund, facts)
         return True
     payment = Payment.objects.filter(method=PaymentMethod.CARD, reference=facts.intent or "-").first()
@@ -164,8 +162,12 @@ def _fail(refund: CardRefund, problem: str) -> None:
         notices.send_notice("refund.failed", refund.pk)
 
 
-def _id(ours: str) -> UUID | None:
+def _known(which: str, ours: str) -> CardRefund | None:
+    """The row of this refund, or the one that we called so where the reply that names it is under way or was lost."""
+    rows = CardRefund.objects.select_related("payment__order__customer")
+    if refund := rows.filter(refund=which).first():
+        return refund
     try:
-        return UUID(ours)
+        return rows.filter(pk=UUID(ours), refund="").first()
     except ValueError:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -309,3 +310,15 @@ def test_without_a_key_nothing_is_swept(
     CardRefund.objects.update(next_try_at=timezone.now())
     assert card_refunds.due_refunds() == card_payments.due_checkouts() == []
     assert not try_again(owed)
+
+
+@pytest.mark.django_db
+def test_programs_of_the_version_before_still_record_payments() -> None:
+    """They do not name the new column."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT column_default FROM information_schema.columns"
+            " WHERE table_name = 'billing_payment' AND column_name = 'card'"
+        )
+        [default] = cursor.fetchone()
+    assert default == "''::character varying"
