@@ -74,15 +74,11 @@ def pay_by_card(order: Order, *, by: User) -> str:
         ends_at = time.monotonic() + PATIENCE
         while True:
             checkout = _open_for(order, by=by)
-            if checkout.session:
-                # It may have been paid a moment ago, or want a sum that is not due any more.
-                if look_at(checkout) if _may_look(checkout) else _is_wanted(checkout):
-                    return checkout.url
-            elif url := _ask_for_page(checkout):
+            if url := _page_of(checkout) if checkout.session else _ask_for_page(checkout):
                 return url
-            elif time.monotonic() > ends_at:
+            if time.monotonic() > ends_at:
                 raise CardUnavailable("Stripe is busy with this payment. Try again in a minute.")
-            else:
+            if not checkout.session:
                 time.sleep(PAUSE)
 
 
@@ -197,6 +193,12 @@ def _open_for(order: Order, *, by: User) -> Checkout:
         soon = timezone.now() + timedelta(minutes=1)
         asks = order.checkouts.filter(asks_email=True).exists()
         return Checkout.objects.create(order=order, by=by, next_look_at=soon, asks_email=asks, **wanted)
+
+
+def _page_of(checkout: Checkout) -> str:
+    """Where it is paid; empty where it was paid a moment ago, is over, or wants a sum that is not due any more."""
+    asked_just_now = _is_wanted(checkout) and not _may_look(checkout)
+    return checkout.url if asked_just_now or look_at(checkout) else ""
 
 
 def _ask_for_page(checkout: Checkout) -> str:

@@ -142,13 +142,12 @@ def _refused(refund: CardRefund, error: "StripeGatewayError") -> None:
     except gateway.StripeGatewayError as again:
         return _put_off(refund, again) if again.retry else _fail(refund, str(error))
     for facts in found:
-        if facts.ours == str(refund.pk):
-            return _learn(refund, facts)
-    known = set(refund.payment.card_refunds.exclude(refund="").values_list("refund", flat=True))
-    for facts in found:
-        if facts.refund not in known:
+        if row := _known(facts.refund, facts.ours):
+            _learn(row, facts)
+        else:
             _note_by_hand(refund.payment, facts)
-    _fail(refund, str(error))
+    if all(facts.ours != str(refund.pk) for facts in found):
+        _fail(refund, str(error))
 
 
 def _fail(refund: CardRefund, problem: str) -> None:

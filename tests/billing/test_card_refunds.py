@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -135,6 +136,28 @@ def test_of_what_somebody_sent_a_part_the_rest_is_owed(
     assert "39.00 USD are owed now" in told.body
     assert "Send 39.00 USD in another way" in as_(sam).get(f"/admin/review/{unpaid.number}/").content.decode()
     assert "We see to it" in as_(alice).get(unpaid.get_absolute_url()).content.decode()
+
+
+def test_another_of_ours_is_not_taken_for_one_by_hand(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User
+) -> None:
+    """The reply to the first was lost when the second is refused."""
+    url = card_payments.pay_by_card(unpaid, by=alice)
+    pay(unpaid, "20.00", by=sam)
+    fresh(unpaid).messages.create(kind="answer", text="By the way", by=alice)
+    stripe.pay(url)
+    card_payments.learn_payment(unpaid)
+    payment = unpaid.payments.get(method="card")
+    CardRefund.objects.all().delete()
+    make = partial(CardRefund.objects.create, payment=payment)
+    first, second = make(amount_minor=2000, reason="paid"), make(amount_minor=3900, reason="cancelled")
+    stripe.fail("POST /v1/refunds", "lost", "refused")
+    assert not send(first)
+    assert not send(second)
+    assert not send(first)
+    first, second = CardRefund.objects.order_by("amount_minor")
+    assert (bool(first.sent_at), bool(second.failed_at)) == (True, True)
+    assert CardRefund.objects.count() == 2
 
 
 def test_a_refusal_waits_while_stripe_cannot_be_asked_why(

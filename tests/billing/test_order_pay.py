@@ -113,6 +113,20 @@ def test_another_sum_is_another_page(
     assert fresh(unpaid).status == "active"
 
 
+def test_another_sum_right_after_a_look_is_another_page(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User, as_: AsPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    click(as_(alice), unpaid)
+    come_back(as_(alice), unpaid)
+    pay(unpaid, "20.00", by=sam)
+    asked = []
+    find = card_payments._open_for
+    monkeypatch.setattr(card_payments, "_open_for", lambda *args, **by: asked.append(1) or find(*args, **by))
+    assert click(as_(alice), unpaid).status_code == 302
+    assert [each["amount_total"] for each in stripe.sessions("open")] == [3900]
+    assert len(asked) == 2
+
+
 def test_a_page_that_expired_is_another_page(
     stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson
 ) -> None:
