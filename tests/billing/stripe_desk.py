@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import requests
+from django.core import mail
 from django.utils import timezone
 from stripe import WebhookSignature
 
+from accounts import notices
+from accounts.models import Notice
 from billing import card_payments, card_refunds, stripe_events
 from billing.models import CardRefund, Checkout, StripeEvent
 from deploy.stripe_stand_in.refunds import create_refund
@@ -94,3 +97,11 @@ def catch_up() -> None:
             card_payments.look_at_checkout(checkout)
         for refund in card_refunds.due_refunds():
             card_refunds.send_card_refund(refund)
+
+
+def mails(kind: str) -> list[mail.EmailMessage]:
+    """Those of a kind that are owed now, delivered."""
+    mail.outbox.clear()
+    for notice in Notice.objects.filter(kind=kind, sent_at=None):
+        assert notices.deliver(notice.pk)
+    return list(mail.outbox)

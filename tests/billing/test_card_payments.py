@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts import notices
 from accounts.models import AuditEntry, Notice, User
 from billing import card_payments, card_refunds
-from billing.models import CardRefund, Checkout, FraudCheck, Order, OrderConflict, Payment
+from billing.models import CardRefund, Checkout, Order, Payment
 from tests.billing.conftest import check, fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up, signed
 
@@ -154,33 +154,6 @@ def test_paid_in_review_goes_back_with_the_rejection(
     assert "have sent back 59.00 USD" in sent_back_mail().body
     notices.deliver(Notice.objects.get(kind="order.rejected").pk)
     assert "59.00 USD had come in for it. We send that back." in mail.outbox[-1].body
-
-
-@pytest.fixture
-def paid_in_review(fraudrecord: Any, stripe: StripeDesk, ordered: Callable[..., Order], alice: User) -> Order:
-    """A check that could not be made sent it to staff while somebody paid."""
-    order = check(ordered())
-    url = card_payments.pay_by_card(order, by=alice)
-    FraudCheck.objects.filter(order=order).update(
-        outcome="outage", next_ask_at=timezone.now(), count=None, value=None, reliability=None
-    )
-    stripe.pay(url)
-    card_payments.learn_payment(order)
-    order = fresh(order)
-    assert (order.status, order.is_paid) == ("review", True)
-    return order
-
-
-def test_paid_in_review_starts_when_the_check_clears_it(paid_in_review: Order) -> None:
-    assert check(paid_in_review).status == "active"
-    assert Notice.objects.filter(kind="order.active").count() == 1
-
-
-def test_nothing_is_charged_for_what_is_paid(stripe: StripeDesk, paid_in_review: Order, alice: User) -> None:
-    FraudCheck.objects.update(outcome="exempt", next_ask_at=None)
-    with pytest.raises(OrderConflict, match="the whole sum is in"):
-        card_payments.pay_by_card(fresh(paid_in_review), by=alice)
-    assert len(stripe.sessions()) == 1
 
 
 # Refunds

@@ -6,18 +6,16 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from accounts import notices
-from accounts.models import AuditEntry, Notice, User
+from accounts.models import AuditEntry, User
 from billing import card_payments, card_refunds, stripe_events
 from billing.models import CardRefund, Order, OrderConflict
 from billing.review_queue import Filters, figures
 from billing.stripe_gateway import EventFacts
-from tests.billing.conftest import check, fresh, pay
-from tests.billing.stripe_desk import VISA, StripeDesk, catch_up
+from tests.billing.conftest import fresh, pay
+from tests.billing.stripe_desk import VISA, StripeDesk, catch_up, mails
 
 AsPerson = Callable[[User], Client]
 Back = Callable[..., CardRefund]
@@ -92,14 +90,6 @@ def test_the_form_says_which_sum_was_seen(
     assert as_(sam).post(f"{page}refund/", form).status_code == 409
     assert as_(sam).post(f"{page}refund/", {**form, "owed_minor": "5900"}).status_code == 302
     assert "59.00 USD sent back" in as_(sam).get(page).content.decode()
-
-
-def mails(kind: str) -> list[mail.EmailMessage]:
-    """Those of a kind that are owed now, delivered."""
-    mail.outbox.clear()
-    for notice in Notice.objects.filter(kind=kind, sent_at=None):
-        assert notices.deliver(notice.pk)
-    return list(mail.outbox)
 
 
 # What somebody sent at Stripe by hand
@@ -302,35 +292,3 @@ def test_a_refund_waits_for_our_balance(stripe: StripeDesk, back: Back, unpaid: 
     assert fresh(unpaid).refund_owed == ""
     assert send(refund)
     assert stripe.kept_minor == 0
-
-
-# Twice by card, for an order in review
-
-
-@pytest.fixture
-def twice_paid(stripe: StripeDesk, fraudrecord: Any, ordered: Callable[..., Order], alice: User) -> Order:
-    order = check(ordered())
-    url = card_payments.pay_by_card(order, by=alice)
-    order.messages.create(kind="answer", text="By the way", by=alice)
-    stripe.pay(url)
-    card_payments.learn_payment(order)
-    receive(order, "pi_second")
-    return fresh(order)
-
-
-def receive(order: Order, intent: str) -> None:
-    fresh(order).receive_card_payment(intent=intent, card="Visa 4242", amount_minor=5900, currency="USD")
-
-
-def test_no_more_goes_back_than_came_in(twice_paid: Order) -> None:
-    CardRefund.objects.update(failed_at=timezone.now())
-    receive(twice_paid, "pi_third")
-    third = CardRefund.objects.get(payment__reference="pi_third")
-    assert third.amount_minor == 5900
-
-
-def test_the_mail_of_an_end_names_what_was_kept(twice_paid: Order, sam: User) -> None:
-    """The second payment goes back by itself, whatever becomes of the order."""
-    twice_paid.reject("", by=sam)
-    [told] = mails("order.rejected")
-    assert "59.00 USD had come in for it. We send that back." in told.body
