@@ -17,7 +17,7 @@ from deploy.stack.steps import directory, owned_by, run_step
 # Small enough that the whole stack fits beside a browser; the logs never carry a statement or its values.
 POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "max_connections": "60",
+    "max_connections": "120",  # tests of 50 at once run beside other tests
     "shared_buffers": "48MB",
     "jit": "off",
     "max_wal_size": "256MB",

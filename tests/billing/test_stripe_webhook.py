@@ -64,17 +64,14 @@ def test_what_the_event_says_is_not_believed(paid: dict[str, Any], stripe: Strip
     assert fresh(unpaid).status == "unpaid"
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"secret": "whsec_of_another"},
-        {"at": int(time.time()) - 6 * 60},
-        {"at": int(time.time()) + 6 * 60},
-        {"at": 0},
-    ],
-)
-def test_a_forged_old_or_future_one_is_refused(paid: dict[str, Any], how: dict[str, Any]) -> None:
-    assert tell(paid, **how) == 400
+@pytest.mark.parametrize("minutes", [-6, 6, -40 * 365 * 24 * 60])
+def test_an_old_or_future_one_is_refused(paid: dict[str, Any], minutes: int) -> None:
+    assert tell(paid, at=int(time.time()) + minutes * 60) == 400
+    assert not StripeEvent.objects.exists()
+
+
+def test_a_forged_one_is_refused(paid: dict[str, Any]) -> None:
+    assert tell(paid, secret="whsec_of_another") == 400
     assert not StripeEvent.objects.exists()
 
 
