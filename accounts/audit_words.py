@@ -85,6 +85,8 @@ ACTS: Mapping[str, Act] = {
     "ownership.withdraw": Act("ended the offer of the ownership to"),
     "payment.dispute": Act("heard at Stripe of a dispute about the order", NOTHING),
     "payment.receive": Act("received a payment by card for the order", DEED),
+    "invoice.issue": Act("issued the invoice", DEED),
+    "invoice.credit": Act("issued the credit note", DEED),
     "payment.record": Act("recorded a payment for the order", DEED),
     "placement.wish": Act("chose the mail server of"),
     "refund.fail": Act("could not send money back to a card for the order", DEED),

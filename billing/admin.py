@@ -15,6 +15,8 @@ from billing.models import (
     Checkout,
     FraudExemption,
     FraudReport,
+    Invoice,
+    LedgerEntry,
     Order,
     Payment,
     Plan,
@@ -63,6 +65,24 @@ class PaymentAdmin(ReadOnlyAdmin):
     search_fields = ("order__number", "reference", "order__customer__username")
     date_hierarchy = "at"
     exclude = ("submission", "fingerprint")
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ("number", "kind", "customer", "order", "total", "issued_on", "due_on")
+    list_select_related = ("customer", "order")
+    list_filter = ("kind",)
+    search_fields = ("number", "order__number", "customer__username")
+    date_hierarchy = "issued_on"
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "customer", "kind", "debit", "credit", "amount", "invoice")
+    list_select_related = ("customer", "invoice")
+    list_filter = ("kind", "debit", "credit")
+    search_fields = ("customer__username", "invoice__number")
+    date_hierarchy = "at"
 
 
 @admin.register(Checkout)

@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts import audit, notices
+from billing import ledger
 from billing.card_payments import LEASE, LONGEST_WAIT, is_on
 from billing.models import CardRefund, Payment, PaymentMethod
 from foundation.unit_of_work import unit_of_work
@@ -99,6 +100,7 @@ def _learn(refund: CardRefund, facts: "RefundFacts") -> None:
             CardRefund.objects.filter(pk=refund.pk, failed_at=None).update(next_try_at=next_look_at)
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "reference": facts.refund}
+        ledger.post_card_refund(refund, order.invoice)
         audit.record("refund.send", by=None, customer=order.customer, subject=order.number, after=after)
         notices.send_notice("order.sent_back", refund.pk)
 
@@ -157,6 +159,7 @@ def _fail(refund: CardRefund, problem: str) -> None:
         if not unfailed.update(failed_at=now, next_try_at=None, problem=problem):
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "problem": problem}
+        ledger.post_return(refund)
         audit.record("refund.fail", by=None, customer=order.customer, subject=order.number, after=after)
         notices.send_notice("refund.failed", refund.pk)
 

@@ -18,7 +18,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts import audit, notices
+from accounts import audit
 from accounts.models import User
 from billing import fraudrecord
 from billing.exempting import exemption_of
@@ -219,12 +219,8 @@ def _settle(order: Order, answer: Answer, signals: list[OrderSignal]) -> None:
                 "order.check", by=None, customer=locked.customer, subject=locked.number,
                 before={"outcome": was} if was else None, after=after,
             )  # fmt: skip
-        if before == OrderStatus.UNPAID or locked.status != OrderStatus.UNPAID:
-            return
-        if locked.is_paid:
-            locked._activate(by=None)
-        else:
-            notices.send_notice("order.approved", locked.pk)
+        if before != OrderStatus.UNPAID and locked.status == OrderStatus.UNPAID:
+            locked._become_due(by=None)
 
 
 def _take(check: FraudCheck, answer: Answer) -> None:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from billing import card_payments, card_refunds, presence, reporting, screening, stripe_events
+from billing import card_payments, card_refunds, invoicing, presence, reporting, screening, stripe_events
 from billing.models.draft import forget_old_drafts
 
 SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
@@ -51,6 +51,11 @@ def sweep_drafts() -> None:
 @shared_task
 def sweep_presences() -> None:
     presence.forget()
+
+
+@shared_task
+def sweep_invoices() -> None:
+    invoicing.catch_up()
 
 
 @shared_task

@@ -18,6 +18,13 @@ PRODUCT_NAME = env.str("PRODUCT_NAME", "mxpanel")
 MAIL_DOMAIN = env.str("MAIL_DOMAIN", "mxpanel.test")
 SPF_INCLUDE = env.str("SPF_INCLUDE", f"_spf.{MAIL_DOMAIN}")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", f"support@{MAIL_DOMAIN}")
+SELLER_NAME = env.str("SELLER_NAME", "")  # on invoices; empty: PRODUCT_NAME
+SELLER_STREET = env.str("SELLER_STREET", "")
+SELLER_CITY = env.str("SELLER_CITY", "")
+SELLER_POSTCODE = env.str("SELLER_POSTCODE", "")
+SELLER_COUNTRY = env.str("SELLER_COUNTRY", "")
+SELLER_VAT_ID = env.str("SELLER_VAT_ID", "")
+INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
 PAYMENT_INSTRUCTIONS = env.str(
     "PAYMENT_INSTRUCTIONS",
     "Transfer the amount to our bank account and give the order's number as the reference. "

@@ -20,6 +20,11 @@ from tests.faults import Dice, new_dice
 from tests.program import Program
 
 PASSWORD = "plenty-of-entropy-7391"
+NEVER_EMPTIED = {
+    "accounts_auditentry": "accounts_audit_never_emptied",
+    "billing_ledgerentry": "billing_ledger_never_emptied",
+    "billing_invoice": "billing_invoice_never_emptied",
+}
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
@@ -27,11 +32,13 @@ TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 def django_db_setup(
     django_db_setup: None, django_db_blocker: Any, request: pytest.FixtureRequest
 ) -> Iterator[None]:
-    """Between tests all tables are emptied, which the database refuses of the audit trail (test_audit proves it). A
-    database that is used again gets back at the end what migrations wrote, where a test has asked to have it kept.
+    """Between tests all tables are emptied, which the database refuses of the audit trail, invoices and the ledger
+    (test_audit and test_ledger prove it). A database that is used again gets back at the end what migrations wrote,
+    where a test has asked to have it kept.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE accounts_auditentry DISABLE TRIGGER accounts_audit_never_emptied")
+        for table, trigger in NEVER_EMPTIED.items():
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
     yield
     kept = getattr(connection, "_test_serialized_contents", "")
     if kept and request.config.getoption("reuse_db"):

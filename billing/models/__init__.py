@@ -3,6 +3,8 @@ from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
+from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceStatus
+from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund, Subscription
 from billing.models.plan import Period, Plan
@@ -19,14 +21,21 @@ __all__ = [
     "DECIDING",
     "ERASED_EMAIL",
     "VERDICTS",
+    "Account",
     "CannedText",
     "CardRefund",
     "Checkout",
     "Decision",
+    "EntryKind",
     "EventOutcome",
     "FraudCheck",
     "FraudExemption",
     "FraudReport",
+    "Invoice",
+    "InvoiceKind",
+    "InvoiceSeries",
+    "InvoiceStatus",
+    "LedgerEntry",
     "MessageKind",
     "Order",
     "OrderCancellation",

@@ -243,10 +243,8 @@ class Order(Paying, Reviewing, models.Model):
         if decision == Decision.REJECT:
             self._end_payments()
             notices.send_notice("order.rejected", self.pk)
-        elif self.is_paid:
-            self._activate(by=by)
         else:
-            notices.send_notice("order.approved", self.pk)
+            self._become_due(by=by)
         return True
 
     def is_own_of(self, person: "User") -> bool:

@@ -15,6 +15,7 @@ from billing.submissions import Submission
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from billing.models.invoice import Invoice
 
 _RETURNS = {OrderStatus.CANCELLED: ReturnReason.CANCELLED, OrderStatus.REJECTED: ReturnReason.REJECTED}
 
@@ -30,10 +31,18 @@ class Paying:
         checkouts: Any
         currency: Any
         customer: Any
+        invoices: Any
         is_open: Any
         number: Any
         payments: Any
+        pk: Any
         status: Any
+
+    @property
+    def invoice(self) -> "Invoice | None":
+        """What asks for its price, from when it is to be paid on."""
+        found: Invoice | None = self.invoices.filter(corrects=None).first()
+        return found
 
     @property
     def received_minor(self) -> int:
@@ -102,6 +111,8 @@ class Paying:
 
         The same submission again returns the payment it made. ValidationError by field, or OrderConflict.
         """
+        from billing import ledger
+        from billing.invoicing import issue_invoice
         from billing.own_signals import note_payment
 
         with self._locked() as order:
@@ -115,9 +126,11 @@ class Paying:
             )  # fmt: skip
             after = {"amount": format_money(amount_minor, currency), "method": method, "reference": reference}
             audit.record("payment.record", by=by, customer=order.customer, subject=order.number, after=after)
+            invoice = issue_invoice(order)
+            ledger.post_payment(payment, invoice, amount_minor)
             order._look_at_checkouts()
             note_payment(order, reference)
-            if order.is_paid and order.status == OrderStatus.UNPAID:
+            if invoice.is_settled and order.status == OrderStatus.UNPAID:
                 order._activate(by=by)
             return payment
 
@@ -126,6 +139,9 @@ class Paying:
 
         What completes the sum starts the service; what the order does not need, or not any more, goes back.
         """
+        from billing import ledger
+        from billing.invoicing import issue_invoice
+
         with self._locked() as order:
             if order.payments.filter(method=PaymentMethod.CARD, reference=intent).exists():
                 return False
@@ -144,7 +160,9 @@ class Paying:
             audit.record(
                 "payment.receive", by=None, customer=order.customer, subject=order.number, after=after
             )
-            if order.is_paid and order.status == OrderStatus.UNPAID:
+            invoice = issue_invoice(order) if wanted else None
+            ledger.post_payment(payment, invoice, amount_minor - back)
+            if invoice and invoice.is_settled and order.status == OrderStatus.UNPAID:
                 order._activate(by=None)
             return True
 
@@ -152,6 +170,8 @@ class Paying:
         self, payment: Payment, *, refund: str, amount_minor: int, next_look_at: datetime
     ) -> bool:
         """Note money that somebody sent back at Stripe, under its id of the refund; false where that is known."""
+        from billing import ledger
+
         with self._locked() as order:
             if CardRefund.objects.filter(refund=refund).exists():
                 return False
@@ -161,13 +181,29 @@ class Paying:
             )  # fmt: skip
             after = {"amount": made.amount, "card": payment.card, "reference": refund}
             audit.record("refund.find", by=None, customer=order.customer, subject=order.number, after=after)
+            ledger.post_card_refund(made, order.invoice)
             notices.send_notice("order.sent_back", made.pk)
             notices.send_notice("refund.found", made.pk)
             order._look_at_checkouts()
             return True
 
+    def _become_due(self, *, by: "User | None") -> None:
+        """The order is to be paid now: its invoice is issued, and what is paid already starts."""
+        from billing.invoicing import issue_invoice
+
+        if issue_invoice(self).is_settled:  # type: ignore[arg-type]
+            self._activate(by=by)
+        else:
+            notices.send_notice("order.approved", self.pk)
+
     def _end_payments(self) -> None:
-        """The order has come to nothing: nobody pays for it any more, and what cards paid goes back."""
+        """The order has come to nothing: nobody pays for it any more, its invoice is taken back, and what cards paid
+        goes back.
+        """
+        from billing.invoicing import credit
+
+        if self.invoice:
+            credit(self.invoice)
         for payment in self.payments.filter(method=PaymentMethod.CARD):
             if payment.kept_minor:
                 self._send_back(payment, payment.kept_minor)

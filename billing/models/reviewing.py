@@ -76,6 +76,7 @@ class Reviewing:
         """Note that all that is owed was sent back; false where that is known already. OrderConflict if none is owed, or
         another sum than the `owed_minor` that was seen.
         """
+        from billing import ledger
         from billing.models.order import OrderConflict
 
         with self._locked() as order:
@@ -87,9 +88,10 @@ class Reviewing:
             if owed_minor not in (None, owed):
                 raise OrderConflict(f"{order.refund_owed} are owed by now. Look again; nothing was recorded.")
             after = {"amount": order.refund_owed, "reference": reference}
-            Refund.objects.create(
+            refund = Refund.objects.create(
                 order=order, amount_minor=owed, currency=order.currency, reference=reference, by=by
             )
+            ledger.post_refund(refund)
             audit.record("refund.record", by=by, customer=order.customer, subject=order.number, after=after)
             return True
 

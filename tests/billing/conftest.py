@@ -16,6 +16,7 @@ from billing.ordering import place_order
 from billing.submissions import Submission, new_token
 from deploy.fraudrecord import Server
 from mxpanel.celery import HintTask
+from tests.billing.books import must_balance
 from tests.billing.stripe_desk import SECRET_KEY, WEBHOOK_SECRET, StripeDesk, at_desk
 
 API_KEY = "0123456789abcdef"
@@ -160,3 +161,14 @@ def stripe(desk: StripeDesk, settings: Any) -> StripeDesk:
     settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRET = SECRET_KEY, WEBHOOK_SECRET
     settings.STRIPE_DEADLINE = 2.0
     return desk
+
+
+@pytest.fixture(autouse=True)
+def books(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test did to orders, the ledger agrees with them afterwards."""
+    uses_database = "db" in request.fixturenames or request.node.get_closest_marker("django_db")
+    if uses_database:
+        request.getfixturevalue("_django_db_helper")  # so that this ends before it
+    yield
+    if uses_database:
+        must_balance()

@@ -1,0 +1,146 @@
+"""Issuing invoices and credit notes."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils import timezone
+
+from accounts import audit
+from billing import ledger
+from billing.invoice_document import InvoiceDocument, Line, Party
+from billing.models.invoice import Invoice, InvoiceKind, next_number
+from billing.models.status import OrderStatus
+
+if TYPE_CHECKING:
+    from billing.models.order import Order
+
+
+def issue_invoice(order: "Order") -> Invoice:
+    """The invoice of an order, issued now unless it has one. The order's row is locked."""
+    if found := order.invoice:
+        return found
+    today = timezone.localdate()
+    number = next_number(InvoiceKind.INVOICE, today)
+    text = f"{order.plan.name}, {order.get_period_display().lower()}"
+    document = InvoiceDocument(
+        number=number,
+        kind="invoice",
+        issued_on=today,
+        due_on=today + timedelta(days=settings.INVOICE_DUE_DAYS),
+        currency=order.currency,
+        seller=seller(),
+        buyer=_buyer(order),
+        reference=f"Order {order.number}",
+        lines=(Line(text=text, net_minor=order.amount_minor, tax_rate="0", tax_minor=0),),
+        taxes=(),
+        net_minor=order.amount_minor,
+        tax_minor=0,
+        total_minor=order.amount_minor,
+    )
+    return _issue(document, order)
+
+
+def credit(invoice: Invoice) -> Invoice | None:
+    """A credit note over all of an invoice; None where it was taken back before. What had paid it is the customer's
+    again. The order's row is locked.
+    """
+    if invoice.credit_notes.exists():
+        return None
+    today, said = timezone.localdate(), InvoiceDocument.from_json(invoice.document)
+    document = InvoiceDocument(
+        number=next_number(InvoiceKind.CREDIT_NOTE, today),
+        kind="credit_note",
+        corrects=invoice.number,
+        issued_on=today,
+        currency=said.currency,
+        seller=said.seller,
+        buyer=said.buyer,
+        reference=said.reference,
+        lines=said.lines,
+        taxes=said.taxes,
+        net_minor=said.net_minor,
+        tax_minor=said.tax_minor,
+        total_minor=said.total_minor,
+        notes=said.notes,
+    )
+    note = _issue(document, invoice.order, invoice)
+    ledger.post_release(note)
+    return note
+
+
+def catch_up(limit: int = 200) -> int:
+    """Issue what is missing: for orders of before there were invoices, with the payments that came in for them. How many
+    were issued.
+    """
+    from billing.models.order import Order
+
+    missing = Order.objects.filter(invoices=None).in_status([OrderStatus.UNPAID, OrderStatus.ACTIVE])
+    issued = 0
+    for order in missing[:limit]:
+        with order._locked() as locked:
+            if locked.invoice is None and locked.status in (OrderStatus.UNPAID, OrderStatus.ACTIVE):
+                _post_all(locked, issue_invoice(locked))
+                issued += 1
+    return issued
+
+
+def seller() -> Party:
+    """Who issues invoices, from the settings."""
+    return Party(
+        name=settings.SELLER_NAME or settings.PRODUCT_NAME,
+        street=settings.SELLER_STREET,
+        city=settings.SELLER_CITY,
+        postcode=settings.SELLER_POSTCODE,
+        country=settings.SELLER_COUNTRY,
+        vat_id=settings.SELLER_VAT_ID,
+    )
+
+
+def _post_all(order: "Order", invoice: Invoice) -> None:
+    """What came in and went back before the invoice."""
+    for payment in order.payments.all():
+        ledger.post_payment(
+            payment, invoice, min(payment.kept_minor, ledger.open_of([invoice.pk])[invoice.pk])
+        )
+    for refund in order.card_refunds:
+        if refund.sent_at and not refund.failed_at:
+            ledger.post_card_refund(refund, None)
+    for sent in order.refunds.all():
+        ledger.post_refund(sent)
+
+
+def _buyer(order: "Order") -> Party:
+    return Party(
+        name=order.name,
+        company=order.company,
+        street=order.street,
+        city=order.city,
+        region=order.region,
+        postcode=order.postcode,
+        country=order.country,
+        email=order.email,
+    )
+
+
+def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None = None) -> Invoice:
+    """Keep it, post what it says, and write it down."""
+    invoice = Invoice.objects.create(
+        number=document.number,
+        kind=document.kind,
+        customer=order.customer,
+        order=order,
+        corrects=corrects,
+        issued_on=document.issued_on,
+        due_on=document.due_on,
+        currency=document.currency,
+        net_minor=document.net_minor,
+        tax_minor=document.tax_minor,
+        total_minor=document.total_minor,
+        document=document.to_json(),
+    )
+    ledger.post_document(invoice)
+    action = "invoice.credit" if corrects else "invoice.issue"
+    after = {"total": invoice.total, **({"corrects": corrects.number} if corrects else {})}
+    audit.record(action, by=None, customer=order.customer, subject=invoice.number, after=after)
+    return invoice

@@ -1,0 +1,145 @@
+"""Posting to the ledger and reading balances from it; each cause is posted once, whoever tells of it how often.
+
+| What happens | Debit | Credit |
+|---|---|---|
+| an invoice is issued | receivable | revenue, tax |
+| money comes in | cards or bank | credit |
+| it pays an invoice | credit | receivable |
+| a credit note is issued | revenue, tax | receivable |
+| what had paid it is the customer's again | receivable | credit |
+| money goes back | credit | cards or bank |
+| money that was to go back did not arrive | cards | credit |
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import Case, F, Q, Sum, When
+
+from billing.models.ledger import Account, EntryKind, LedgerEntry
+from billing.models.payment import Payment, PaymentMethod, Refund
+
+if TYPE_CHECKING:
+    from accounts.models import Customer
+    from billing.models.card import CardRefund
+    from billing.models.invoice import Invoice
+
+
+def post_document(document: "Invoice") -> None:
+    """What an invoice asks for, or a credit note takes back."""
+    invoice = document.corrects or document
+    for kind, account, amount in (
+        (EntryKind.SALE, Account.REVENUE, document.net_minor),
+        (EntryKind.TAX, Account.TAX, document.tax_minor),
+    ):
+        sides = (Account.RECEIVABLE, account) if document is invoice else (account, Account.RECEIVABLE)
+        _post(document, kind, *sides, amount, document=document, invoice=invoice)
+
+
+def post_payment(payment: Payment, invoice: "Invoice | None", pays_minor: int) -> None:
+    """Money came in, and `pays_minor` of it pay the invoice; the rest is held for the customer."""
+    _post(payment, EntryKind.PAYMENT, _where(payment), Account.CREDIT, payment.amount_minor, payment=payment)
+    if invoice and invoice.currency == payment.currency:
+        _post(
+            payment, EntryKind.SETTLE, Account.CREDIT, Account.RECEIVABLE, pays_minor,
+            payment=payment, invoice=invoice,
+        )  # fmt: skip
+
+
+def post_release(note: "Invoice") -> None:
+    """What had paid the part of an invoice that a credit note takes back is the customer's again."""
+    invoice = note.corrects
+    if invoice is None:
+        return
+    more = -open_of([invoice.pk]).get(invoice.pk, 0)
+    _post(note, EntryKind.RELEASE, Account.RECEIVABLE, Account.CREDIT, more, document=note, invoice=invoice)
+
+
+def post_card_refund(refund: "CardRefund", invoice: "Invoice | None") -> None:
+    """Money went back to a card. What of it had paid the `invoice` is owed again: somebody sent it by hand."""
+    payment = refund.payment
+    if invoice and invoice.currency == payment.currency:
+        again = min(refund.amount_minor, settled(invoice))
+        _post(
+            payment,
+            EntryKind.RELEASE,
+            Account.RECEIVABLE,
+            Account.CREDIT,
+            again,
+            card_refund=refund,
+            invoice=invoice,
+        )
+    _post(payment, EntryKind.REFUND, Account.CREDIT, _where(payment), refund.amount_minor, card_refund=refund)
+
+
+def post_return(refund: "CardRefund") -> None:
+    """Money that went back to a card has come back to us; what of it had paid an invoice pays it again."""
+    payment, posted = refund.payment, {entry.kind: entry for entry in refund.ledger_entries.all()}
+    if EntryKind.REFUND not in posted:
+        return
+    _post(payment, EntryKind.RETURN, _where(payment), Account.CREDIT, refund.amount_minor, card_refund=refund)
+    if (release := posted.get(EntryKind.RELEASE)) and (invoice := release.invoice):
+        again = min(release.amount_minor, open_of([invoice.pk]).get(invoice.pk, 0))
+        _post(
+            payment,
+            EntryKind.SETTLE,
+            Account.CREDIT,
+            Account.RECEIVABLE,
+            again,
+            card_refund=refund,
+            invoice=invoice,
+        )
+
+
+def post_refund(refund: Refund) -> None:
+    """Staff sent money back."""
+    _post(refund, EntryKind.REFUND, Account.CREDIT, Account.BANK, refund.amount_minor, refund=refund)
+
+
+def open_of(invoices: Collection[UUID]) -> dict[UUID, int]:
+    """What is still to be paid of each invoice, in one query; below zero where more was paid than is owed."""
+    rows = LedgerEntry.objects.filter(invoice__in=invoices).order_by()
+    return dict(rows.values("invoice").annotate(open=_sum(Account.RECEIVABLE)).values_list("invoice", "open"))
+
+
+def settled(invoice: "Invoice") -> int:
+    """How much of what came in pays this invoice now."""
+    paid = invoice.ledger_entries.filter(kind__in=(EntryKind.SETTLE, EntryKind.RELEASE)).order_by()
+    return -int(paid.aggregate(sum=_sum(Account.RECEIVABLE))["sum"])
+
+
+def balances(customer: "Customer") -> dict[str, dict[Account, int]]:
+    """The sum of each account of a customer, by currency: debits less credits."""
+    found: dict[str, dict[Account, int]] = {}
+    moved = customer.ledger_entries.order_by().values_list("currency", "debit", "credit")
+    for currency, debit, credit, amount in moved.annotate(Sum("amount_minor")):
+        sums = found.setdefault(currency, dict.fromkeys(Account, 0))
+        sums[Account(debit)] += amount
+        sums[Account(credit)] -= amount
+    return found
+
+
+def _sum(account: Account) -> Sum:
+    sign = Case(
+        When(Q(debit=account), then=F("amount_minor")),
+        When(Q(credit=account), then=-F("amount_minor")),
+        default=0,
+    )
+    return Sum(sign, default=0)
+
+
+def _where(payment: Payment) -> Account:
+    return Account.CARDS if payment.method == PaymentMethod.CARD else Account.BANK
+
+
+def _post(of: Any, kind: EntryKind, debit: Account, credit: Account, amount_minor: int, **cause: Any) -> None:
+    """One entry, unless its cause has it already or there is nothing to post."""
+    if amount_minor <= 0:
+        return
+    customer = of.customer_id if hasattr(of, "customer_id") else of.order.customer_id
+    entry = LedgerEntry(
+        customer_id=customer, kind=kind, debit=debit, credit=credit, amount_minor=amount_minor,
+        currency=of.currency, **cause,
+    )  # fmt: skip
+    LedgerEntry.objects.bulk_create([entry], ignore_conflicts=True)

@@ -1,0 +1,141 @@
+"""Invoices and credit notes: numbered without gaps, never changed once issued."""
+
+from datetime import date
+from typing import Any
+from uuid import uuid4
+
+from django.db import connection, models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from billing.money import CurrencyField, format_money
+
+
+class InvoiceKind(models.TextChoices):
+    INVOICE = "invoice", "Invoice"
+    CREDIT_NOTE = "credit_note", "Credit note"
+
+
+SERIES = {InvoiceKind.INVOICE: "INV", InvoiceKind.CREDIT_NOTE: "CN"}
+
+
+class InvoiceStatus(models.TextChoices):
+    DUE = "due", "Due"
+    OVERDUE = "overdue", "Overdue"
+    PAID = "paid", "Paid"
+    CREDITED = "credited", "Credited"
+    NOTE = "note", "Credit note"
+
+
+class InvoiceSeries(models.Model):
+    """How far the numbers of one kind and year have come."""
+
+    name = models.CharField(primary_key=True, max_length=20)
+    last = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.last:05d}"
+
+
+def next_number(kind: str, on: date) -> str:
+    """The next number of its series, `INV-2026-00001`. The series stays locked until the transaction ends, and one that
+    is rolled back gives its number back: there are no gaps.
+    """
+    name = f"{SERIES[InvoiceKind(kind)]}-{on.year}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO billing_invoiceseries AS series (name, last) VALUES (%s, 1)
+            ON CONFLICT (name) DO UPDATE SET last = series.last + 1 RETURNING last
+            """,
+            [name],
+        )
+        return f"{name}-{cursor.fetchone()[0]:05d}"
+
+
+class Invoice(models.Model):
+    """What a customer is asked to pay, or, as a credit note, what of an invoice is taken back. `document` is all that it
+    says (`billing.invoice_document`); what was paid stands in the ledger.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    number = models.CharField(max_length=20, unique=True, editable=False)
+    kind = models.CharField(max_length=11, choices=InvoiceKind.choices)
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="invoices")
+    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="invoices")
+    corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="credit_notes")
+    issued_at = models.DateTimeField(default=timezone.now)
+    issued_on = models.DateField()
+    due_on = models.DateField(null=True)
+    currency = CurrencyField()
+    net_minor = models.PositiveIntegerField()
+    tax_minor = models.PositiveIntegerField()
+    total_minor = models.PositiveIntegerField()
+    document = models.JSONField(help_text="All that it says.")
+    erased_at = models.DateTimeField(null=True, help_text="When the names and addresses in it were erased.")
+
+    class Meta:
+        ordering = ["-issued_at"]
+        indexes = [
+            models.Index(fields=["customer", "-issued_at", "-number"], name="invoice_of_customer"),
+            models.Index(fields=["issued_on"], name="invoice_by_day"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(total_minor=F("net_minor") + F("tax_minor")) & Q(total_minor__gt=0),
+                name="invoice_total_is_the_sum",
+            ),
+            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="invoice_currency_form"),
+            models.CheckConstraint(
+                condition=Q(kind=InvoiceKind.INVOICE, corrects=None, due_on__isnull=False)
+                | Q(kind=InvoiceKind.CREDIT_NOTE, corrects__isnull=False, due_on=None),
+                name="invoice_kind_known",
+            ),
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(kind=InvoiceKind.INVOICE), name="invoice_of_order_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("An invoice is never changed. Issue a credit note.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise TypeError("An invoice is never deleted. Issue a credit note.")
+
+    @property
+    def total(self) -> str:
+        return format_money(self.total_minor, self.currency)
+
+    @cached_property
+    def open_minor(self) -> int:
+        """What is still to be paid of it, by the ledger; below zero where more was paid than is owed."""
+        from billing.ledger import open_of
+
+        return open_of([self.pk]).get(self.pk, 0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the ledger says that nothing of it is still to be paid."""
+        self.__dict__.pop("open_minor", None)
+        return self.open_minor <= 0
+
+    @property
+    def open(self) -> str:
+        return format_money(max(0, self.open_minor), self.currency)
+
+    @property
+    def status(self) -> InvoiceStatus:
+        """What the facts mean together."""
+        if self.kind == InvoiceKind.CREDIT_NOTE:
+            return InvoiceStatus.NOTE
+        if self.open_minor > 0:
+            is_late = self.due_on is not None and self.due_on < timezone.localdate()
+            return InvoiceStatus.OVERDUE if is_late else InvoiceStatus.DUE
+        credited = sum(note.total_minor for note in self.credit_notes.all())
+        return InvoiceStatus.CREDITED if credited >= self.total_minor else InvoiceStatus.PAID

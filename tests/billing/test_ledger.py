@@ -1,0 +1,188 @@
+"""The ledger of a customer: what is posted when money moves, that it only grows, and that it agrees with the orders."""
+
+import random
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from accounts.models import User
+from billing import card_payments, card_refunds, ledger
+from billing.models import Account, EntryKind, LedgerEntry, Order, OrderConflict, OrderStatus
+from tests.billing.books import must_balance
+from tests.billing.conftest import fresh, pay
+from tests.billing.stripe_desk import StripeDesk, catch_up
+from tests.faults import Dice
+
+PRICE = 5900
+
+
+def sums(order: Order) -> dict[str, int]:
+    """The accounts of the order's customer that are not zero."""
+    found = ledger.balances(order.customer).get(order.currency, {})
+    return {account.value: amount for account, amount in found.items() if amount}
+
+
+def posted(order: Order) -> list[tuple[str, str, str, int]]:
+    fields = ("kind", "debit", "credit", "amount_minor")
+    return list(order.customer.ledger_entries.order_by("id").values_list(*fields))
+
+
+def test_an_order_that_is_to_be_paid_is_owed(unpaid: Order) -> None:
+    assert posted(unpaid) == [("sale", "receivable", "revenue", PRICE)]
+    assert sums(unpaid) == {"receivable": PRICE, "revenue": -PRICE}
+
+
+def test_a_transfer_pays_the_invoice(unpaid: Order, sam: User) -> None:
+    pay(unpaid, "20.00", by=sam)
+    assert sums(unpaid) == {"receivable": 3900, "revenue": -PRICE, "bank": 2000}
+    assert fresh(unpaid).status == OrderStatus.UNPAID
+    pay(unpaid, "39.00", by=sam)
+    assert sums(unpaid) == {"revenue": -PRICE, "bank": PRICE}
+    assert fresh(unpaid).status == OrderStatus.ACTIVE
+    assert posted(unpaid)[1:3] == [
+        ("payment", "bank", "credit", 2000),
+        ("settle", "credit", "receivable", 2000),
+    ]
+
+
+def test_what_a_card_pays_too_much_is_held_until_it_went_back(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User
+) -> None:
+    url = card_payments.pay_by_card(unpaid, by=alice)
+    pay(unpaid, "59.00", by=sam)
+    stripe.pay(url)
+    card_payments.learn_payment(fresh(unpaid))
+    assert sums(unpaid) == {"revenue": -PRICE, "bank": PRICE, "cards": PRICE, "credit": -PRICE}
+    catch_up()
+    assert sums(unpaid) == {"revenue": -PRICE, "bank": PRICE}
+
+
+def test_a_cancelled_order_owes_nothing_and_has_its_money(unpaid: Order, alice: User, sam: User) -> None:
+    pay(unpaid, "20.00", by=sam)
+    fresh(unpaid).cancel(by=alice)
+    assert sums(unpaid) == {"credit": -2000, "bank": 2000}
+    fresh(unpaid).record_refund("By bank", by=sam)
+    assert sums(unpaid) == {}
+    assert posted(unpaid)[-3:] == [
+        ("sale", "revenue", "receivable", PRICE),
+        ("release", "receivable", "credit", 2000),
+        ("refund", "credit", "bank", 2000),
+    ]
+
+
+def test_what_somebody_sends_back_at_stripe_is_owed_again(
+    stripe: StripeDesk, unpaid: Order, alice: User
+) -> None:
+    stripe.pay(card_payments.pay_by_card(unpaid, by=alice))
+    catch_up()
+    assert sums(unpaid) == {"revenue": -PRICE, "cards": PRICE}
+    made = stripe.send_by_hand(1000)
+    assert card_refunds.look_at_refund(made["id"])
+    assert sums(unpaid) == {"receivable": 1000, "revenue": -PRICE, "cards": 4900}
+    with stripe.books.lock:
+        made["status"] = "failed"
+    assert card_refunds.look_at_refund(made["id"])
+    assert sums(unpaid) == {"revenue": -PRICE, "cards": PRICE}
+
+
+def test_each_cause_is_posted_once(unpaid: Order, sam: User) -> None:
+    pay(unpaid, "20.00", by=sam)
+    before = posted(unpaid)
+    order = fresh(unpaid)
+    invoice = order.invoice
+    assert invoice
+    ledger.post_document(invoice)
+    ledger.post_payment(order.payments.get(), invoice, 2000)
+    assert posted(unpaid) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_ledgerentry SET amount_minor = 1",
+        "DELETE FROM billing_ledgerentry",
+        "UPDATE billing_invoice SET total_minor = 1, net_minor = 1",
+        "UPDATE billing_invoice SET document = '{}'",
+        "UPDATE billing_invoice SET erased_at = now(), number = 'INV-1'",
+        "UPDATE billing_invoice SET erased_at = now(), document = document || '{\"total_minor\": 1}'",
+        "DELETE FROM billing_invoice",
+    ],
+)
+def test_the_database_refuses_to_change_what_stands(unpaid: Order, statement: str) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize("table", ["billing_ledgerentry", "billing_invoice"])
+def test_the_tables_are_not_emptied_at_one_stroke(unpaid: Order, table: str) -> None:
+    query = "SELECT count(*) FROM pg_trigger WHERE tgname ~ 'never_emptied' AND tgrelid = %s::regclass"
+    with connection.cursor() as cursor:
+        cursor.execute(query, [table])
+        assert cursor.fetchone() == (1,)
+
+
+def test_an_entry_has_one_cause_and_two_accounts(unpaid: Order) -> None:
+    entry = LedgerEntry.objects.get()
+    facts = {
+        "customer": unpaid.customer, "kind": EntryKind.SALE, "debit": Account.BANK, "credit": Account.CREDIT,
+        "amount_minor": 1, "currency": "USD",
+    }  # fmt: skip
+    for wrong in (
+        {},
+        {"document": entry.document, "credit": Account.BANK},
+        {"document": entry.document, "amount_minor": 0},
+        {"document": entry.document, "debit": Account.RECEIVABLE},
+        {"document": entry.document, "invoice": entry.document, "kind": EntryKind.TAX},
+    ):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            LedgerEntry.objects.create(**(facts | wrong))
+    with pytest.raises(TypeError):
+        entry.save()
+
+
+@pytest.mark.parametrize("walk", range(6))
+def test_whatever_happens_the_books_agree_with_the_orders(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User, rng: Dice, walk: int
+) -> None:
+    """Random acts on one order, by its customer, by staff, at Stripe."""
+    chance, order = random.Random(f"{rng.seed_given}-{walk}"), unpaid
+    urls: list[str] = []
+
+    def part() -> None:
+        pay(fresh(order), f"{chance.randint(1, 59)}.00", by=sam, reference=str(chance.random()))
+
+    def card() -> None:
+        urls.append(card_payments.pay_by_card(fresh(order), by=alice))
+
+    def by_hand() -> None:
+        if stripe.charges() and stripe.kept_minor() > 100:
+            card_refunds.look_at_refund(stripe.send_by_hand(100)["id"])
+
+    def come_back() -> None:
+        sent = [refund for refund in stripe.books.all("refund") if refund["status"] == "succeeded"]
+        if sent:
+            made = chance.choice(sent)
+            made["status"] = "failed"
+            card_refunds.look_at_refund(made["id"])
+
+    acts = {
+        "part": part,
+        "card": card,
+        "pay": lambda: urls and stripe.pay(chance.choice(urls)),
+        "catch up": catch_up,
+        "by hand": by_hand,
+        "come back": come_back,
+        "cancel": lambda: chance.random() < 0.3 and fresh(order).cancel(by=alice),
+        "refund": lambda: fresh(order).record_refund("By bank", by=sam),
+    }
+    done = []
+    for _ in range(25):
+        done.append(chance.choice(list(acts)))
+        try:
+            acts[done[-1]]()
+        except (OrderConflict, card_payments.CardRefused, ValueError):
+            done[-1] += " (refused)"
+        try:
+            must_balance()
+        except AssertionError as error:
+            raise AssertionError(f"seed {rng.seed_given}, walk {walk}: {done}") from error
