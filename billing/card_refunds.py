@@ -100,7 +100,7 @@ def _learn(refund: CardRefund, facts: "RefundFacts") -> None:
             CardRefund.objects.filter(pk=refund.pk, failed_at=None).update(next_try_at=next_look_at)
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "reference": facts.refund}
-        ledger.post_card_refund(refund, order.invoice)
+        ledger.post_card_refund(refund)
         audit.record("refund.send", by=None, customer=order.customer, subject=order.number, after=after)
         notices.send_notice("order.sent_back", refund.pk)
 

@@ -105,7 +105,7 @@ def _post_all(order: "Order", invoice: Invoice) -> None:
         )
     for refund in order.card_refunds:
         if refund.sent_at and not refund.failed_at:
-            ledger.post_card_refund(refund, None)
+            ledger.post_card_refund(refund)
     for sent in order.refunds.all():
         ledger.post_refund(sent)
 

@@ -17,12 +17,12 @@ from uuid import UUID
 
 from django.db.models import Case, F, Q, Sum, When
 
+from billing.models.card import CardRefund, ReturnReason
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.payment import Payment, PaymentMethod, Refund
 
 if TYPE_CHECKING:
     from accounts.models import Customer
-    from billing.models.card import CardRefund
     from billing.models.invoice import Invoice
 
 
@@ -56,11 +56,13 @@ def post_release(note: "Invoice") -> None:
     _post(note, EntryKind.RELEASE, Account.RECEIVABLE, Account.CREDIT, more, document=note, invoice=invoice)
 
 
-def post_card_refund(refund: "CardRefund", invoice: "Invoice | None") -> None:
-    """Money went back to a card. What of it had paid the `invoice` is owed again: somebody sent it by hand."""
-    payment = refund.payment
-    if invoice and invoice.currency == payment.currency:
-        again = min(refund.amount_minor, settled(invoice))
+def post_card_refund(refund: CardRefund) -> None:
+    """Money went back to a card. What we sent was held for the customer; where somebody sent by hand what had paid the
+    invoice, that is owed again.
+    """
+    payment, order = refund.payment, refund.payment.order
+    if refund.reason == ReturnReason.BY_HAND and (invoice := order.invoice):
+        again = settled(invoice) - order.paid_minor
         _post(
             payment,
             EntryKind.RELEASE,
@@ -73,14 +75,14 @@ def post_card_refund(refund: "CardRefund", invoice: "Invoice | None") -> None:
     _post(payment, EntryKind.REFUND, Account.CREDIT, _where(payment), refund.amount_minor, card_refund=refund)
 
 
-def post_return(refund: "CardRefund") -> None:
-    """Money that went back to a card has come back to us; what of it had paid an invoice pays it again."""
-    payment, posted = refund.payment, {entry.kind: entry for entry in refund.ledger_entries.all()}
-    if EntryKind.REFUND not in posted:
+def post_return(refund: CardRefund) -> None:
+    """Money that went back to a card has come back to us; what the invoice lacks of it pays that."""
+    payment, order = refund.payment, refund.payment.order
+    if not refund.ledger_entries.filter(kind=EntryKind.REFUND).exists():
         return
     _post(payment, EntryKind.RETURN, _where(payment), Account.CREDIT, refund.amount_minor, card_refund=refund)
-    if (release := posted.get(EntryKind.RELEASE)) and (invoice := release.invoice):
-        again = min(release.amount_minor, open_of([invoice.pk]).get(invoice.pk, 0))
+    if invoice := order.invoice:
+        again = min(open_of([invoice.pk])[invoice.pk], order.paid_minor - settled(invoice))
         _post(
             payment,
             EntryKind.SETTLE,

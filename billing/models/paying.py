@@ -181,7 +181,7 @@ class Paying:
             )  # fmt: skip
             after = {"amount": made.amount, "card": payment.card, "reference": refund}
             audit.record("refund.find", by=None, customer=order.customer, subject=order.number, after=after)
-            ledger.post_card_refund(made, order.invoice)
+            ledger.post_card_refund(made)
             notices.send_notice("order.sent_back", made.pk)
             notices.send_notice("refund.found", made.pk)
             order._look_at_checkouts()
