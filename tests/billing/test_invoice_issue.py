@@ -1,0 +1,146 @@
+"""When an invoice is issued, what it says, how it is numbered, and what takes it back."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from billing import invoicing, screening
+from billing.invoice_document import InvoiceDocument
+from billing.models import Invoice, InvoiceKind, InvoiceSeries, InvoiceStatus, LedgerEntry, Order
+from billing.models.invoice import next_number
+from deploy.fraudrecord import Server
+from foundation.unit_of_work import unit_of_work
+from tests.billing.books import must_balance
+from tests.billing.conftest import fresh, pay
+
+AT_ONCE = 30
+
+
+def test_an_approved_order_has_an_invoice(in_review: Order, sam: User, settings: Any) -> None:
+    settings.SELLER_NAME, settings.SELLER_CITY, settings.SELLER_COUNTRY = "Mail & Co", "Bonn", "DE"
+    assert not Invoice.objects.exists()
+    in_review.approve("", by=sam)
+    invoice = Invoice.objects.get()
+    today = timezone.localdate()
+    assert invoice.number == f"INV-{today.year}-00001"
+    assert (invoice.customer, invoice.order) == (in_review.customer, in_review)
+    assert (invoice.total_minor, invoice.currency, invoice.status) == (5900, "USD", InvoiceStatus.DUE)
+    said = InvoiceDocument.from_json(invoice.document)
+    assert (said.number, said.issued_on, said.due_on) == (invoice.number, today, today + timedelta(days=14))
+    assert (said.seller.name, said.buyer.name, said.buyer.country) == ("Mail & Co", "Anna Example", "DE")
+    assert [(line.text, line.net_minor) for line in said.lines] == [("10 GB, yearly", 5900)]
+    assert AuditEntry.objects.get(action="invoice.issue").subject == invoice.number
+
+
+def test_one_that_nobody_has_to_look_at_has_one_too(
+    fraudrecord: Server, ordered: Callable[..., Order]
+) -> None:
+    order = ordered()
+    screening.check_order(order.pk)
+    assert fresh(order).status == "unpaid"
+    assert fresh(order).invoice
+
+
+def test_it_is_issued_once(unpaid: Order, sam: User) -> None:
+    with unit_of_work():
+        assert invoicing.issue_invoice(fresh(unpaid)) == Invoice.objects.get()
+    pay(unpaid, "59.00", by=sam)
+    assert Invoice.objects.get().status == InvoiceStatus.PAID
+    copy = Invoice.objects.get()
+    copy.pk, copy.number, copy._state.adding = uuid4(), "INV-2026-99999", True
+    with pytest.raises(IntegrityError), transaction.atomic():
+        copy.save()
+
+
+def test_it_keeps_what_it_said(unpaid: Order, settings: Any) -> None:
+    before = Invoice.objects.get().document
+    settings.SELLER_NAME = "Another"
+    Order.objects.update(name="Somebody Else")
+    assert Invoice.objects.get().document == before
+    with pytest.raises(TypeError):
+        Invoice.objects.get().save()
+    with pytest.raises(TypeError):
+        Invoice.objects.get().delete()
+
+
+def test_its_names_are_erased_once_and_nothing_else(unpaid: Order) -> None:
+    said = InvoiceDocument.from_json(Invoice.objects.get().document)
+    document = Invoice.objects.get().document
+    document["buyer"]["name"] = "erased"
+    assert Invoice.objects.update(document=document, erased_at=timezone.now()) == 1
+    assert InvoiceDocument.from_json(Invoice.objects.get().document).lines == said.lines
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Invoice.objects.update(document=document, erased_at=timezone.now())
+
+
+def test_a_credit_note_takes_it_back(unpaid: Order, alice: User, sam: User) -> None:
+    pay(unpaid, "9.00", by=sam)
+    fresh(unpaid).cancel(by=alice)
+    note = Invoice.objects.get(kind=InvoiceKind.CREDIT_NOTE)
+    assert note.number == f"CN-{timezone.localdate().year}-00001"
+    assert note.status == InvoiceStatus.NOTE
+    invoice = Invoice.objects.get(corrects=None)
+    assert (note.corrects, invoice.status) == (invoice, InvoiceStatus.CREDITED)
+    said = InvoiceDocument.from_json(note.document)
+    assert (said.corrects, said.total_minor) == (invoice.number, 5900)
+    assert AuditEntry.objects.filter(action="invoice.credit").count() == 1
+    with unit_of_work():
+        assert invoicing.credit(invoice) is None
+
+
+def test_one_that_is_not_paid_in_time_is_overdue(unpaid: Order) -> None:
+    invoice = Invoice.objects.get()
+    invoice.due_on = timezone.localdate() - timedelta(days=1)
+    assert invoice.status == InvoiceStatus.OVERDUE
+
+
+def test_each_year_and_kind_counts_by_itself(db: None) -> None:
+    numbers = [
+        next_number(kind, date(year, 12, 31))
+        for year, kind in ((2026, "invoice"), (2026, "invoice"), (2026, "credit_note"), (2027, "invoice"))
+    ]
+    assert numbers == ["INV-2026-00001", "INV-2026-00002", "CN-2026-00001", "INV-2027-00001"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_numbers_have_no_gaps_however_many_are_issued_at_once_and_fail() -> None:
+    def take(which: int) -> str | None:
+        try:
+            with transaction.atomic():
+                number = next_number("invoice", date(2026, 1, 1))
+                if which % 3 == 0:
+                    raise LookupError
+                return number
+        except LookupError:
+            return None
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        taken = [number for number in threads.map(take, range(AT_ONCE)) if number]
+    assert sorted(taken) == [f"INV-2026-{n:05d}" for n in range(1, len(taken) + 1)]
+    assert len(taken) == AT_ONCE * 2 // 3
+    InvoiceSeries.objects.all().delete()
+
+
+def test_what_was_paid_before_there_were_invoices_gets_one(
+    unpaid: Order, sam: User, django_assert_max_num_queries: Any
+) -> None:
+    pay(unpaid, "59.00", by=sam)
+    with connection.cursor() as cursor:
+        for table in ("ledgerentry", "invoice"):
+            cursor.execute(f"ALTER TABLE billing_{table} DISABLE TRIGGER USER")
+            cursor.execute(f"DELETE FROM billing_{table}")  # noqa: S608 names of our own
+            cursor.execute(f"ALTER TABLE billing_{table} ENABLE TRIGGER USER")
+    assert invoicing.catch_up() == 1
+    assert invoicing.catch_up() == 0
+    assert Invoice.objects.get().status == InvoiceStatus.PAID
+    assert LedgerEntry.objects.count() == 3
+    must_balance()
