@@ -32,6 +32,7 @@ def test_not_an_amount(text: str) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"yearly_minor": 0}, {"currency": "usd"}, {"yearly_minor": None, "monthly_minor": None}]
 )
+@pytest.mark.odd_rows
 def test_the_database_forbids_the_impossible(wrong: dict[str, object]) -> None:
     with pytest.raises(IntegrityError):
         Plan.objects.filter(slug="10gb").update(**wrong)

@@ -227,6 +227,7 @@ def test_only_what_is_due_is_paid(
     assert not stripe.sessions()
 
 
+@pytest.mark.odd_rows
 def test_an_odd_amount_has_no_button(stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson) -> None:
     Order.objects.filter(pk=unpaid.pk).update(currency="XAF", amount_minor=5950)
     assert "Pay by card" not in as_(alice).get(unpaid.get_absolute_url()).content.decode()

@@ -113,6 +113,7 @@ def test_a_reader_sees_and_is_offered_nothing(in_review: Order, bob: User, sam: 
     assert "Cancel this order" not in html
 
 
+@pytest.mark.odd_rows
 def test_list(ordered: Make, alice: User, as_: AsPerson, django_assert_max_num_queries: Any) -> None:
     order = ordered()
     for _ in range(12):
