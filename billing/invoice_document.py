@@ -9,38 +9,44 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import msgspec
 from django.utils.dateformat import format as date_format
+from msgspec import Meta
 
 from billing.countries import COUNTRIES
 
 _RATE = re.compile(r"[0-9]{1,3}(\.[0-9]{1,4})?")
 
 Kind = Literal["invoice", "credit_note"]
+Name = Annotated[str, Meta(max_length=254)]
+Text = Annotated[str, Meta(max_length=2000)]
+Minor = Annotated[int, Meta(ge=-(10**12), le=10**12)]
+MAX_LINES = 200  # the PDF of so many takes a second or two
 
 
 class Party(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who sells or who buys. `country` is ISO 3166 alpha-2."""
 
-    name: str
-    company: str = ""
-    street: str
-    city: str
-    region: str = ""
-    postcode: str
-    country: str
-    vat_id: str = ""
-    email: str = ""
+    name: Name
+    company: Name = ""
+    street: Name
+    city: Name
+    region: Name = ""
+    postcode: Name
+    country: Name
+    vat_id: Name = ""
+    email: Name = ""
 
     @property
-    def address(self) -> list[str]:
-        """Its lines, as they stand on an envelope."""
+    def address(self) -> str:
+        """As it stands on an envelope, line by line, and below it the VAT id and the e-mail address."""
         region = f", {self.region}" if self.region else ""
         place = f"{self.postcode} {self.city}{region}".strip()
-        lines = [self.company, self.name, self.street, place, country_name(self.country)]
-        return [line for line in lines if line]
+        vat_id = self.vat_id and f"VAT id {self.vat_id}"
+        parts = (self.company, self.name, self.street, place, country_name(self.country), vat_id, self.email)
+        return "\n".join(" ".join(part.split()) for part in parts if part)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,13 +54,13 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `net_minor` is that of the whole line, whatever the quantity; a discount is a line below zero.
     """
 
-    text: str
+    text: Text
     from_on: date | None = None
     until_on: date | None = None
-    quantity: int = 1
-    net_minor: int
+    quantity: Annotated[int, Meta(le=10**6)] = 1
+    net_minor: Minor
     tax_rate: str
-    tax_minor: int
+    tax_minor: Minor
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "tax_rate", plain_rate(self.tax_rate))
@@ -73,10 +79,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class TaxTotal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The tax on everything of one rate. `label` is what the invoice says: "VAT 19 %"; `rate` is in per cent."""
 
-    label: str
+    label: Name
     rate: str
-    net_minor: int
-    tax_minor: int
+    net_minor: Minor
+    tax_minor: Minor
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "rate", plain_rate(self.rate))
@@ -87,21 +93,21 @@ class InvoiceDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stand without a total of its own. ValueError where the sums do not add up.
     """
 
-    number: str
+    number: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,40}\Z")]
     kind: Kind
     corrects: str = ""
     issued_on: date
     due_on: date | None = None
-    currency: str
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}\\Z")]
     seller: Party
     buyer: Party
-    reference: str = ""
-    lines: tuple[Line, ...]
-    taxes: tuple[TaxTotal, ...] = ()
-    net_minor: int
-    tax_minor: int
-    total_minor: int
-    notes: tuple[str, ...] = ()
+    reference: Name = ""
+    lines: Annotated[tuple[Line, ...], Meta(max_length=MAX_LINES)]
+    taxes: Annotated[tuple[TaxTotal, ...], Meta(max_length=20)] = ()
+    net_minor: Minor
+    tax_minor: Minor
+    total_minor: Minor
+    notes: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
 
     def __post_init__(self) -> None:
         if (self.kind == "credit_note") != bool(self.corrects):

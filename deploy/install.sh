@@ -12,7 +12,8 @@ venv=${VENV:-.venv}
 
 packages="python3 python3-venv ca-certificates postgresql redis-server knot rspamd
   postfix postfix-sqlite postfix-lmdb
-  dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-sieve dovecot-managesieved dovecot-sqlite"
+  dovecot-core dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-sieve dovecot-managesieved dovecot-sqlite
+  libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core fonts-wqy-microhei fonts-unifont"
 requirements=requirements.txt
 if [ "${1:-}" = --for-tests ]; then
     packages="$packages chromium chromium-driver libfaketime swaks libnet-ssleay-perl curl openssl"

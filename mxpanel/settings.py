@@ -412,5 +412,7 @@ LOGGING = {
             "level": "ERROR"
         },  # it warns of odd headers with the whole URL, which may hold a secret
         "stripe": {"level": "WARNING"},  # below that it writes down every call
+        "weasyprint": {"level": "ERROR"},  # its warnings quote what stands on invoices
+        "weasyprint.progress": {"level": "WARNING"},  # below that it writes down every step of every PDF
     },
 }

@@ -24,6 +24,7 @@ BENCHMARKS = (
     "imports",
     "rebuild",
     "hung_server",
+    "invoice_pdf",
 )
 INSIDE_ANOTHER = (
     "page_times",
