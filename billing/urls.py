@@ -1,14 +1,19 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from billing import card_views, desk_views, fraud_views, place_views, review_views, views
+from billing import card_views, desk_views, fraud_views, invoice_views, place_views, review_views, views
 
 
 class OrderNumberConverter(StringConverter):
     regex = "[A-Za-z0-9-]{1,40}"
 
 
+class YearConverter(StringConverter):
+    regex = "[12][0-9]{3}"
+
+
 register_converter(OrderNumberConverter, "order")
+register_converter(YearConverter, "year")
 
 app_name = "billing"
 
@@ -22,6 +27,18 @@ urlpatterns = [
     path("stripe/webhook/", card_views.stripe_webhook, name="stripe-webhook"),
     path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),
     path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
+    path("c/<slug:customer>/billing/invoices/", invoice_views.invoice_list, name="invoice-list"),
+    path(
+        "c/<slug:customer>/billing/invoices/<year:year>.zip", invoice_views.invoice_year, name="invoice-year"
+    ),
+    path(
+        "c/<slug:customer>/billing/invoices/<slug:invoice>/", invoice_views.invoice_show, name="invoice-show"
+    ),
+    path(
+        "c/<slug:customer>/billing/invoices/<slug:invoice>/pdf/",
+        invoice_views.invoice_pdf,
+        name="invoice-pdf",
+    ),
     path("admin/review/", review_views.review_list, name="review-list"),
     path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
     path("admin/review/<order:number>/next/", desk_views.review_next, name="review-next"),

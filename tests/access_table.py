@@ -170,6 +170,10 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:stripe-webhook": post(everybody()),  # who can sign as Stripe
     "billing:order-cancel": post(members(Permission.ORDERS_EDIT)),
     "billing:order-list": get(members(Permission.ORDERS_READ)),
+    "billing:invoice-list": get(members(Permission.ORDERS_READ)),
+    "billing:invoice-show": get(members(Permission.ORDERS_READ)),
+    "billing:invoice-pdf": get(members(Permission.ORDERS_READ)),
+    "billing:invoice-year": get(members(Permission.ORDERS_READ)),
     "billing:review-list": get(staff("billing.view_order")),
     "billing:review-show": both(staff("billing.view_order"), staff("billing.add_reviewdecision")),
     "billing:review-next": get(staff("billing.view_order")),

@@ -6,9 +6,11 @@ from uuid import uuid4
 
 from django.db import connection, models
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from billing.invoice_document import InvoiceDocument, in_words
 from billing.money import CurrencyField, format_money
 
 
@@ -105,8 +107,16 @@ class Invoice(models.Model):
             raise TypeError("An invoice is never changed. Issue a credit note.")
         super().save(*args, **kwargs)
 
+    def get_absolute_url(self) -> str:
+        return reverse("billing:invoice-show", args=[self.customer.username, self.number])
+
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise TypeError("An invoice is never deleted. Issue a credit note.")
+
+    @cached_property
+    def said(self) -> InvoiceDocument:
+        """All that it says, as it was issued."""
+        return InvoiceDocument.from_json(self.document)
 
     @property
     def total(self) -> str:
@@ -139,3 +149,12 @@ class Invoice(models.Model):
             return InvoiceStatus.OVERDUE if is_late else InvoiceStatus.DUE
         credited = sum(note.total_minor for note in self.credit_notes.all())
         return InvoiceStatus.CREDITED if credited >= self.total_minor else InvoiceStatus.PAID
+
+    @property
+    def status_words(self) -> str:
+        """The status with its day: "Due on 7 February 2026"."""
+        if self.due_on and self.status == InvoiceStatus.DUE:
+            return f"Due on {in_words(self.due_on)}"
+        if self.due_on and self.status == InvoiceStatus.OVERDUE:
+            return f"Overdue since {in_words(self.due_on)}"
+        return str(self.status.label)

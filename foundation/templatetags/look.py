@@ -79,11 +79,24 @@ TONES: Mapping[str, str] = {
             "insecure",
             "high",
             "given_up",
+            "overdue",
         ),
         "stop",
     ),
     **dict.fromkeys(
-        ("cancelled", "deleted", "closed", "off", "ended", "unlimited", "undone", "stopped"), "off"
+        (
+            "cancelled",
+            "deleted",
+            "closed",
+            "off",
+            "ended",
+            "unlimited",
+            "undone",
+            "stopped",
+            "credited",
+            "note",
+        ),
+        "off",
     ),
 }
 

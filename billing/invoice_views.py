@@ -1,0 +1,109 @@
+"""A customer's invoices and credit notes: the list, each as a page and as PDF, and all of a year in one file."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from accounts.access import Permission, customer_page
+from billing import invoice_pdf as drawing
+from billing.invoice_movements import movements
+from billing.ledger import open_of
+from billing.models import Invoice
+from billing.zip_stream import zip_stream
+
+PAGE = 50
+A_YEAR = 200  # documents in one file; each takes the time of a page
+
+
+@customer_page(Permission.ORDERS_READ)
+@require_safe
+def invoice_list(request: Any) -> HttpResponse:
+    after = request.GET.get("after", "")
+    older = _older_than(request.customer.invoices.all(), after).prefetch_related("credit_notes")
+    found = list(older[: PAGE + 1])
+    context = {
+        "invoices": _with_standing(found[:PAGE], request.customer),
+        "years": request.customer.invoices.dates("issued_on", "year", order="DESC"),
+        "after": after,
+        "more": found[PAGE - 1].number if len(found) > PAGE else "",
+        "list_url": request.path,
+    }
+    return render(request, "billing/invoice_list.html", context)
+
+
+@customer_page(Permission.ORDERS_READ)
+@require_safe
+def invoice_show(request: Any, invoice: str) -> HttpResponse:
+    found = _invoice(request, invoice)
+    context = {"invoice": found, "document": found.said, "movements": movements(found)}
+    return render(request, "billing/invoice_show.html", context)
+
+
+@customer_page(Permission.ORDERS_READ)
+@require_safe
+@never_cache
+def invoice_pdf(request: Any, invoice: str) -> HttpResponse:
+    found = _invoice(request, invoice)
+    answer = HttpResponse(drawing.invoice_pdf(found.said), content_type="application/pdf")
+    answer["Content-Disposition"] = f'attachment; filename="{found.number}.pdf"'
+    return answer
+
+
+@customer_page(Permission.ORDERS_READ)
+@require_safe
+@never_cache
+def invoice_year(request: Any, year: str) -> HttpResponseBase:
+    """All of a year as PDF, drawn while they are sent: no more than one is in memory."""
+    of_year = request.customer.invoices.filter(issued_on__year=int(year)).order_by("issued_at", "number")
+    count = of_year.count()
+    if not count:
+        raise Http404
+    if count > A_YEAR:
+        words = (
+            f"{year} has {count} documents, and one file takes {A_YEAR} at most. Fetch them from the list."
+        )
+        messages.error(request, words)
+        return redirect(reverse("billing:invoice-list", args=[request.customer.username]))
+    answer = StreamingHttpResponse(zip_stream(_files(of_year)), content_type="application/zip")
+    name = f"{request.customer.username}-invoices-{year}.zip"
+    answer["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def _invoice(request: Any, number: str) -> Invoice:
+    invoices = request.customer.invoices.select_related("corrects", "order").prefetch_related("credit_notes")
+    found: Invoice = get_object_or_404(invoices, number=number)
+    for of_customer in (found, found.corrects, found.order, *found.credit_notes.all()):
+        if of_customer:
+            of_customer.customer = request.customer
+    return found
+
+
+def _older_than(invoices: "QuerySet[Invoice]", number: str) -> "QuerySet[Invoice]":
+    """Newest first, from behind the one of that number, if it is one of these."""
+    newest_first = invoices.order_by("-issued_at", "-number")
+    at = invoices.filter(number=number).values_list("issued_at", flat=True).first() if number else None
+    if at is None:
+        return newest_first
+    return newest_first.filter(Q(issued_at__lt=at) | Q(issued_at=at, number__lt=number))
+
+
+def _with_standing(invoices: list[Invoice], customer: Any) -> list[Invoice]:
+    """The same, knowing what is still to be paid of them, in two queries."""
+    still_open = open_of([invoice.pk for invoice in invoices])
+    for invoice in invoices:
+        invoice.customer = customer
+        invoice.open_minor = still_open.get(invoice.pk, 0)
+    return invoices
+
+
+def _files(invoices: "QuerySet[Invoice]") -> Iterator[tuple[str, Any, bytes]]:
+    for invoice in invoices.iterator(chunk_size=20):
+        yield f"{invoice.number}.pdf", invoice.issued_on, drawing.invoice_pdf(invoice.said)
