@@ -28,7 +28,7 @@ _kinds: dict[str, Kind] = {}
 
 def notice_kind(name: str, *, template: str) -> Callable[[Builder], Builder]:
     """Register a kind of mail. The builder gets the subject's id and returns (addresses, template context);
-    no addresses means that there is nothing to send any more.
+    no addresses means that there is nothing to send any more. `attachments` in the context are (name, content, MIME type).
 
     Templates: `<template>_subject.txt`, `<template>.txt`, `<template>.html`.
     """
@@ -118,4 +118,6 @@ def _message(
         subject, render_to_string(f"{template}.txt", context), to=recipients, headers=headers
     )
     message.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
+    for attachment in context.get("attachments", ()):
+        message.attach(*attachment)
     return message

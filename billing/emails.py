@@ -1,4 +1,4 @@
-"""The mails about an order: who gets them, and what their templates are given."""
+"""The mails about orders and invoices: who gets them, and what their templates are given."""
 
 import logging
 from typing import Any
@@ -10,7 +10,8 @@ from accounts.access import Permission, may
 from accounts.models import Customer, User
 from accounts.notices import notice_kind
 from billing import card_payments
-from billing.models import CardRefund, Order, OrderMessage, Payment, QuestionLink
+from billing.invoice_pdf import invoice_pdf
+from billing.models import CardRefund, Invoice, Order, OrderMessage, Payment, QuestionLink
 from billing.money import format_money
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,18 @@ def order_sent_back(refund_id: str) -> tuple[list[str], dict[str, Any]]:
     recipients, context = _about(Order.objects.with_facts().get(pk=refund.payment.order_id))
     paid = format_money(refund.payment.amount_minor, refund.payment.currency)
     return recipients, context | {"refund": refund, "paid": paid}
+
+
+@notice_kind("invoice.issued", template="billing/emails/invoice_issued")
+def invoice_issued(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
+    """An invoice or a credit note, which goes along as PDF."""
+    invoice = Invoice.objects.select_related("customer", "corrects", "order").get(pk=invoice_id)
+    context = {
+        "invoice": invoice,
+        "invoice_url": settings.PANEL_URL + invoice.get_absolute_url(),
+        "attachments": [(f"{invoice.number}.pdf", invoice_pdf(invoice.said), "application/pdf")],
+    }
+    return _addresses(invoice.customer), context
 
 
 @notice_kind("refund.failed", template="billing/emails/card_alarm")

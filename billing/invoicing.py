@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, notices
 from billing import ledger
 from billing.invoice_document import InvoiceDocument, Line, Party
 from billing.models.invoice import Invoice, InvoiceKind, next_number
@@ -124,7 +124,7 @@ def _buyer(order: "Order") -> Party:
 
 
 def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None = None) -> Invoice:
-    """Keep it, post what it says, and write it down."""
+    """Keep it, post what it says, write it down, and mail it."""
     invoice = Invoice.objects.create(
         number=document.number,
         kind=document.kind,
@@ -143,4 +143,5 @@ def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None =
     action = "invoice.credit" if corrects else "invoice.issue"
     after = {"total": invoice.total, **({"corrects": corrects.number} if corrects else {})}
     audit.record(action, by=None, customer=order.customer, subject=invoice.number, after=after)
+    notices.send_notice("invoice.issued", invoice.pk)
     return invoice

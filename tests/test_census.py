@@ -16,6 +16,7 @@ from accounts.exporting import ask_export, make_export
 from accounts.keys import add_key
 from accounts.models import Customer, DataExport, Delivery, Role, User
 from accounts.models.webhook import add_webhook
+from billing.invoicing import issue_invoice
 from billing.models import FraudCheck, Order, Plan
 from billing.models import Outcome as FraudOutcome
 from billing.models.question import give_link
@@ -122,6 +123,8 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     leaver = User.objects.create_user("leaver@example.test")
     things["deletion"] = ask_deletion(leaver).secret
     things["question"] = question.secret
+    invoice = issue_invoice(order)
+    things |= {"invoice": invoice.number, "year": str(invoice.issued_on.year)}
     return {**things, "number": order.number, "server": server.pk}
 
 

@@ -53,6 +53,18 @@ def test_it_is_sent_with_both_bodies_and_leaves_no_text_behind(db, kind):
     }
 
 
+def test_what_is_attached_goes_along(db, kind):
+    attached = ("a.pdf", b"%PDF-", "application/pdf")
+
+    @notices.notice_kind("test.hello", template="tests/hello")
+    def build(subject_id):
+        return kind, {"number": subject_id, "attachments": [attached]}
+
+    deliver_notice(owe().pk)
+    (message,) = mail.outbox
+    assert message.attachments == [attached]
+
+
 def test_twice_is_harmless(db, kind):
     notice = owe()
     deliver_notice(notice.pk)
