@@ -1,4 +1,6 @@
-"""A customer's invoices and credit notes: the list, each as a page and as PDF, and all of a year in one file."""
+"""What a customer pays: how it stands, and its invoices and credit notes, as a list, each as a page and as PDF, and all of a
+year in one file.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,23 +15,35 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import Permission, customer_page
 from billing import invoice_pdf as drawing
+from billing.account import account_of
 from billing.invoice_movements import movements
-from billing.ledger import open_of
 from billing.models import Invoice
 from billing.zip_stream import zip_stream
 
 PAGE = 50
+NEWEST = 5  # on the page of how it stands
 A_YEAR = 200  # documents in one file; each takes the time of a page
+
+
+@customer_page(Permission.ORDERS_READ)
+@require_safe
+def billing_show(request: Any) -> HttpResponse:
+    newest = request.customer.invoices.with_standing().order_by("-issued_at", "-number")
+    context = {
+        "service": request.customer.subscriptions.filter(ended_at=None).select_related("plan").first(),
+        "account": account_of(request.customer),
+        "invoices": _of(request.customer, newest[:NEWEST]),
+    }
+    return render(request, "billing/billing_show.html", context)
 
 
 @customer_page(Permission.ORDERS_READ)
 @require_safe
 def invoice_list(request: Any) -> HttpResponse:
     after = request.GET.get("after", "")
-    older = _older_than(request.customer.invoices.all(), after).prefetch_related("credit_notes")
-    found = list(older[: PAGE + 1])
+    found = _of(request.customer, _older_than(request.customer.invoices.with_standing(), after)[: PAGE + 1])
     context = {
-        "invoices": _with_standing(found[:PAGE], request.customer),
+        "invoices": found[:PAGE],
         "years": request.customer.invoices.dates("issued_on", "year", order="DESC"),
         "after": after,
         "more": found[PAGE - 1].number if len(found) > PAGE else "",
@@ -95,13 +109,12 @@ def _older_than(invoices: "QuerySet[Invoice]", number: str) -> "QuerySet[Invoice
     return newest_first.filter(Q(issued_at__lt=at) | Q(issued_at=at, number__lt=number))
 
 
-def _with_standing(invoices: list[Invoice], customer: Any) -> list[Invoice]:
-    """The same, knowing what is still to be paid of them, in two queries."""
-    still_open = open_of([invoice.pk for invoice in invoices])
-    for invoice in invoices:
+def _of(customer: Any, invoices: "QuerySet[Invoice]") -> list[Invoice]:
+    """These, which are all of that customer, and know it."""
+    found = list(invoices)
+    for invoice in found:
         invoice.customer = customer
-        invoice.open_minor = still_open.get(invoice.pk, 0)
-    return invoices
+    return found
 
 
 def _files(invoices: "QuerySet[Invoice]") -> Iterator[tuple[str, Any, bytes]]:

@@ -15,7 +15,8 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Case, F, Q, Sum, When
+from django.db.models import Case, F, OuterRef, Q, Subquery, Sum, When
+from django.db.models.functions import Coalesce
 
 from billing.models.card import CardRefund, ReturnReason
 from billing.models.ledger import Account, EntryKind, LedgerEntry
@@ -103,6 +104,12 @@ def open_of(invoices: Collection[UUID]) -> dict[UUID, int]:
     """What is still to be paid of each invoice, in one query; below zero where more was paid than is owed."""
     rows = LedgerEntry.objects.filter(invoice__in=invoices).order_by()
     return dict(rows.values("invoice").annotate(open=_sum(Account.RECEIVABLE)).values_list("invoice", "open"))
+
+
+def open_of_outer() -> Coalesce:
+    """For `annotate` of invoices: what is still to be paid of each."""
+    rows = LedgerEntry.objects.filter(invoice=OuterRef("pk")).order_by().values("invoice")
+    return Coalesce(Subquery(rows.annotate(open=_sum(Account.RECEIVABLE)).values("open")), 0)
 
 
 def settled(invoice: "Invoice") -> int:

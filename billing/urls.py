@@ -27,6 +27,7 @@ urlpatterns = [
     path("stripe/webhook/", card_views.stripe_webhook, name="stripe-webhook"),
     path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),
     path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
+    path("c/<slug:customer>/billing/", invoice_views.billing_show, name="billing-show"),
     path("c/<slug:customer>/billing/invoices/", invoice_views.invoice_list, name="invoice-list"),
     path(
         "c/<slug:customer>/billing/invoices/<year:year>.zip", invoice_views.invoice_year, name="invoice-year"

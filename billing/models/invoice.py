@@ -5,7 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import connection, models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -56,6 +57,16 @@ def next_number(kind: str, on: date) -> str:
         return f"{name}-{cursor.fetchone()[0]:05d}"
 
 
+class InvoiceQuerySet(models.QuerySet["Invoice"]):
+    def with_standing(self) -> "InvoiceQuerySet":
+        """With all that `status` asks."""
+        from billing.ledger import open_of_outer
+
+        taken_back = Invoice.objects.filter(corrects=OuterRef("pk")).order_by().values("corrects")
+        credited = taken_back.annotate(sum=Sum("total_minor")).values("sum")
+        return self.annotate(open_minor=open_of_outer(), credited_minor=Coalesce(Subquery(credited), 0))
+
+
 class Invoice(models.Model):
     """What a customer is asked to pay, or, as a credit note, what of an invoice is taken back. `document` is all that it
     says (`billing.invoice_document`); what was paid stands in the ledger.
@@ -76,6 +87,8 @@ class Invoice(models.Model):
     total_minor = models.PositiveIntegerField()
     document = models.JSONField(help_text="All that it says.")
     erased_at = models.DateTimeField(null=True, help_text="When the names and addresses in it were erased.")
+
+    objects = InvoiceQuerySet.as_manager()
 
     class Meta:
         ordering = ["-issued_at"]
@@ -129,6 +142,11 @@ class Invoice(models.Model):
 
         return open_of([self.pk]).get(self.pk, 0)
 
+    @cached_property
+    def credited_minor(self) -> int:
+        """What credit notes took back of it."""
+        return sum(note.total_minor for note in self.credit_notes.all())
+
     @property
     def is_settled(self) -> bool:
         """Whether the ledger says that nothing of it is still to be paid."""
@@ -147,8 +165,7 @@ class Invoice(models.Model):
         if self.open_minor > 0:
             is_late = self.due_on is not None and self.due_on < timezone.localdate()
             return InvoiceStatus.OVERDUE if is_late else InvoiceStatus.DUE
-        credited = sum(note.total_minor for note in self.credit_notes.all())
-        return InvoiceStatus.CREDITED if credited >= self.total_minor else InvoiceStatus.PAID
+        return InvoiceStatus.CREDITED if self.credited_minor >= self.total_minor else InvoiceStatus.PAID
 
     @property
     def status_words(self) -> str:
