@@ -1,8 +1,9 @@
 """Issuing invoices and credit notes."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 from django.conf import settings
 from django.utils import timezone
 
@@ -83,6 +84,19 @@ def catch_up(limit: int = 200) -> int:
                 _post_all(locked, issue_invoice(locked))
                 issued += 1
     return issued
+
+
+def forget(limit: int = 200) -> int:
+    """Erase names and addresses in what the law wants kept no longer; how many were."""
+    until = date(timezone.localdate().year - settings.INVOICE_YEARS, 1, 1)  # years end with their calendar's
+    over = Invoice.objects.filter(erased_at=None, issued_on__lt=until).order_by("issued_on")[:limit]
+    nobody = msgspec.to_builtins(Party(name="erased", street="", city="", postcode="", country=""))
+    for invoice in over:
+        document = {**invoice.document, "buyer": nobody, "reference": ""}
+        Invoice.objects.filter(pk=invoice.pk, erased_at=None).update(
+            document=document, erased_at=timezone.now()
+        )
+    return len(over)
 
 
 def seller() -> Party:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q
 
 from accounts import audit, privacy
@@ -11,6 +12,7 @@ from accounts.models.customer import owned_alone
 from billing.models import (
     ERASED_EMAIL,
     FraudReport,
+    Invoice,
     MessageKind,
     Order,
     OrderDraft,
@@ -30,9 +32,11 @@ def export(user: User) -> dict[str, Any]:
     put_to_them = Q(order__placed_by=user) & (Q(by=None) | Q(kind=MessageKind.QUESTION))
     messages = OrderMessage.objects.filter(Q(by=user) | put_to_them).order_by("at")
     draft = OrderDraft.objects.filter(user=user).first()
+    invoices = Invoice.objects.filter(order__placed_by=user).order_by("issued_at")
     return {
         "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},
         "orders": (_order(order) for order in orders),
+        "invoices": invoices.values_list("document", flat=True).iterator(),
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
     }
 
@@ -44,6 +48,13 @@ def keeps(user: User) -> list[str]:
         named = ", ".join(kept[:NAMED]) + (" and others" if len(kept) > NAMED else "")
         words.append(
             f"Paid orders ({named}) with their address and payments: kept for ten years, because tax law asks for them"
+        )
+    invoices = Invoice.objects.filter(order__placed_by=user, erased_at=None).order_by("issued_at")
+    if numbers := list(invoices.values_list("number", flat=True)):
+        named = ", ".join(numbers[:NAMED]) + (" and others" if len(numbers) > NAMED else "")
+        words.append(
+            f"Invoices and credit notes ({named}) as they were issued, with your name and address: kept for "
+            f"{settings.INVOICE_YEARS} years, because tax law asks for them"
         )
     standing = FraudReport.objects.filter(order__placed_by=user, withdrawal=None).exclude(code="").count()
     if standing:
@@ -160,8 +171,8 @@ def _order(order: Order) -> dict[str, Any]:
 
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
-    "asked you and decided, payments, and what you wrote about them. Notes that our staff write for each other are not "
-    "in the copy."
+    "asked you and decided, invoices, payments, and what you wrote about them. Notes that our staff write for each "
+    "other are not in the copy."
 )
 
 ERASES = (

@@ -56,6 +56,7 @@ def sweep_presences() -> None:
 @shared_task
 def sweep_invoices() -> None:
     invoicing.catch_up()
+    invoicing.forget()
 
 
 @shared_task

@@ -29,7 +29,9 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "payment pages, refunds and events of Stripe that nobody has looked at": every(
         10, "billing.tasks.sweep_card_payments"
     ),
-    "orders to be paid that have no invoice": every(3600, "billing.tasks.sweep_invoices"),
+    "orders to be paid that have no invoice, names in invoices past their years": every(
+        3600, "billing.tasks.sweep_invoices"
+    ),
     "events of Stripe past their 90 days": every(3600, "billing.tasks.sweep_stripe_events"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),

@@ -25,6 +25,7 @@ SELLER_POSTCODE = env.str("SELLER_POSTCODE", "")
 SELLER_COUNTRY = env.str("SELLER_COUNTRY", "")
 SELLER_VAT_ID = env.str("SELLER_VAT_ID", "")
 INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
+INVOICE_YEARS = env.int("INVOICE_YEARS", 10)  # for which the law wants them kept
 PAYMENT_INSTRUCTIONS = env.str(
     "PAYMENT_INSTRUCTIONS",
     "Transfer the amount to our bank account and give the order's number as the reference. "

@@ -143,3 +143,23 @@ def test_what_was_paid_before_there_were_invoices_gets_one(unpaid: Order, sam: U
     assert Invoice.objects.get().status == InvoiceStatus.PAID
     assert LedgerEntry.objects.count() == 3
     must_balance()
+
+
+def age(years: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE billing_invoice DISABLE TRIGGER USER")
+        cursor.execute(
+            "UPDATE billing_invoice SET issued_on = issued_on - make_interval(years => %s)", [years]
+        )
+        cursor.execute("ALTER TABLE billing_invoice ENABLE TRIGGER USER")
+
+
+def test_names_are_erased_when_the_years_are_over(unpaid: Order) -> None:
+    age(10)
+    assert invoicing.forget() == 0
+    age(1)
+    assert (invoicing.forget(), invoicing.forget()) == (1, 0)
+    said = InvoiceDocument.from_json(Invoice.objects.get().document)
+    assert (said.buyer.name, said.buyer.email, said.reference) == ("erased", "", "")
+    assert said.total_minor == 5900
