@@ -9,7 +9,7 @@ from django.utils import timezone
 from accounts import privacy
 from accounts.models import AuditEntry, User
 from billing import reporting
-from billing.models import FraudCheck, FraudReport, Order, OrderMessage, ReviewDecision, ReviewNote
+from billing.models import FraudCheck, FraudReport, Invoice, Order, OrderMessage, ReviewDecision, ReviewNote
 from foundation.unit_of_work import unit_of_work
 from tests.accounts.test_privacy import handed_out
 from tests.billing.conftest import check, fresh, pay
@@ -25,7 +25,12 @@ def test_export_is_whole_and_only_of_the_person(
     assert in_review.number in text
     assert "1 Long Street" in text
     assert "Alice herself." in text
-    assert handed_out(mallory)["billing"] == {"draft": None, "orders": [], "messages": []}
+    assert handed_out(mallory)["billing"] == {
+        "draft": None,
+        "orders": [],
+        "invoices": [],
+        "messages": [],
+    }
 
 
 def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
@@ -44,6 +49,20 @@ def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
         assert gone.street == "erased"
         assert gone.client_address is None
     assert fresh(unpaid).street == "1 Long Street"
+
+
+def test_invoices_are_handed_out_and_kept(unpaid: Order, alice: User) -> None:
+    invoice = unpaid.invoice
+    assert invoice
+    assert handed_out(alice)["billing"]["invoices"] == [invoice.document]
+    fresh(unpaid).cancel(by=alice)
+    with unit_of_work():
+        privacy.erase_person(alice)
+    (kept,) = [line for line in privacy.kept(alice) if "Invoices" in line]
+    assert invoice.number in kept
+    assert "kept for 10 years" in kept
+    assert fresh(unpaid).street == "erased"
+    assert Invoice.objects.get(pk=invoice.pk).document["buyer"]["street"] == "1 Long Street"
 
 
 def test_reports_about_the_person_are_handed_out_and_none_is_sent_about_erased_details(
