@@ -135,6 +135,11 @@ class InvoiceDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return f"{'Credit note' if self.kind == 'credit_note' else 'Invoice'} {self.number}"
 
     @property
+    def of_a_line(self) -> str:
+        """What the amount of a line is."""
+        return f"{'Without tax' if self.taxes else 'Amount'} ({self.currency})"
+
+    @property
     def facts(self) -> list[tuple[str, str]]:
         """Its dates and numbers, each with its name."""
         return [

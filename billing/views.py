@@ -90,6 +90,7 @@ def show_order(
         "may_edit": may(request.role, Permission.ORDERS_EDIT),
         "standing": standing(order),
         "steps": timeline(order),
+        "invoices": order.invoices.select_related("customer").order_by("issued_at"),
         "takes_cards": takes_cards,
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }

@@ -22,6 +22,7 @@ from billing.models import Outcome as FraudOutcome
 from billing.models.question import give_link
 from domains.models import MailServer, ServerSync
 from domains.models.mailbox_invitation import invite_owner
+from foundation.unit_of_work import unit_of_work
 from mxpanel.staff_roles import RIGHTS as STAFF_RIGHTS
 from tests.access_table import METHODS, ROLES, TABLE, Outcome, outcomes, stock_admin
 
@@ -123,7 +124,8 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     leaver = User.objects.create_user("leaver@example.test")
     things["deletion"] = ask_deletion(leaver).secret
     things["question"] = question.secret
-    invoice = issue_invoice(order)
+    with unit_of_work():
+        invoice = issue_invoice(order)
     things |= {"invoice": invoice.number, "year": str(invoice.issued_on.year)}
     return {**things, "number": order.number, "server": server.pk}
 

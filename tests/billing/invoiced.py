@@ -7,11 +7,13 @@ from django.utils import timezone
 from accounts.models import Customer, User
 from billing import invoicing
 from billing.models import Invoice
+from foundation.unit_of_work import unit_of_work
 from tests.test_census import order_of
 
 
 def invoice_of(customer: Customer, owner: User) -> Invoice:
-    return invoicing.issue_invoice(order_of(customer, owner))
+    with unit_of_work():
+        return invoicing.issue_invoice(order_of(customer, owner))
 
 
 def invoices_of(customer: Customer, owner: User, count: int) -> list[Invoice]:

@@ -138,7 +138,7 @@ def test_few_queries(
     in_review.ask_question("Who?", by=sam)
     client = as_(alice)
     client.get(in_review.get_absolute_url())
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         client.get(in_review.get_absolute_url())
 
 
@@ -150,3 +150,12 @@ def test_only_reading(in_review: Order, alice: User, as_: AsPerson, method: str)
 def test_each_order_is_a_customer_of_its_own(ordered: Make) -> None:
     assert ordered().customer != ordered().customer
     assert Customer.objects.count() == 2
+
+
+def test_its_invoice_is_named(unpaid: Order, alice: User, as_: AsPerson) -> None:
+    client = as_(alice)
+    unpaid.cancel(by=alice)
+    html = client.get(unpaid.get_absolute_url()).content.decode()
+    for invoice in unpaid.invoices.all():
+        assert f'<a href="{invoice.get_absolute_url()}">{invoice.number}</a>' in html
+    assert unpaid.invoices.count() == 2
