@@ -138,6 +138,9 @@ ACTS: Mapping[str, Act] = {
     "server.renew": Act("renewed the key and certificate of", NOTHING),
     "server.resume": Act("let the sync go on of", NOTHING),
     "session.end": Act("signed out other devices of", NOTHING),
+    "taxrate.add": Act("added by hand the tax rate", NOTHING),
+    "taxrate.change": Act("changed by hand the tax rate", NOTHING),
+    "taxrate.delete": Act("deleted the tax rate", NOTHING),
     "user.change": Act("changed by hand the person", NOTHING),
 }
 FOR_MEMBERS = [action for action, act in ACTS.items() if act.shown is not NOTHING]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
@@ -9,6 +10,7 @@ from django.utils.html import format_html
 
 from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
 from billing.canned_texts import KNOWN
+from billing.countries import COUNTRIES
 from billing.models import (
     CannedText,
     CardRefund,
@@ -23,6 +25,7 @@ from billing.models import (
     StorageUsage,
     StripeEvent,
     Subscription,
+    TaxRate,
 )
 from billing.signals import plan_changed
 
@@ -44,7 +47,7 @@ class PlanAdmin(AuditedAdmin, VerbAdmin):
 
 @admin.register(Order)
 class OrderAdmin(ReadOnlyAdmin):
-    list_display = ("number", "review", "customer", "plan", "price", "placed_at", "status")
+    list_display = ("number", "review", "customer", "plan", "total", "placed_at", "status")
     list_filter = ("plan", "period")
     search_fields = ("number", "customer__username", "email", "name", "domain")
     date_hierarchy = "placed_at"
@@ -140,6 +143,25 @@ class CannedTextAdmin(AuditedAdmin):
     list_filter = ("kind",)
     search_fields = ("title", "text")
     fieldsets = ((None, {"fields": ("title", "kind", "text"), "description": f"Placeholders: {KNOWN}"}),)
+
+
+@admin.register(TaxRate)
+class TaxRateAdmin(AuditedAdmin):
+    """Staff add what comes; what has begun stands."""
+
+    list_display = ("country", "rate", "label", "from_on")
+    search_fields = ("country",)
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "country":
+            return forms.ChoiceField(choices=COUNTRIES)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
+        return super().has_change_permission(request, obj) and not (obj and obj.has_begun)
+
+    def has_delete_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and not (obj and obj.has_begun)
 
 
 @admin.register(StorageUsage)

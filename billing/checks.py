@@ -4,8 +4,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from stdnum.eu import vat
 
 from billing.countries import COUNTRIES
+from billing.tax import EU, tax_area
 
 
 @register()
@@ -16,6 +18,32 @@ def countries_are_known(**_: Any) -> list[CheckMessage]:
         return []
     text = f"FRAUDRECORD_OFF_COUNTRIES names no country: {', '.join(unknown)}."
     return [Error(text, hint="Use two letters of ISO 3166 for each, such as GB.", id="billing.E001")]
+
+
+@register()
+def seller_is_known(**_: Any) -> list[CheckMessage]:
+    """What tax is due depends on where the seller is."""
+    found: list[CheckMessage] = []
+    country, vat_id = settings.SELLER_COUNTRY, settings.SELLER_VAT_ID
+    if settings.TAX and not country:
+        text = "TAX is on and SELLER_COUNTRY is not set, so no tax can be worked out."
+        found.append(Error(text, hint="Set it to two letters of ISO 3166, such as DE.", id="billing.E002"))
+    elif country and country not in dict(COUNTRIES):
+        text = f"SELLER_COUNTRY names no country: {country}."
+        found.append(Error(text, hint="Use two letters of ISO 3166, such as DE.", id="billing.E003"))
+    if vat_id and tax_area(country, settings.SELLER_POSTCODE) in EU and not vat.is_valid(vat_id):
+        text = "SELLER_VAT_ID is no VAT id of the European Union."
+        found.append(Error(text, hint="Give it with its prefix, such as DE136695976.", id="billing.E004"))
+    return found
+
+
+@register(Tags.security, deploy=True)
+def tax_is_whole(**_: Any) -> list[CheckMessage]:
+    """An invoice with tax, or one that leaves it to the customer, names the seller's VAT id."""
+    if not settings.TAX or settings.SELLER_VAT_ID:
+        return []
+    text = "TAX is on and SELLER_VAT_ID is not set: invoices must name it, and VIES proves its checks to its holder."
+    return [Warning(text, hint="Set it, with its prefix.", id="billing.W003")]
 
 
 @register(Tags.security, deploy=True)

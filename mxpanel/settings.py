@@ -31,6 +31,15 @@ PAYMENT_INSTRUCTIONS = env.str(
     "Transfer the amount to our bank account and give the order's number as the reference. "
     "Write to us for the account's details.",
 )
+# Who sells, as it stands on invoices
+SELLER_NAME = env.str("SELLER_NAME", PRODUCT_NAME)
+SELLER_STREET = env.str("SELLER_STREET", "")
+SELLER_CITY = env.str("SELLER_CITY", "")
+SELLER_POSTCODE = env.str("SELLER_POSTCODE", "")
+SELLER_COUNTRY = env.str("SELLER_COUNTRY", "").strip().upper()  # ISO 3166 alpha-2
+SELLER_VAT_ID = env.str("SELLER_VAT_ID", "").replace(" ", "").upper()
+TAX = env.bool("TAX", False)  # prices are net, and tax is added to them (billing.tax)
+TAX_OSS = env.bool("TAX_OSS", True)  # false: consumers of other member states pay the seller's rate
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # Security

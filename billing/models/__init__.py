@@ -13,6 +13,7 @@ from billing.models.review import Decision, MessageKind, OrderCancellation, Orde
 from billing.models.risk import Risk
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
 from billing.models.status import OrderStatus
+from billing.models.tax import TaxRate
 from billing.models.usage import StorageUsage
 
 __all__ = [
@@ -63,4 +64,5 @@ __all__ = [
     "StorageUsage",
     "StripeEvent",
     "Subscription",
+    "TaxRate",
 ]
