@@ -364,6 +364,9 @@ STRIPE_CHECKOUT_ORIGIN = env.str(
     "STRIPE_CHECKOUT_ORIGIN",
     "https://checkout.stripe.com" if STRIPE_API_BASE == "https://api.stripe.com" else STRIPE_API_BASE,
 )
+# Whether a VAT id may be asked about, and where
+VIES = env.bool("VIES", False)
+VIES_URL = env.str("VIES_URL", "https://ec.europa.eu/taxation_customs/vies/rest-api").rstrip("/")
 GEOIP_FILE = env.str("GEOIP_FILE", "")  # countries of networks, in MaxMind's format; the operator's own copy
 WEBHOOK_TEST_TARGETS = env.list(
     "WEBHOOK_TEST_TARGETS", default=[]

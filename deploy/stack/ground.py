@@ -1,4 +1,4 @@
-"""The ground the panel stands on: PostgreSQL and Redis, and the stand-ins for FraudRecord and Stripe."""
+"""The ground the panel stands on: PostgreSQL and Redis, and the stand-ins for FraudRecord, Stripe and VIES."""
 
 import os
 import shutil
@@ -36,6 +36,7 @@ def components(layout: Layout, secrets: dict[str, str]) -> list[Component]:
         redis(layout, secrets),
         fraudrecord(layout, secrets),
         stripe(layout, secrets),
+        vies(layout),
     ]
 
 
@@ -182,5 +183,17 @@ def stripe(layout: Layout, secrets: dict[str, str]) -> Component:
         user="mxpanel",
         cwd=layout.code,
         prepare=lambda: directory(home, "mxpanel", 0o700),
+        ready=answers(port),
+    )
+
+
+def vies(layout: Layout) -> Component:
+    """The stand-in for VIES, which knows no keys."""
+    port = layout.port("vies")
+    return Component(
+        "vies",
+        [layout.python, "-m", "deploy.vies", "--port", str(port)],
+        user="mxpanel",
+        cwd=layout.code,
         ready=answers(port),
     )

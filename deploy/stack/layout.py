@@ -16,6 +16,7 @@ PANEL_PORTS = {
     "fraudrecord": 500,
     "webhook": 501,
     "stripe": 510,
+    "vies": 511,
 }
 MAIL_PORTS = {
     "smtp": 25,

@@ -94,6 +94,8 @@ def stand_ins(layout: Layout, env: dict[str, str]) -> list[str]:
         lines.append(f"  FraudRecord: a STAND-IN at {env['FRAUDRECORD_URL']}, no real checks are made")
     if urlsplit(env["STRIPE_API_BASE"]).port == layout.port("stripe"):
         lines.append(f"  Stripe: a STAND-IN at {env['STRIPE_API_BASE']}, no money moves; test cards alone")
+    if urlsplit(env["VIES_URL"]).port == layout.port("vies"):
+        lines.append(f"  VIES: a STAND-IN at {env['VIES_URL']}, VAT ids are not really checked")
     if env["EMAIL_URL"].startswith("outbox:"):
         lines.append(f"  Mail that the panel sends is only written to {layout.real_var / 'outbox'}")
     return lines

@@ -14,6 +14,7 @@ from billing.models import FraudCheck, Order
 from billing.money import parse_amount
 from billing.ordering import place_order
 from billing.submissions import Submission, new_token
+from deploy import vies as vies_stand_in
 from deploy.fraudrecord import Server
 from mxpanel.celery import HintTask
 from tests.billing.books import must_balance
@@ -140,6 +141,30 @@ def pay(order: Order, amount: str, *, by: User, reference: str = "R1") -> None:
         submission=Submission(new_token(), "", True),
         by=by,
     )
+
+
+@pytest.fixture
+def taxed(settings: Any) -> Any:
+    """A German seller charges tax."""
+    settings.TAX, settings.SELLER_COUNTRY, settings.SELLER_VAT_ID = True, "DE", "DE136695976"
+    return settings
+
+
+@pytest.fixture(scope="session")
+def vies_server() -> Iterator[vies_stand_in.Server]:
+    server = vies_stand_in.Server("127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def vies(vies_server: vies_stand_in.Server, settings: Any) -> vies_stand_in.Server:
+    """VIES is allowed and reachable, and was asked nothing yet."""
+    vies_server.asked.clear()
+    settings.VIES, settings.VIES_URL = True, f"http://127.0.0.1:{vies_server.server_port}/rest-api"
+    return vies_server
 
 
 @pytest.fixture(scope="session")

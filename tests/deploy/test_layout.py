@@ -29,12 +29,13 @@ def test_ports_are_the_base_plus_their_offset(layout: Layout) -> None:
 def test_no_two_components_share_a_port(layout: Layout) -> None:
     own_addresses = {("127.53.46.224", 53), ("127.25.46.224", 25), ("127.26.46.224", 25)}
     ports = [port for address, port in layout.listeners() if (address, port) not in own_addresses]
-    assert len(ports) == len(set(ports)) == 7 + 2 * 13
+    assert len(ports) == len(set(ports)) == 8 + 2 * 13
 
 
 def test_setting_in_the_environment_wins(layout: Layout) -> None:
     theirs = {"FRAUDRECORD_URL": "https://example.test/", "PAYMENT_INSTRUCTIONS": "Cash", "HOME": "/root"}
     theirs["STRIPE_API_BASE"] = "https://api.stripe.com"
+    theirs["VIES_URL"] = "https://ec.europa.eu/taxation_customs/vies/rest-api"
     env = panel.settings(layout, SECRETS, theirs)
     assert env["FRAUDRECORD_URL"] == "https://example.test/"
     assert env["PAYMENT_INSTRUCTIONS"] == "Cash"
@@ -46,6 +47,7 @@ def test_setting_in_the_environment_wins(layout: Layout) -> None:
 def test_banner_names_the_stand_ins(layout: Layout) -> None:
     lines = record.stand_ins(layout, panel.settings(layout, SECRETS, {}))
     assert any("FraudRecord: a STAND-IN" in line for line in lines)
+    assert any("VIES: a STAND-IN at http://127.0.0.1:12511" in line for line in lines)
     assert any("Stripe: a STAND-IN at http://127.0.0.1:12510" in line for line in lines)
 
 
