@@ -27,6 +27,7 @@ DEED, NOTHING = Shown.DEED, Shown.NOTHING
 # Every action that an entry may name. One that is missing here is shown to nobody but staff, and fails the tests.
 ACTS: Mapping[str, Act] = {
     # What concerns a customer
+    "billing.change": Act("changed the billing details of"),
     "bulk.start": Act("changed many mailboxes of"),
     "bulk.undo": Act("undid the change of many mailboxes of"),
     "customer.activate": Act("activated the service"),
@@ -79,6 +80,7 @@ ACTS: Mapping[str, Act] = {
     "order.erase": Act("erased what the order said of a person:", DEED),
     "order.place": Act("placed the order"),
     "order.reject": Act("rejected the order"),
+    "order.tax": Act("decided anew about the tax on the order", DEED),
     "ownership.decline": Act("declined the ownership offered to"),
     "ownership.offer": Act("offered the ownership to"),
     "ownership.transfer": Act("took over the ownership:"),
@@ -99,6 +101,7 @@ ACTS: Mapping[str, Act] = {
     "report.withdraw": Act("withdrew a report to FraudRecord about the order", NOTHING),
     "fraud_exemption.add": Act("exempted from FraudRecord", NOTHING),
     "fraud_exemption.end": Act("ended the exemption from FraudRecord of", NOTHING),
+    "vat_id.check": Act("had the VAT id checked of"),
     "webhook.add": Act("added the webhook"),
     "webhook.change": Act("changed the webhook"),
     "webhook.remove": Act("removed the webhook"),

@@ -12,6 +12,7 @@ from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
 from billing.canned_texts import KNOWN
 from billing.countries import COUNTRIES
 from billing.models import (
+    BillingDetails,
     CannedText,
     CardRefund,
     Checkout,
@@ -143,6 +144,22 @@ class CannedTextAdmin(AuditedAdmin):
     list_filter = ("kind",)
     search_fields = ("title", "text")
     fieldsets = ((None, {"fields": ("title", "kind", "text"), "description": f"Placeholders: {KNOWN}"}),)
+
+
+@admin.register(BillingDetails)
+class BillingDetailsAdmin(ReadOnlyAdmin):
+    list_display = (
+        "customer",
+        "company",
+        "country",
+        "vat_id",
+        "vat_is_valid",
+        "vat_checked_at",
+        "changed_at",
+    )
+    list_select_related = ("customer",)
+    list_filter = ("vat_is_valid",)
+    search_fields = ("customer__username", "company", "vat_id")
 
 
 @admin.register(TaxRate)

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
@@ -23,7 +24,8 @@ from foundation.client_address import client_address
 
 EXAMPLE = {
     "number": "K7QP-2MXD-9C", "status": "unpaid", "account": "acme", "plan": "10gb", "period": "yearly",
-    "amount": "59.00", "currency": "USD", "due": "59.00", "domain": "example.com", "placed_at": "2026-01-31T12:00:00Z",
+    "amount": "59.00", "tax": "0.00", "currency": "USD", "due": "59.00", "domain": "example.com",
+    "placed_at": "2026-01-31T12:00:00Z",
 }  # fmt: skip
 
 WISH = {
@@ -40,7 +42,8 @@ class OrderFacts(serializers.Serializer):
     account = serializers.CharField(help_text="The username of the customer that it makes.")
     plan = serializers.CharField()
     period = serializers.CharField()
-    amount = serializers.CharField()
+    amount = serializers.CharField(help_text="The price, without tax.")
+    tax = serializers.CharField(help_text="The tax that is added to it.")
     currency = serializers.CharField()
     due = serializers.CharField(help_text="What must come in now.")
     domain = serializers.CharField(allow_blank=True)
@@ -64,6 +67,9 @@ class OrderBody(Body):
     region = serializers.CharField(required=False, allow_blank=True, max_length=1000)
     postcode = serializers.CharField(max_length=1000)
     country = serializers.CharField(max_length=2, help_text="ISO 3166 alpha-2.")
+    vat_id = serializers.CharField(
+        required=False, allow_blank=True, max_length=1000, help_text="Of a business in the European Union."
+    )
     phone = serializers.CharField(max_length=1000)
     terms = serializers.BooleanField(help_text="That you accept the terms.")
 
@@ -94,7 +100,11 @@ class OrdersView(ApiView):
     )
     @answered_once
     def post(self, request: Request) -> Response:
-        form = OrderPlaceForm(checked(OrderBody, request.data))
+        wish = checked(OrderBody, request.data)
+        if wish.get("vat_id") and not settings.TAX:
+            text = "No tax is charged here, so an order takes no VAT id. Enter it in the billing details."
+            raise ValidationError({"vat_id": text})
+        form = OrderPlaceForm(wish)
         if not form.is_valid():
             raise ValidationError(form.errors.as_data())
         order = place_order(
@@ -147,6 +157,7 @@ def _facts(order: Order) -> dict[str, Any]:
         "plan": order.plan.slug,
         "period": order.period,
         "amount": format_amount(order.amount_minor, order.currency),
+        "tax": format_amount(order.tax_minor, order.currency),
         "currency": order.currency,
         "due": order.due_amount,
         "domain": order.domain,

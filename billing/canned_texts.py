@@ -18,7 +18,7 @@ PLACEHOLDERS: dict[str, Callable[[Any], str]] = {
     "company": lambda order: order.company or order.name,
     "number": lambda order: order.number,
     "plan": lambda order: order.plan.name,
-    "price": lambda order: order.price,
+    "price": lambda order: order.total,
     "domain": lambda order: order.domain or "your domain",
     "username": lambda order: order.customer.username,
     "email": lambda order: order.email,

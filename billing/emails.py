@@ -11,7 +11,17 @@ from accounts.models import Customer, User
 from accounts.notices import notice_kind
 from billing import card_payments
 from billing.invoice_pdf import invoice_pdf
-from billing.models import CardRefund, Invoice, Order, OrderMessage, Payment, QuestionLink
+from billing.models import (
+    BillingDetails,
+    CardRefund,
+    Invoice,
+    Order,
+    OrderMessage,
+    Payment,
+    QuestionLink,
+    VatState,
+)
+from billing.models.billing_details import details_of
 from billing.money import format_money
 
 logger = logging.getLogger(__name__)
@@ -75,7 +85,18 @@ def invoice_issued(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
         "invoice_url": settings.PANEL_URL + invoice.get_absolute_url(),
         "attachments": [(f"{invoice.number}.pdf", invoice_pdf(invoice.said), "application/pdf")],
     }
-    return _addresses(invoice.customer), context
+    recipients = [*_addresses(invoice.customer), *details_of(invoice.customer).recipients]
+    return list(dict.fromkeys(recipients)), context
+
+
+@notice_kind("billing.vat_id_invalid", template="billing/emails/vat_id_invalid")
+def vat_id_invalid(details_id: str) -> tuple[list[str], dict[str, Any]]:
+    details = BillingDetails.objects.select_related("customer").filter(pk=details_id).first()
+    if details is None or details.vat_state != VatState.INVALID:
+        return [], {}
+    path = reverse("billing:details-change", args=[details.customer.username])
+    context = {"details": details, "details_url": settings.PANEL_URL + path, "tax_is_on": settings.TAX}
+    return _addresses(details.customer), context
 
 
 @notice_kind("refund.failed", template="billing/emails/card_alarm")

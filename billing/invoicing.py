@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from billing import ledger
-from billing.invoice_document import InvoiceDocument, Line, Party
+from billing.invoice_document import InvoiceDocument, Line, Party, TaxTotal
+from billing.models.billing_details import ADDRESS, BillingDetails, VatState, details_of
 from billing.models.invoice import Invoice, InvoiceKind, next_number
 from billing.models.status import OrderStatus
 
@@ -18,28 +19,42 @@ if TYPE_CHECKING:
 
 
 def issue_invoice(order: "Order") -> Invoice:
-    """The invoice of an order, issued now unless it has one. The order's row is locked."""
-    if found := order.invoice:
+    """The invoice of an order, issued now unless it has one that was not taken back. The order's row is locked."""
+    found = order.invoice
+    if found and not found.credit_notes.exists():
         return found
-    today = timezone.localdate()
-    number = next_number(InvoiceKind.INVOICE, today)
+    today, details, taxed = timezone.localdate(), details_of(order.customer), order.taxed
     text = f"{order.plan.name}, {order.get_period_display().lower()}"
+    rate, words, note = f"{order.tax_rate:f}", "", ""
+    if taxed:
+        words, note = taxed.decision.words, taxed.decision.note
+    net, tax = order.amount_minor, order.tax_minor
     document = InvoiceDocument(
-        number=number,
+        number=next_number(InvoiceKind.INVOICE, today),
         kind="invoice",
         issued_on=today,
         due_on=today + timedelta(days=settings.INVOICE_DUE_DAYS),
         currency=order.currency,
         seller=seller(),
-        buyer=_buyer(order),
-        reference=f"Order {order.number}",
-        lines=(Line(text=text, net_minor=order.amount_minor, tax_rate="0", tax_minor=0),),
-        taxes=(),
-        net_minor=order.amount_minor,
-        tax_minor=0,
-        total_minor=order.amount_minor,
+        buyer=_buyer(details, order.email),
+        reference=details.reference or f"Order {order.number}",
+        lines=(Line(text=text, net_minor=net, tax_rate=rate, tax_minor=tax),),
+        taxes=(TaxTotal(label=words, rate=rate, net_minor=net, tax_minor=tax),) if order.tax_rate else (),
+        net_minor=net,
+        tax_minor=tax,
+        total_minor=order.total_minor,
+        notes=(note,) if note else (),
     )
     return _issue(document, order)
+
+
+def issue_anew(order: "Order") -> None:
+    """What the order costs has changed before anything was paid: its invoice is taken back, and another issued. The
+    order's row is locked.
+    """
+    if invoice := order.invoice:
+        credit(invoice)
+        issue_invoice(order)
 
 
 def credit(invoice: Invoice) -> Invoice | None:
@@ -102,7 +117,7 @@ def forget(limit: int = 200) -> int:
 def seller() -> Party:
     """Who issues invoices, from the settings."""
     return Party(
-        name=settings.SELLER_NAME or settings.PRODUCT_NAME,
+        name=settings.SELLER_NAME,
         street=settings.SELLER_STREET,
         city=settings.SELLER_CITY,
         postcode=settings.SELLER_POSTCODE,
@@ -124,16 +139,11 @@ def _post_all(order: "Order", invoice: Invoice) -> None:
         ledger.post_refund(sent)
 
 
-def _buyer(order: "Order") -> Party:
+def _buyer(details: BillingDetails, email: str) -> Party:
     return Party(
-        name=order.name,
-        company=order.company,
-        street=order.street,
-        city=order.city,
-        region=order.region,
-        postcode=order.postcode,
-        country=order.country,
-        email=order.email,
+        **{field: getattr(details, field) for field in ADDRESS},
+        vat_id="" if details.vat_state == VatState.INVALID else details.vat_id,
+        email=email,
     )
 
 
@@ -142,6 +152,7 @@ def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None =
     invoice = Invoice.objects.create(
         number=document.number,
         kind=document.kind,
+        edition=order.invoices.filter(kind=document.kind).count() + 1,
         customer=order.customer,
         order=order,
         corrects=corrects,

@@ -13,12 +13,15 @@ from django.utils import timezone
 from accounts import audit, notices
 from accounts.models import Customer, Role, User
 from billing.models import FraudCheck, Order, OrderDraft, Plan
+from billing.models.billing_details import ADDRESS, change_details
+from billing.models.paying import decided
 from billing.own_signals import keep_traits
 from billing.submissions import Submission
 from billing.tasks import check_order
+from billing.tax import BuyerTax
+from billing.taxing import decide
 from foundation.unit_of_work import unit_of_work
 
-ADDRESS_FIELDS = ("name", "company", "street", "city", "region", "postcode", "country", "phone")
 USERNAME_LENGTH = 10
 
 
@@ -35,7 +38,12 @@ def place_order(details: dict[str, Any], *, by: User, client_address: str, submi
             return earlier
         customer = _open_customer(details, by=by)
         order = _write_order(details, customer, by=by, client_address=client_address, submission=submission)
+        if vat_id := details.get("vat_id"):
+            address = {field: details[field] for field in ADDRESS}
+            change_details(customer, {**address, "vat_id": vat_id}, by=by)
         after = {"plan": order.plan.slug, "period": order.period, "price": order.price}
+        if order.taxed:
+            after |= {"tax": order.taxed.decision.words, "total": order.total}
         audit.record("order.place", by=by, customer=customer, subject=order.number, after=after)
         OrderDraft.objects.filter(user=by).delete()
         notices.send_notice("order.received", order.pk)
@@ -70,6 +78,7 @@ def _write_order(
     price = plan.price(details["period"])
     if price is None:
         raise ValidationError({"period": f"{plan.name} is not sold by this period. Choose the other one."})
+    buyer = BuyerTax(details["country"], details["postcode"], bool(details.get("vat_id")))
     order = Order.objects.create(
         customer=customer,
         placed_by=by,
@@ -84,7 +93,8 @@ def _write_order(
         began_at=details.get("began"),
         submission=submission.token,
         fingerprint=submission.fingerprint,
-        **{field: details[field] for field in ADDRESS_FIELDS},
+        **{field: details[field] for field in (*ADDRESS, "phone")},
+        **decided(price, decide(buyer)),
     )
     FraudCheck.objects.create(order=order)
     keep_traits(order)

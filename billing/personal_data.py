@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts import audit, privacy
-from accounts.models import User
+from accounts.models import Customer, Role, User
 from accounts.models.customer import owned_alone
 from billing.models import (
     ERASED_EMAIL,
+    BillingDetails,
     FraudReport,
     Invoice,
     MessageKind,
@@ -18,9 +19,15 @@ from billing.models import (
     OrderDraft,
     OrderMessage,
     OrderStatus,
+    Payment,
     ReviewDecision,
+    Subscription,
 )
+from billing.models.billing_details import ADDRESS
 
+_DETAILS = (
+    "customer__username", *ADDRESS, "vat_id", "vat_is_valid", "vat_checked_at", "reference", "recipients", "changed_at",
+)  # fmt: skip
 NAMED = 10  # orders, by their numbers
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
@@ -38,6 +45,8 @@ def export(user: User) -> dict[str, Any]:
         "orders": (_order(order) for order in orders),
         "invoices": invoices.values_list("document", flat=True).iterator(),
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
+        "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
+        "gets_invoices_of": [each.customer.username for each in _sent_to(user)[:1000]],
     }
 
 
@@ -46,16 +55,14 @@ def keeps(user: User) -> list[str]:
     kept = [order.number for order in user.orders.with_facts() if _is_kept(order)]
     if kept:
         named = ", ".join(kept[:NAMED]) + (" and others" if len(kept) > NAMED else "")
-        words.append(
-            f"Paid orders ({named}) with their address and payments: kept for ten years, because tax law asks for them"
-        )
+        words.append(f"Paid orders ({named}) with their address and payments: {_kept_for_tax()}")
     invoices = Invoice.objects.filter(order__placed_by=user, erased_at=None).order_by("issued_at")
     if numbers := list(invoices.values_list("number", flat=True)):
         named = ", ".join(numbers[:NAMED]) + (" and others" if len(numbers) > NAMED else "")
-        words.append(
-            f"Invoices and credit notes ({named}) as they were issued, with your name and address: kept for "
-            f"{settings.INVOICE_YEARS} years, because tax law asks for them"
-        )
+        said = f"Invoices and credit notes ({named}) as they were issued, with your name and address"
+        words.append(f"{said}: {_kept_for_tax()}")
+    if _owned_details(user).filter(customer__in=_paid_alone(user)).exists():
+        words.append(f"The billing details of what was paid for: {_kept_for_tax()}")
     standing = FraudReport.objects.filter(order__placed_by=user, withdrawal=None).exclude(code="").count()
     if standing:
         words.append(f"{standing} reports to FraudRecord: they stand until our staff withdraw them")
@@ -63,7 +70,15 @@ def keeps(user: User) -> list[str]:
 
 
 def erase(user: User) -> None:
-    """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books."""
+    """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books, and with it the billing
+    details. Elsewhere the person gets no invoices any more.
+    """
+    for details in _sent_to(user):
+        details.recipients = [each for each in details.recipients if each != user.email]
+        details.save(update_fields=["recipients"])
+    BillingDetails.objects.filter(customer__in=owned_alone(user)).exclude(
+        customer__in=_paid_alone(user)
+    ).delete()
     OrderDraft.objects.filter(user=user).delete()
     for order in user.orders.with_facts():
         if not _is_kept(order):
@@ -84,6 +99,29 @@ def hinders(user: User) -> list[privacy.Hindrance]:
         for order in open_ones
         if order.is_open
     ]
+
+
+def _kept_for_tax() -> str:
+    return f"kept for {settings.INVOICE_YEARS} years, because tax law asks for them"
+
+
+def _owned_details(user: User) -> QuerySet[BillingDetails]:
+    """Of the customers whose owner the person is."""
+    return BillingDetails.objects.filter(
+        customer__memberships__user=user, customer__memberships__role=Role.OWNER
+    )
+
+
+def _sent_to(user: User) -> QuerySet[BillingDetails]:
+    return BillingDetails.objects.filter(recipients__contains=[user.email]).select_related("customer")
+
+
+def _paid_alone(user: User) -> QuerySet[Customer]:
+    """The customers that nobody else owns and for which something was paid."""
+    return owned_alone(user).filter(
+        Exists(Payment.objects.filter(order__customer=OuterRef("pk")))
+        | Exists(Subscription.objects.filter(customer=OuterRef("pk")))
+    )
 
 
 def _is_kept(order: Order) -> bool:
@@ -123,6 +161,8 @@ def _order(order: Order) -> dict[str, Any]:
         "plan": order.plan.slug,
         "period": order.period,
         "price": order.price,
+        "tax": order.taxed.decision.words if order.taxed else "",
+        "total": order.total,
         "client_address": order.client_address,
         **{field: getattr(order, field) for field in _ADDRESS},
         "fraud_check": {
@@ -171,8 +211,8 @@ def _order(order: Order) -> dict[str, Any]:
 
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
-    "asked you and decided, invoices, payments, and what you wrote about them. Notes that our staff write for each "
-    "other are not in the copy."
+    "asked you and decided, invoices, payments, and what you wrote about them. The billing details of services that you "
+    "own, and whose invoices you get. Notes that our staff write for each other are not in the copy."
 )
 
 ERASES = (

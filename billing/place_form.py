@@ -1,17 +1,16 @@
 """The form of an order: plan cards, a period, and the address for the bill."""
 
-import json
 import re
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.forms.utils import flatatt
-from django.utils.html import escape, format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.functional import cached_property
+from django.utils.html import format_html
 
 from accounts.models import Customer
-from billing.address_labels import GENERAL, LABELS, labels_of
+from billing.address_form import AddressForm
 from billing.countries import COUNTRIES
 from billing.forms import LineField
 from billing.models import Period, Plan
@@ -19,38 +18,13 @@ from billing.money import format_money
 from billing.ordering import taken
 from billing.phone_hint import phone_hint, read_phone
 from billing.submissions import BeganField, SubmissionField
+from billing.tax import BuyerTax, TaxDecision, TaxedPrice
+from billing.taxing import decide
+from billing.vat_ids import VatIdField, read_vat_id
 from foundation.names import normalise_domain
 
 ADDRESS = "Billing address"
 _LONGEST = 300  # more than any field takes
-
-
-class CountrySelect(forms.Select):
-    """All countries. Its options are drawn once: a template for each would take half of the page's time.
-
-    The words of each country's addresses go along for `static/js/order.js`; without it the button asks for them.
-    """
-
-    drawn = format_html_join("", '<option value="{}">{}</option>', (("", "Choose your country"), *COUNTRIES))
-    labels = escape(json.dumps({"": GENERAL, **LABELS}))
-    button = mark_safe(
-        '<button class="button quiet without-js" name="step" value="change" formnovalidate>'
-        "Name the fields as in this country</button>"
-    )
-
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        chosen = value if value in dict(COUNTRIES) else ""
-        before, mark, after = self.drawn.partition(f'<option value="{chosen}"')
-        options = mark_safe(f"{before}{mark} selected{after}")  # noqa: S308 (our own list)
-        given = flatatt(self.build_attrs(self.attrs, attrs))
-        return format_html(
-            '<select name="{}"{} data-labels="{}">{}</select>{}',
-            name,
-            given,
-            self.labels,
-            options,
-            self.button,
-        )
 
 
 class PlanSelect(forms.RadioSelect):
@@ -58,16 +32,22 @@ class PlanSelect(forms.RadioSelect):
 
     template_name = "billing/plan_select.html"
 
+    tax: TaxDecision | None = None  # at the address, once its country is known
+
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        return {**super().create_option(name, value, *args, **kwargs), "plan": value.instance}
+        option = {**super().create_option(name, value, *args, **kwargs), "plan": value.instance}
+        if self.tax and self.tax.rate:
+            sold = [period for period in Period.values if value.instance.price(period)]
+            option["taxed"] = {period: value.instance.taxed_price(period, self.tax) for period in sold}
+        return option
 
 
-class OrderPlaceForm(forms.Form):
+class OrderPlaceForm(AddressForm):
     """The order form. Cleaned: `plan` a Plan; `domain` normalised, `username` lower-cased, or empty."""
 
     groups = [
         ("Your account", ["username", "domain"]),
-        (ADDRESS, ["name", "company", "country", "street", "city", "region", "postcode", "phone"]),
+        (ADDRESS, ["name", "company", "country", "street", "city", "region", "postcode", "vat_id", "phone"]),
         ("Agreement", ["terms"]),
     ]
 
@@ -94,15 +74,7 @@ class OrderPlaceForm(forms.Form):
             attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
         ),
     )
-    name = LineField(
-        max_length=100, label="First and last name", widget=forms.TextInput(attrs={"autocomplete": "name"})
-    )
-    company = LineField(max_length=100, required=False)
-    street = LineField(max_length=200, label="Street and house number")
-    city = LineField(max_length=100)
-    region = LineField(max_length=100, required=False)
-    postcode = LineField(max_length=20, help_text="Are there none where you live? Then enter a dash.")
-    country = forms.ChoiceField(choices=[("", "Choose your country"), *COUNTRIES], widget=CountrySelect)
+    vat_id = VatIdField()
     phone = LineField(
         min_length=3,
         max_length=32,
@@ -116,12 +88,16 @@ class OrderPlaceForm(forms.Form):
     began = BeganField()
     submission = SubmissionField()
 
+    taxed: TaxedPrice | None = None  # of a valid form, where tax is on
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         plans = self.fields["plan"]
         plans.queryset = Plan.objects.filter(is_open=True)  # type: ignore[attr-defined]
-        for name, label in labels_of(self._entered("country"))._asdict().items():
-            self.fields[name].label = label
+        if settings.TAX:
+            plans.widget.tax = self.tax
+        else:
+            del self.fields["vat_id"]
         if hint := self.phone_hint:
             self.fields["phone"].help_text = format_html("<strong>{}</strong>", hint)
 
@@ -130,26 +106,42 @@ class OrderPlaceForm(forms.Form):
         """What to look at once more in the phone number, if anything; never an error."""
         return phone_hint(self._entered("phone"), self._entered("country"))
 
+    @cached_property
+    def tax(self) -> TaxDecision | None:
+        """What tax the address bears as far as it was entered; None while its country is not known, or tax is off."""
+        country = self._entered("country")
+        if not settings.TAX or country not in dict(COUNTRIES):
+            return None
+        try:
+            return decide(BuyerTax(country, self._entered("postcode"), bool(self._entered("vat_id").strip())))
+        except ValidationError:
+            return None
+
+    @property
+    def country_name(self) -> str:
+        return dict(COUNTRIES).get(self._entered("country"), "")
+
+    @property
+    def per(self) -> str:
+        """Of a valid form: `a year`."""
+        return f"a {self.cleaned_data['period'].removesuffix('ly')}"
+
     @property
     def price(self) -> str:
         """Of a valid form: `59.00 USD a year`."""
-        plan, period = self.cleaned_data["plan"], self.cleaned_data["period"]
-        return f"{format_money(plan.price(period), plan.currency)} a {period.removesuffix('ly')}"
+        plan: Plan = self.cleaned_data["plan"]
+        return f"{format_money(plan.price(self.cleaned_data['period']) or 0, plan.currency)} {self.per}"
 
     @property
     def address(self) -> list[tuple[str, str]]:
         """Of a valid form: what stands in the billing address, as (label, text)."""
+        names = [name for name in dict(self.groups)[ADDRESS] if name in self.fields]
         told = {
             **self.cleaned_data,
             "country": dict(COUNTRIES)[self.cleaned_data["country"]],
             "phone": read_phone(self._entered("phone"), self._entered("country")) or self._entered("phone"),
         }
-        names = dict(self.groups)[ADDRESS]
         return [(str(self.fields[name].label or name.title()), told[name]) for name in names if told[name]]
-
-    def as_entered(self) -> "OrderPlaceForm":
-        """The same, not yet judged: to be filled in further."""
-        return OrderPlaceForm(initial={name: self.data[name] for name in self.fields if name in self.data})
 
     def clean_username(self) -> str:
         username = self.cleaned_data["username"]
@@ -166,11 +158,22 @@ class OrderPlaceForm(forms.Form):
         plan, period = fields.get("plan"), fields.get("period")
         if plan and period and plan.price(period) is None:
             self.add_error("period", f"{plan.name} is not sold by this period. Choose the other one.")
+        if settings.TAX and {"plan", "period", "country", "postcode", "vat_id"} <= fields.keys():
+            self._clean_tax(fields)
         # Told along with other errors only. Where it is the only one, placing the order finds it: a form that is
         # sent twice has taken the username itself, and must lead to its order again.
         if self.errors:
             self.is_username_free()
         return fields
+
+    def _clean_tax(self, fields: dict[str, Any]) -> None:
+        try:
+            fields["vat_id"] = read_vat_id(fields["vat_id"], fields["country"], fields["postcode"])
+            decision = decide(BuyerTax(fields["country"], fields["postcode"], bool(fields["vat_id"])))
+        except ValidationError as error:
+            self.add_error(None, error)
+        else:
+            self.taxed = fields["plan"].taxed_price(fields["period"], decision)
 
     def is_username_free(self) -> bool:
         """Whether the wished username is; where it is taken, that is among the form's errors from now on."""
@@ -179,9 +182,6 @@ class OrderPlaceForm(forms.Form):
             self.add_error("username", taken(username))
             return False
         return True
-
-    def _entered(self, name: str) -> str:
-        return str((self.data if self.is_bound else self.initial).get(name) or "")
 
     def draft(self) -> dict[str, str]:
         """What was entered and is right, as it was entered, to be shown again later and elsewhere."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
@@ -91,5 +92,5 @@ def _place(request: Any, form: OrderPlaceForm) -> Order | None:
 def _form_page(
     request: HttpRequest, form: OrderPlaceForm, *, draft: bool = False, status: int = 200
 ) -> HttpResponse:
-    context = {"form": form, "draft": draft, "kept_days": OrderDraft.KEPT.days}
+    context = {"form": form, "draft": draft, "kept_days": OrderDraft.KEPT.days, "taxes": settings.TAX}
     return render(request, "billing/order_place.html", context, status=status)

@@ -135,7 +135,9 @@ _OWED = (
     _sum(Payment.objects, "order")
     - _sum(CardRefund.objects.filter(failed_at=None), "payment__order")
     - _sum(Refund.objects, "order")
-    - Case(When(_NOTHING, then=Value(0)), default=F("amount_minor"), output_field=IntegerField())
+    - Case(
+        When(_NOTHING, then=Value(0)), default=F("amount_minor") + F("tax_minor"), output_field=IntegerField()
+    )
 )
 REFUND_OWED = (
     Q(Exists(Payment.objects.filter(order=OuterRef("pk"), method__in=BY_HAND))) & _NOTHING

@@ -2,7 +2,17 @@
 
 from celery import shared_task
 
-from billing import card_payments, card_refunds, invoicing, presence, reporting, screening, stripe_events
+from billing import (
+    card_payments,
+    card_refunds,
+    invoicing,
+    presence,
+    reporting,
+    screening,
+    stripe_events,
+    vat_ids,
+)
+from billing.models.billing_details import forget_old_details
 from billing.models.draft import forget_old_drafts
 
 SWEEP_SECONDS = 10  # a hint of a sweep is worthless once the next sweep runs
@@ -87,3 +97,19 @@ def sweep_card_payments() -> None:
 @shared_task
 def sweep_stripe_events() -> None:
     stripe_events.forget_old_events()
+
+
+@shared_task
+def check_vat_id(details_id: int) -> None:
+    vat_ids.check_vat_id(details_id)
+
+
+@shared_task
+def sweep_vat_ids() -> None:
+    for details_id in vat_ids.due_vat_ids():
+        check_vat_id.apply_async((details_id,), expires=SWEEP_SECONDS)
+
+
+@shared_task
+def sweep_billing_details() -> None:
+    forget_old_details()

@@ -1,7 +1,16 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from billing import card_views, desk_views, fraud_views, invoice_views, place_views, review_views, views
+from billing import (
+    card_views,
+    desk_views,
+    details_views,
+    fraud_views,
+    invoice_views,
+    place_views,
+    review_views,
+    views,
+)
 
 
 class OrderNumberConverter(StringConverter):
@@ -40,6 +49,7 @@ urlpatterns = [
         invoice_views.invoice_pdf,
         name="invoice-pdf",
     ),
+    path("c/<slug:customer>/billing/details/", details_views.details_change, name="details-change"),
     path("admin/review/", review_views.review_list, name="review-list"),
     path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
     path("admin/review/<order:number>/next/", desk_views.review_next, name="review-next"),

@@ -30,7 +30,8 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def plans(request: HttpRequest) -> HttpResponse:
-    return render(request, "mxpanel/plans.html", {"plans": Plan.objects.filter(is_open=True)[:20]})
+    context = {"plans": Plan.objects.filter(is_open=True)[:20], "taxes": settings.TAX}
+    return render(request, "mxpanel/plans.html", context)
 
 
 @login_not_required

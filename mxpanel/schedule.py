@@ -33,6 +33,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         3600, "billing.tasks.sweep_invoices"
     ),
     "events of Stripe past their 90 days": every(3600, "billing.tasks.sweep_stripe_events"),
+    "VAT ids that VIES has not answered about": every(10, "billing.tasks.sweep_vat_ids"),
+    "billing details past the legal years": every(3600, "billing.tasks.sweep_billing_details"),
     "mail servers behind their revision": every(3, "domains.tasks.sweep_servers"),
     "digests of mail servers, nightly and on demand": every(15, "domains.tasks.sweep_digests"),
     "comparisons and takeovers after lost history": every(10, "domains.tasks.sweep_histories"),

@@ -18,14 +18,6 @@ PRODUCT_NAME = env.str("PRODUCT_NAME", "mxpanel")
 MAIL_DOMAIN = env.str("MAIL_DOMAIN", "mxpanel.test")
 SPF_INCLUDE = env.str("SPF_INCLUDE", f"_spf.{MAIL_DOMAIN}")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", f"support@{MAIL_DOMAIN}")
-SELLER_NAME = env.str("SELLER_NAME", "")  # on invoices; empty: PRODUCT_NAME
-SELLER_STREET = env.str("SELLER_STREET", "")
-SELLER_CITY = env.str("SELLER_CITY", "")
-SELLER_POSTCODE = env.str("SELLER_POSTCODE", "")
-SELLER_COUNTRY = env.str("SELLER_COUNTRY", "")
-SELLER_VAT_ID = env.str("SELLER_VAT_ID", "")
-INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
-INVOICE_YEARS = env.int("INVOICE_YEARS", 10)  # for which the law wants them kept
 PAYMENT_INSTRUCTIONS = env.str(
     "PAYMENT_INSTRUCTIONS",
     "Transfer the amount to our bank account and give the order's number as the reference. "
@@ -40,6 +32,8 @@ SELLER_COUNTRY = env.str("SELLER_COUNTRY", "").strip().upper()  # ISO 3166 alpha
 SELLER_VAT_ID = env.str("SELLER_VAT_ID", "").replace(" ", "").upper()
 TAX = env.bool("TAX", False)  # prices are net, and tax is added to them (billing.tax)
 TAX_OSS = env.bool("TAX_OSS", True)  # false: consumers of other member states pay the seller's rate
+INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
+INVOICE_YEARS = env.int("INVOICE_YEARS", 10)  # how long the law wants invoices and billing details kept
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 
 # Security
@@ -208,6 +202,7 @@ CELERY_TASK_ROUTES = {
     "billing.tasks.look_at_checkout": {"queue": "slow"},
     "billing.tasks.send_card_refund": {"queue": "slow"},
     "billing.tasks.work_stripe_event": {"queue": "slow"},
+    "billing.tasks.check_vat_id": {"queue": "slow"},  # for VIES
     # Many mailboxes at once, by slices of seconds that ask for the next one: neither sweeps nor mail servers wait.
     "domains.tasks.import_mailboxes": {"queue": "bulk"},
     "domains.tasks.work_on_bulk_change": {"queue": "bulk"},
@@ -299,6 +294,7 @@ FORM_LIMITS = {
     "accounts:delivery-send-again": {"person": 30},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
+    "billing:details-change": {"person": 30},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},
     "billing:question-answer": {"address": 30, "network": 120},

@@ -80,6 +80,7 @@ _MANAGER = (
         "billing.change_taxrate",
         "billing.delete_cannedtext",
         "billing.delete_taxrate",
+        "billing.view_billingdetails",
         "billing.view_stripeevent",
         "billing.change_plan",
         "domains.add_customersending",

@@ -169,6 +169,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:order-paid": get(members(Permission.ORDERS_READ)),
     "billing:stripe-webhook": post(everybody()),  # who can sign as Stripe
     "billing:order-cancel": post(members(Permission.ORDERS_EDIT)),
+    "billing:details-change": both(members(Permission.ORDERS_EDIT)),
     "billing:order-list": get(members(Permission.ORDERS_READ)),
     "billing:billing-show": get(members(Permission.ORDERS_READ)),
     "billing:invoice-list": get(members(Permission.ORDERS_READ)),

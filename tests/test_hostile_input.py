@@ -74,6 +74,10 @@ FORMS: dict[str, dict[str, str]] = {
     "/c/acme/members/invite/": {"email": "new@example.test", "role": "reader"},
     "/c/acme/members/{member}/change/": {"role": "billing"},
     "/c/acme/members/ownership/offer/": {"to": "1"},
+    "/c/acme/billing/details/": {
+        "name": "Nora New", "company": "", "street": "1 Road", "city": "Leeds", "region": "", "postcode": "LS1",
+        "country": "GB", "vat_id": "", "reference": "PO 1", "recipients": "books@example.test",
+    },
     "/c/acme/domains/add/": {"domain": "new.test"},
     "/c/acme/domains/acme.test/delete/": {"confirm": "other.test"},
     "/c/acme/domains/acme.test/bulk/add/": {

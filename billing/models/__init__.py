@@ -1,3 +1,4 @@
+from billing.models.billing_details import BillingDetails, VatState
 from billing.models.card import CardRefund, Checkout, EventOutcome, ReturnReason, StripeEvent
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
@@ -23,6 +24,7 @@ __all__ = [
     "ERASED_EMAIL",
     "VERDICTS",
     "Account",
+    "BillingDetails",
     "CannedText",
     "CardRefund",
     "Checkout",
@@ -65,4 +67,5 @@ __all__ = [
     "StripeEvent",
     "Subscription",
     "TaxRate",
+    "VatState",
 ]

@@ -77,6 +77,9 @@ class Invoice(models.Model):
     kind = models.CharField(max_length=11, choices=InvoiceKind.choices)
     customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="invoices")
     order = models.ForeignKey("billing.Order", models.PROTECT, related_name="invoices")
+    edition = models.PositiveSmallIntegerField(
+        default=1, help_text="Which of its kind for its order: one was taken back, and another issued."
+    )
     corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="credit_notes")
     issued_at = models.DateTimeField(default=timezone.now)
     issued_on = models.DateField()
@@ -107,8 +110,9 @@ class Invoice(models.Model):
                 | Q(kind=InvoiceKind.CREDIT_NOTE, corrects__isnull=False, due_on=None),
                 name="invoice_kind_known",
             ),
+            models.UniqueConstraint(fields=["order", "kind", "edition"], name="invoice_of_order_once"),
             models.UniqueConstraint(
-                fields=["order"], condition=Q(kind=InvoiceKind.INVOICE), name="invoice_of_order_once"
+                fields=["corrects"], condition=~Q(corrects=None), name="invoice_taken_back_once"
             ),
         ]
 

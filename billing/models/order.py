@@ -26,6 +26,7 @@ from billing.models.signal import DECIDING
 from billing.models.status import OrderQuerySet, OrderStatus
 from billing.money import CurrencyField
 from billing.submissions import new_token
+from billing.tax import TaxKind
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ class Order(Paying, Reviewing, models.Model):
         help_text="Price of the first period when the order was placed."
     )
     currency = CurrencyField()
+    tax_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="On top of the price.")
+    tax_kind = models.CharField(
+        max_length=14, choices=TaxKind.choices, default=TaxKind.OFF, db_default=TaxKind.OFF
+    )
+    tax_rate = models.DecimalField(
+        max_digits=5, decimal_places=2, default=0, db_default=0, help_text="In per cent."
+    )
+    tax_label = models.CharField(max_length=20, blank=True, db_default="")
+    tax_country = models.CharField(max_length=2, blank=True, db_default="", help_text="Whose tax it is.")
     name = models.CharField(max_length=100)
     company = models.CharField(max_length=100, blank=True)
     email = models.EmailField(max_length=254, help_text="Of the person who placed it, at that time.")
@@ -87,6 +97,8 @@ class Order(Paying, Reviewing, models.Model):
         constraints = [
             models.UniqueConstraint(fields=["placed_by", "submission"], name="order_submitted_once"),
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
+            models.CheckConstraint(condition=Q(tax_kind__in=TaxKind.values), name="order_tax_kind_known"),
+            models.CheckConstraint(condition=Q(tax_minor=0) | Q(tax_rate__gt=0), name="order_tax_at_a_rate"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="order_currency_form"),
             models.CheckConstraint(condition=Q(country__regex=r"^[A-Z]{2}$"), name="order_country_form"),
             models.CheckConstraint(condition=Q(period__in=Period.values), name="order_period_known"),

@@ -12,10 +12,27 @@ from billing.models.payment import Payment, PaymentMethod
 from billing.models.status import OrderStatus
 from billing.money import format_amount, format_money
 from billing.submissions import Submission
+from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
 
 if TYPE_CHECKING:
     from accounts.models import User
     from billing.models.invoice import Invoice
+
+
+def decided(net_minor: int, decision: TaxDecision) -> dict[str, Any]:
+    """A decision about the tax on a net amount, by the names of an order's fields."""
+    return {
+        "tax_minor": split(net_minor, decision.rate).tax,
+        "tax_kind": decision.kind,
+        "tax_rate": decision.rate,
+        "tax_label": decision.label,
+        "tax_country": decision.country,
+    }
+
+
+def _as_facts(taxed: TaxedPrice | None) -> dict[str, str]:
+    return {"tax": taxed.decision.words, "total": taxed.total} if taxed else {}
+
 
 _RETURNS = {OrderStatus.CANCELLED: ReturnReason.CANCELLED, OrderStatus.REJECTED: ReturnReason.REJECTED}
 
@@ -37,11 +54,21 @@ class Paying:
         payments: Any
         pk: Any
         status: Any
+        tax_country: Any
+        tax_kind: Any
+        tax_label: Any
+        tax_minor: Any
+        tax_rate: Any
+
+    @property
+    def total_minor(self) -> int:
+        """What is to be paid: the price, and the tax on it."""
+        return self.amount_minor + self.tax_minor
 
     @property
     def invoice(self) -> "Invoice | None":
-        """What asks for its price, from when it is to be paid on."""
-        found: Invoice | None = self.invoices.filter(corrects=None).first()
+        """What asks for its price, from when it is to be paid on; the last, where one was taken back."""
+        found: Invoice | None = self.invoices.filter(corrects=None).order_by("-edition").first()
         return found
 
     @property
@@ -68,12 +95,12 @@ class Paying:
     @property
     def is_paid(self) -> bool:
         """Whether the whole sum is in."""
-        return self.paid_minor >= self.amount_minor
+        return self.paid_minor >= self.total_minor
 
     @property
     def due_minor(self) -> int:
         """What must come in now for the service to start; nothing unless the order is unpaid."""
-        return max(0, self.amount_minor - self.paid_minor) if self.status == OrderStatus.UNPAID else 0
+        return max(0, self.total_minor - self.paid_minor) if self.status == OrderStatus.UNPAID else 0
 
     @property
     def due_amount(self) -> str:
@@ -89,7 +116,20 @@ class Paying:
 
     @property
     def price(self) -> str:
+        """Without tax."""
         return format_money(self.amount_minor, self.currency)
+
+    @property
+    def total(self) -> str:
+        return format_money(self.total_minor, self.currency)
+
+    @property
+    def taxed(self) -> TaxedPrice | None:
+        """The price with its tax; None where the operator charges none."""
+        if self.tax_kind == TaxKind.OFF:
+            return None
+        decision = TaxDecision(TaxKind(self.tax_kind), self.tax_rate, self.tax_label, self.tax_country)
+        return TaxedPrice(Split(self.amount_minor, self.tax_minor), self.currency, decision)
 
     @property
     def card_refunds(self) -> list[CardRefund]:
@@ -146,7 +186,7 @@ class Paying:
             if order.payments.filter(method=PaymentMethod.CARD, reference=intent).exists():
                 return False
             wanted = (
-                order.amount_minor - order.paid_minor if order.is_open and currency == order.currency else 0
+                order.total_minor - order.paid_minor if order.is_open and currency == order.currency else 0
             )
             back = min(amount_minor, max(0, amount_minor - wanted))
             payment = Payment.objects.create(
@@ -164,6 +204,28 @@ class Paying:
             ledger.post_payment(payment, invoice, amount_minor - back)
             if invoice and invoice.is_settled and order.status == OrderStatus.UNPAID:
                 order._activate(by=None)
+            return True
+
+    def tax_anew(self, decision: TaxDecision, *, by: "User | None") -> bool:
+        """Decide the tax again; false where nothing changes, the order is over, or something was paid for it: then what was
+        known at the time holds.
+        """
+        from billing.invoicing import issue_anew
+
+        with self._locked() as order:
+            if not order.is_open or order.payments.exists():
+                return False
+            before, after = order.taxed, decided(order.amount_minor, decision)
+            if all(getattr(order, name) == value for name, value in after.items()):
+                return False
+            type(order).objects.filter(pk=order.pk).update(**after)
+            order.refresh_from_db()
+            audit.record(
+                "order.tax", by=by, customer=order.customer, subject=order.number,
+                before=_as_facts(before), after=_as_facts(order.taxed),
+            )  # fmt: skip
+            issue_anew(order)
+            order._look_at_checkouts()
             return True
 
     def note_refund_by_hand(

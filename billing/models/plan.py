@@ -2,6 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from billing.money import CurrencyField, format_money
+from billing.tax import TaxDecision, TaxedPrice, split
 
 
 class Period(models.TextChoices):
@@ -63,6 +64,10 @@ class Plan(models.Model):
     def price(self, period: str) -> int | None:
         """The price of one `period` in the minor unit, None when the plan is not sold by it."""
         return {Period.MONTHLY: self.monthly_minor, Period.YEARLY: self.yearly_minor}[Period(period)]
+
+    def taxed_price(self, period: str, decision: TaxDecision) -> TaxedPrice:
+        """The price of one `period`, by which it is sold, with tax."""
+        return TaxedPrice(split(self.price(period) or 0, decision.rate), self.currency, decision)
 
     @property
     def prices(self) -> str:

@@ -22,7 +22,6 @@ class Reviewing:
 
     if TYPE_CHECKING:
         _locked: Any
-        amount_minor: Any
         currency: Any
         customer: Any
         fraud_check: Any
@@ -33,6 +32,7 @@ class Reviewing:
         seen: Any
         signals: Any
         status: Any
+        total_minor: Any
 
     @property
     def risk(self) -> Risk:
@@ -42,7 +42,7 @@ class Reviewing:
     def needs_second(self) -> bool:
         """Whether two people must decide the same: above the value or the risk that the settings name."""
         value, risk = settings.REVIEW_SECOND_AMOUNT, settings.REVIEW_SECOND_RISK
-        amount = Decimal(self.amount_minor).scaleb(-minor_digits(self.currency))
+        amount = Decimal(self.total_minor).scaleb(-minor_digits(self.currency))
         return bool(value and amount >= value) or bool(risk and self.risk >= Risk[risk.upper()])
 
     @property
@@ -56,7 +56,7 @@ class Reviewing:
         """What staff have to send back: the money for an order that came to nothing, or more than it costs, which could
         not go back to a card by itself; less what they have recorded.
         """
-        keeps = {OrderStatus.REJECTED: 0, OrderStatus.CANCELLED: 0, OrderStatus.ACTIVE: self.amount_minor}
+        keeps = {OrderStatus.REJECTED: 0, OrderStatus.CANCELLED: 0, OrderStatus.ACTIVE: self.total_minor}
         owed = self.paid_minor - keeps.get(self.status, self.paid_minor)
         return max(0, owed - sum(refund.amount_minor for refund in self.refunds.all())) if owed > 0 else 0
 

@@ -30,6 +30,7 @@ TONES: Mapping[str, str] = {
             "fetched",
             "low",
             "delivered",
+            "valid",
         ),
         "ok",
     ),

@@ -68,7 +68,7 @@ def must_owe_what_is_due(order: Order) -> None:
         assert still_open == 0, still_open
         assert Invoice.objects.filter(corrects=invoice).count() == 1
     else:
-        assert still_open == max(0, order.amount_minor - order.paid_minor), (
+        assert still_open == max(0, order.total_minor - order.paid_minor), (
             still_open,
             order.status,
             order.paid_minor,

@@ -11,7 +11,16 @@ from billing.models import Order, Payment
 from tests.billing.conftest import pay
 
 AsPerson = Callable[[User], Client]
-MODELS = ["plan", "order", "payment", "subscription", "fraudreport", "storageusage"]
+MODELS = [
+    "plan",
+    "order",
+    "payment",
+    "subscription",
+    "fraudreport",
+    "storageusage",
+    "billingdetails",
+    "taxrate",
+]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -26,11 +26,8 @@ def test_export_is_whole_and_only_of_the_person(
     assert "1 Long Street" in text
     assert "Alice herself." in text
     assert handed_out(mallory)["billing"] == {
-        "draft": None,
-        "orders": [],
-        "invoices": [],
-        "messages": [],
-    }
+        "draft": None, "orders": [], "invoices": [], "messages": [], "billing_details": [], "gets_invoices_of": []
+    }  # fmt: skip
 
 
 def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(

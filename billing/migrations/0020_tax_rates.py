@@ -69,7 +69,7 @@ def seed(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0017_card_payments")]
+    dependencies = [("billing", "0019_invoices_are_never_changed")]
 
     operations = [
         migrations.CreateModel(

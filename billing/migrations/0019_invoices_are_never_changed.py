@@ -40,6 +40,6 @@ DROP FUNCTION billing_never_changed();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0021_invoices_and_ledger")]
+    dependencies = [("billing", "0018_invoices_and_ledger")]
 
     operations = [migrations.RunSQL(FORWARD, BACK)]

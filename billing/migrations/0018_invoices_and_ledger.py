@@ -36,6 +36,13 @@ class Migration(migrations.Migration):
                         choices=[("invoice", "Invoice"), ("credit_note", "Credit note")], max_length=11
                     ),
                 ),
+                (
+                    "edition",
+                    models.PositiveSmallIntegerField(
+                        default=1,
+                        help_text="Which of its kind for its order: one was taken back, and another issued.",
+                    ),
+                ),
                 ("issued_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("issued_on", models.DateField()),
                 ("due_on", models.DateField(null=True)),
@@ -232,7 +239,15 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="invoice",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "invoice")), fields=("order",), name="invoice_of_order_once"
+                fields=("order", "kind", "edition"), name="invoice_of_order_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="invoice",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("corrects", None), _negated=True),
+                fields=("corrects",),
+                name="invoice_taken_back_once",
             ),
         ),
         migrations.AddIndex(

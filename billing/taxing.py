@@ -1,0 +1,45 @@
+"""The tax of this installation: its settings and rates, put to `billing.tax`."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from billing.models.tax import known_rates
+from billing.tax import BuyerTax, NoRate, SellerTax, TaxDecision, tax_for
+
+if TYPE_CHECKING:
+    from accounts.models import Customer, User
+
+logger = logging.getLogger(__name__)
+
+
+def seller() -> SellerTax:
+    return SellerTax(settings.TAX, settings.SELLER_COUNTRY, settings.SELLER_POSTCODE, settings.TAX_OSS)
+
+
+def decide(buyer: BuyerTax) -> TaxDecision:
+    """What tax a sale to `buyer` bears today. ValidationError where a rate is missing, which staff have to enter."""
+    own = seller()
+    try:
+        return tax_for(own, buyer, timezone.now().date(), known_rates() if own.is_on else ())
+    except NoRate as error:
+        logger.error("An order cannot be taxed: %s", error)
+        text = "We cannot work out the tax for this country at the moment. Write to us, and we put it right."
+        raise ValidationError({"country": text}) from error
+
+
+def tax_open_orders_anew(customer: "Customer", *, by: "User | None") -> None:
+    """Decide anew about orders for which nothing was paid, from the billing details as they are now. ValidationError as
+    in `decide`. Call inside a unit of work.
+    """
+    from billing.models.billing_details import details_of
+    from billing.models.order import Order
+
+    if not settings.TAX:
+        return
+    decision = decide(details_of(customer).buyer)
+    for order in Order.objects.filter(customer=customer, payments=None).order_by("pk"):
+        order.tax_anew(decision, by=by)

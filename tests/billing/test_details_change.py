@@ -1,0 +1,297 @@
+"""A customer's billing details: entered on their page, used for billing and nothing else, erased when the law allows it."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import privacy
+from accounts.models import AuditEntry, Customer, Role, User
+from billing import tasks
+from billing.models import BillingDetails, Order
+from billing.models.billing_details import change_details, details_of
+from foundation.unit_of_work import unit_of_work
+from tests.access_table import TABLE
+from tests.accounts.test_privacy import handed_out
+from tests.at_once import at_once
+from tests.billing.conftest import fresh, pay
+from tests.test_census import SAMPLES, census_things, named_urls, order_of
+
+__all__ = ["census_things"]
+
+pytestmark = pytest.mark.django_db
+AsPerson = Callable[[User], Client]
+PAGE = "/c/acme/billing/details/"
+DETAILS = {
+    "name": "Anna Example", "company": "Acme GmbH", "country": "DE", "street": "Weg 1", "city": "Berlin", "region": "",
+    "postcode": "10115", "vat_id": "", "reference": "PO 17", "recipients": "books@acme.test\nTax@Advisor.test",
+}  # fmt: skip
+
+
+def save(client: Client, **changes: str) -> Any:
+    return client.post(PAGE, DETAILS | changes)
+
+
+def test_works(acme: Customer, carol: User, as_: AsPerson) -> None:
+    client = as_(carol)
+    answer = save(client)
+    assert (answer.status_code, answer["Location"]) == (302, PAGE)
+    details = acme.billing_details
+    assert (details.street, details.reference) == ("Weg 1", "PO 17")
+    assert details.recipients == ["books@acme.test", "tax@advisor.test"]
+    html = client.get(PAGE).content.decode()
+    assert "The billing details are saved." in html
+    assert "books@acme.test\ntax@advisor.test</textarea>" in html
+    assert 'value="PO 17"' in html
+
+
+def test_the_audit_trail_says_which_fields_and_nothing_of_them(
+    acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    save(as_(alice))
+    save(as_(alice), street="Other Street 2", vat_id="DE136695976")
+    first, second = AuditEntry.objects.filter(action="billing.change").order_by("at")
+    assert (second.by, second.customer, second.after) == (alice, acme, {"fields": ["street", "vat_id"]})
+    assert "Anna" not in json.dumps([first.after, second.before, second.after, first.subject])
+
+
+def test_a_stranger_gets_404(acme: Customer, mallory: User, as_: AsPerson) -> None:
+    assert as_(mallory).get(PAGE).status_code == 404
+    assert save(as_(mallory)).status_code == 404
+    assert not BillingDetails.objects.exists()
+
+
+def test_a_reader_gets_403(acme: Customer, bob: User, as_: AsPerson) -> None:
+    assert as_(bob).get(PAGE).status_code == 403
+    assert save(as_(bob)).status_code == 403
+    assert "Billing details" not in as_(bob).get("/c/acme/").content.decode()
+    assert not BillingDetails.objects.exists()
+
+
+def test_twice_is_harmless(acme: Customer, alice: User, as_: AsPerson) -> None:
+    for _ in range(2):
+        assert save(as_(alice)).status_code == 302
+    assert BillingDetails.objects.count() == 1
+    assert AuditEntry.objects.filter(action="billing.change").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_the_same_moment_make_one_row(acme: Customer, alice: User) -> None:
+    fields = {name: value for name, value in DETAILS.items() if name != "recipients"}
+    acts = [lambda: change_details(Customer.objects.get(pk=acme.pk), fields, by=alice)] * 8
+    assert {row.pk for row in at_once(*acts)} == {BillingDetails.objects.get().pk}
+    assert AuditEntry.objects.filter(action="billing.change").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "", "required"),
+        ("country", "XX", "valid choice"),
+        ("vat_id", "FR61954506077", "of another country. Enter the one of Germany"),
+        ("vat_id", "DE1", "This is no VAT id of Germany"),
+        ("recipients", "not an address", "not an address is no mail address."),
+        ("recipients", "\n".join(f"a{n}@example.test" for n in range(6)), "at most 5"),
+        ("recipients", "a@example.test, b@example.test", "is no mail address"),
+        ("reference", "a\u202eb", "one line of ordinary characters"),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_field(
+    acme: Customer, alice: User, as_: AsPerson, field: str, value: str, said: str
+) -> None:
+    answer = save(as_(alice), **{field: value})
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    assert re.search(rf'id="id_{field}_error">\s*<p>[^<]*{re.escape(said)}', html)
+    assert 'value="Weg 1"' in html  # what was entered is kept
+    assert not BillingDetails.objects.exists()
+
+
+def test_until_then_the_address_of_the_order_stands_in(
+    ordered: Callable[..., Order], alice: User, as_: AsPerson
+) -> None:
+    order = ordered(company="Long Ltd")
+    path = f"/c/{order.customer.username}/billing/details/"
+    html = as_(alice).get(path).content.decode()
+    assert 'value="1 Long Street"' in html
+    assert "This is the address of your order" in html
+    assert not BillingDetails.objects.exists()
+    assert details_of(order.customer).company == "Long Ltd"
+    assert as_(alice).post(path, DETAILS).status_code == 302  # also before anything was paid
+    assert "This is the address of your order" not in as_(alice).get(path).content.decode()
+    assert fresh(order).street == "1 Long Street"
+
+
+def test_the_fields_are_named_as_in_the_country_without_javascript_too(
+    acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    html = as_(alice).post(PAGE, DETAILS | {"country": "US", "step": "change"}).content.decode()
+    assert "ZIP code" in html
+    assert 'value="Weg 1"' in html
+    assert not BillingDetails.objects.exists()
+
+
+def test_the_state_of_the_vat_id_is_shown(acme: Customer, alice: User, as_: AsPerson, settings: Any) -> None:
+    client = as_(alice)
+    save(client, vat_id="DE136695976")
+    assert "Its form is right, so it counts." in client.get(PAGE).content.decode()
+    settings.VIES = True
+    html = client.get(PAGE).content.decode()
+    assert 'data-status="unchecked"' in html
+    assert "Until it answers, it counts." in html
+    BillingDetails.objects.update(vat_is_valid=False, vat_checked_at=timezone.now(), vat_next_ask_at=None)
+    html = client.get(PAGE).content.decode()
+    assert 'data-status="invalid"' in html
+    assert "tax is charged as to a private person" in html
+    BillingDetails.objects.update(vat_is_valid=True, vat_consultation="WAPI123")
+    html = client.get(PAGE).content.decode()
+    assert 'data-status="valid"' in html
+    assert "WAPI123" in html
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"country": "de"},
+        {"vat_id": "DE 1"},
+        {"vat_is_valid": True},
+        {"vat_next_ask_at": timezone.now()},
+        {"vat_id": "DE136695976", "vat_is_valid": True},
+        {"recipients": [f"a{n}@example.test" for n in range(6)]},
+    ],
+)
+def test_the_database_refuses_the_impossible(acme: Customer, wrong: dict[str, Any]) -> None:
+    fields = {"name": "A", "street": "B", "city": "C", "postcode": "D", "country": "DE"} | wrong
+    with pytest.raises(IntegrityError), transaction.atomic():
+        BillingDetails.objects.create(customer=acme, **fields)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+OTHERS = ("accounts", "domains", "delivery", "mailnode", "foundation", "mxpanel")
+# It shows what each app itself says it keeps of a person (accounts.privacy).
+ASK_EVERY_APP = {"accounts:account-delete"}
+NAMED = re.compile(r"billing_?details", re.IGNORECASE)
+
+
+# When the sweep runs, and which staff may look.
+ELSEWHERE = re.compile(r"billing\.tasks\.sweep_billing_details|billing\.view_billingdetails")
+
+
+def test_no_other_app_names_them() -> None:
+    """Neither the model nor the way to it from a customer, in code, look-ups or templates."""
+    files = [path for app in OTHERS for path in (ROOT / app).rglob("*.py")]
+    files += [path for path in (ROOT / "templates").rglob("*.*") if "billing" not in path.parts]
+    assert len(files) > 200
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in files
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if NAMED.search(line) and not ELSEWHERE.search(line)
+    ]
+    assert not found
+    assert NAMED.search("customer.billing_details.street")
+    assert NAMED.search("from billing.models import BillingDetails")
+
+
+def test_no_page_of_another_app_reads_them(
+    acme: Customer, alice: User, as_: AsPerson, census_things: dict[str, Any]
+) -> None:
+    save(as_(alice))
+    client, seen = as_(alice), 0
+    for name, keys in named_urls().items():
+        if (
+            name.startswith(("billing:", "admin:"))
+            or name in ASK_EVERY_APP
+            or TABLE.get(name, {}).get("GET", {}).get("owner") != "in"
+        ):
+            continue
+        path = reverse(name, kwargs={key: {**SAMPLES, **census_things}[key] for key in keys})
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            client.get(path)
+        seen += 1
+        assert not [each["sql"] for each in queries if "billingdetails" in each["sql"]], path
+    assert seen > 30
+
+
+def test_they_are_handed_out_to_owners_and_their_recipients(
+    acme: Customer, alice: User, bob: User, mallory: User, as_: AsPerson
+) -> None:
+    save(as_(alice), recipients=mallory.email)
+    [mine] = handed_out(alice)["billing"]["billing_details"]
+    assert (mine["customer__username"], mine["street"]) == ("acme", "Weg 1")
+    assert handed_out(bob)["billing"]["billing_details"] == []
+    theirs = handed_out(mallory)["billing"]
+    assert (theirs["billing_details"], theirs["gets_invoices_of"]) == ([], ["acme"])
+
+
+def test_who_is_erased_gets_no_invoices_any_more(
+    acme: Customer, alice: User, mallory: User, as_: AsPerson
+) -> None:
+    save(as_(alice), recipients=f"books@acme.test\n{mallory.email}")
+    email = mallory.email
+    with unit_of_work():
+        privacy.erase_person(mallory)
+    assert BillingDetails.objects.get().recipients == ["books@acme.test"]
+    assert email not in str(BillingDetails.objects.values())
+
+
+def test_erasing_the_only_owner_erases_them_unless_something_was_paid(
+    ordered: Callable[..., Order], unpaid: Order, alice: User, sam: User, as_: AsPerson
+) -> None:
+    nothing_paid = ordered()
+    for order in (unpaid, nothing_paid):
+        as_(alice).post(f"/c/{order.customer.username}/billing/details/", DETAILS)
+    pay(unpaid, "59.00", by=sam)
+    assert any("billing details" in line and "10 years" in line for line in privacy.kept(alice))
+    with unit_of_work():
+        privacy.erase_person(alice)
+    assert BillingDetails.objects.get().customer == unpaid.customer
+
+
+def test_they_stay_while_somebody_else_owns_the_customer(
+    acme: Customer, alice: User, dave: User, as_: AsPerson
+) -> None:
+    save(as_(alice))
+    acme.memberships.filter(user=dave).update(role=Role.OWNER)
+    with unit_of_work():
+        privacy.erase_person(alice)
+    assert BillingDetails.objects.exists()
+
+
+def test_the_legal_years_erase_them(
+    acme: Customer, alice: User, sam: User, as_: AsPerson, settings: Any
+) -> None:
+    settings.INVOICE_YEARS = 3
+    now = timezone.now()
+    save(as_(alice))
+    order = order_of(acme, alice)
+
+    def left(changed: Any, placed: Any) -> int:
+        BillingDetails.objects.update(changed_at=changed)
+        Order.objects.filter(pk=order.pk).update(placed_at=placed)
+        tasks.sweep_billing_details()
+        return BillingDetails.objects.count()
+
+    long_ago, of_the_year = now - timedelta(days=5 * 366), now.replace(year=now.year - 3, month=1, day=1)
+    assert left(now, long_ago) == 1
+    assert left(long_ago, now) == 1
+    assert left(long_ago, of_the_year) == 1  # until the year is over
+    subscription = order.customer.subscriptions.create(
+        order=order, plan=order.plan, period="yearly", amount_minor=1, currency="USD", started_at=long_ago
+    )
+    assert left(long_ago, long_ago) == 1  # the service runs
+    type(subscription).objects.update(ended_at=now)
+    assert left(long_ago, long_ago) == 1
+    type(subscription).objects.update(ended_at=long_ago + timedelta(days=1))
+    assert left(long_ago, long_ago) == 0
