@@ -17,7 +17,6 @@ from accounts import audit, notices
 from billing import ledger
 from billing.card_payments import LEASE, LONGEST_WAIT, is_on
 from billing.models import CardRefund, Payment, PaymentMethod
-from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from billing.stripe_gateway import RefundFacts, StripeGatewayError
@@ -92,10 +91,11 @@ def _learn(refund: CardRefund, facts: "RefundFacts") -> None:
     """Make true here how it stands at Stripe."""
     if facts.failed:
         return _fail(refund, FAILED)
-    order, now = refund.payment.order, timezone.now()
+    now = timezone.now()
     next_look_at = _next_look(refund.sent_at or now, facts)
-    with unit_of_work():
-        unsent = CardRefund.objects.filter(pk=refund.pk, sent_at=None)
+    with refund.payment.order._locked() as order:
+        # One that another worker knows to have failed stays so.
+        unsent = CardRefund.objects.filter(pk=refund.pk, sent_at=None, failed_at=None)
         if not unsent.update(sent_at=now, refund=facts.refund, next_try_at=next_look_at, problem=""):
             CardRefund.objects.filter(pk=refund.pk, failed_at=None).update(next_try_at=next_look_at)
             return
@@ -153,15 +153,15 @@ def _refused(refund: CardRefund, error: "StripeGatewayError") -> None:
 
 
 def _fail(refund: CardRefund, problem: str) -> None:
-    order, now = refund.payment.order, timezone.now()
-    with unit_of_work():
+    now = timezone.now()
+    with refund.payment.order._locked() as order:
         unfailed = CardRefund.objects.filter(pk=refund.pk, failed_at=None)
         if not unfailed.update(failed_at=now, next_try_at=None, problem=problem):
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "problem": problem}
-        ledger.post_return(refund)
         audit.record("refund.fail", by=None, customer=order.customer, subject=order.number, after=after)
         notices.send_notice("refund.failed", refund.pk)
+        order.take_back(refund)
 
 
 def _known(which: str, ours: str) -> CardRefund | None:

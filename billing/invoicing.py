@@ -1,11 +1,14 @@
 """Issuing invoices and credit notes."""
 
+import logging
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 from django.conf import settings
+from django.db.models import Q, Sum
 from django.utils import timezone
+from msgspec import structs
 
 from accounts import audit, notices
 from billing import ledger
@@ -13,24 +16,28 @@ from billing.invoice_document import InvoiceDocument, Line, Party, TaxTotal
 from billing.models.billing_details import ADDRESS, BillingDetails, VatState, details_of
 from billing.models.invoice import Invoice, InvoiceKind, next_number
 from billing.models.status import OrderStatus
+from billing.tax import Split
 
 if TYPE_CHECKING:
     from billing.models.order import Order
+
+logger = logging.getLogger(__name__)
 
 
 def issue_invoice(order: "Order") -> Invoice:
     """The invoice of an order, issued now unless it has one that was not taken back. The order's row is locked."""
     found = order.invoice
-    if found and not found.credit_notes.exists():
+    if found and not found.is_taken_back:
         return found
-    today, details, taxed = timezone.localdate(), details_of(order.customer), order.taxed
+    details, taxed = details_of(order.customer), order.taxed
+    number, today = next_number(InvoiceKind.INVOICE)
     text = f"{order.plan.name}, {order.get_period_display().lower()}"
     rate, words, note = f"{order.tax_rate:f}", "", ""
     if taxed:
         words, note = taxed.decision.words, taxed.decision.note
     net, tax = order.amount_minor, order.tax_minor
     document = InvoiceDocument(
-        number=next_number(InvoiceKind.INVOICE, today),
+        number=number,
         kind="invoice",
         issued_on=today,
         due_on=today + timedelta(days=settings.INVOICE_DUE_DAYS),
@@ -45,7 +52,22 @@ def issue_invoice(order: "Order") -> Invoice:
         total_minor=order.total_minor,
         notes=(note,) if note else (),
     )
-    return _issue(document, order)
+    invoice = _issue(document, order)
+    post_all(order)
+    return invoice
+
+
+def post_all(order: "Order") -> None:
+    """What came in and went back for an order, as far as that is not posted."""
+    invoice = order.invoice
+    for payment in order.payments.all():
+        due = ledger.open_of([invoice.pk])[invoice.pk] if invoice else 0
+        ledger.post_payment(payment, invoice, min(payment.kept_minor, due))
+        for refund in payment.card_refunds.all():
+            if refund.sent_at and not refund.failed_at:
+                ledger.post_card_refund(refund)
+    for sent in order.refunds.all():
+        ledger.post_refund(sent)
 
 
 def issue_anew(order: "Order") -> None:
@@ -57,57 +79,90 @@ def issue_anew(order: "Order") -> None:
         issue_invoice(order)
 
 
-def credit(invoice: Invoice) -> Invoice | None:
-    """A credit note over all of an invoice; None where it was taken back before. What had paid it is the customer's
-    again. The order's row is locked.
+def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
+    """A credit note over a part of an invoice, or over all that is left of it; None where nothing is. What had paid that
+    is the customer's again. The order's row is locked.
     """
-    if invoice.credit_notes.exists():
+    said, left = InvoiceDocument.from_json(invoice.document), _left_of(invoice)
+    total = left.total if amount_minor is None else min(amount_minor, left.total)
+    if total <= 0:
         return None
-    today, said = timezone.localdate(), InvoiceDocument.from_json(invoice.document)
-    document = InvoiceDocument(
-        number=next_number(InvoiceKind.CREDIT_NOTE, today),
-        kind="credit_note",
-        corrects=invoice.number,
-        issued_on=today,
-        currency=said.currency,
-        seller=said.seller,
-        buyer=said.buyer,
-        reference=said.reference,
-        lines=said.lines,
-        taxes=said.taxes,
-        net_minor=said.net_minor,
-        tax_minor=said.tax_minor,
-        total_minor=said.total_minor,
-        notes=said.notes,
+    number, today = next_number(InvoiceKind.CREDIT_NOTE)
+    note = _issue(
+        structs.replace(
+            said if total == said.total_minor else _part_of(said, _share(said, left, total)),
+            number=number,
+            kind="credit_note",
+            corrects=invoice.number,
+            issued_on=today,
+            due_on=None,
+        ),
+        invoice.order,
+        invoice,
     )
-    note = _issue(document, invoice.order, invoice)
     ledger.post_release(note)
     return note
 
 
-def catch_up(limit: int = 200) -> int:
-    """Issue what is missing: for orders of before there were invoices, with the payments that came in for them. How many
-    were issued.
+def _left_of(invoice: Invoice) -> Split:
+    """What credit notes have not taken back."""
+    sums = invoice.credit_notes.aggregate(net=Sum("net_minor", default=0), tax=Sum("tax_minor", default=0))
+    return Split(invoice.net_minor - sums["net"], invoice.tax_minor - sums["tax"])
+
+
+def _share(said: InvoiceDocument, left: Split, total: int) -> Split:
+    """A part of what is left with the tax in it, to the minor unit."""
+    tax = (2 * total * said.tax_minor + said.total_minor) // (2 * said.total_minor)  # half up
+    tax = max(min(tax, left.tax), total - left.net)
+    return Split(total - tax, tax)
+
+
+def _part_of(said: InvoiceDocument, part: Split) -> InvoiceDocument:
+    """An invoice has one rate, and so has its part."""
+    line = Line(
+        text=f"Part of {said.number}", net_minor=part.net, tax_rate=said.lines[0].tax_rate, tax_minor=part.tax
+    )
+    taxes = tuple(structs.replace(tax, net_minor=part.net, tax_minor=part.tax) for tax in said.taxes)
+    return structs.replace(
+        said, lines=(line,), taxes=taxes, net_minor=part.net, tax_minor=part.tax, total_minor=part.total
+    )
+
+
+def catch_up() -> int:
+    """Issue and post what is missing: of before there were invoices, or written by a program of that time. How many
+    orders were seen to.
     """
     from billing.models.order import Order
 
-    missing = Order.objects.filter(invoices=None).in_status([OrderStatus.UNPAID, OrderStatus.ACTIVE])
-    issued = 0
-    for order in missing[:limit]:
-        with order._locked() as locked:
-            if locked.invoice is None and locked.status in (OrderStatus.UNPAID, OrderStatus.ACTIVE):
-                _post_all(locked, issue_invoice(locked))
-                issued += 1
-    return issued
+    paid = Q(payments__isnull=False, payments__ledger_entries=None)
+    unposted = Order.objects.filter(paid).values_list("pk", flat=True)
+    due = Order.objects.filter(invoices=None).in_status([OrderStatus.UNPAID, OrderStatus.ACTIVE])
+    missing = sorted({*unposted, *due.values_list("pk", flat=True)})
+    for order in Order.objects.filter(pk__in=missing).order_by("placed_at"):
+        try:
+            _catch_up(order)
+        except Exception:
+            logger.exception("Order %s has no invoice, or money that is not posted", order)
+    return len(missing)
+
+
+def _catch_up(order: "Order") -> None:
+    with order._locked() as locked:
+        if locked.status in (OrderStatus.UNPAID, OrderStatus.ACTIVE):
+            issue_invoice(locked)
+        post_all(locked)
+        locked._start_if_paid()
 
 
 def forget(limit: int = 200) -> int:
     """Erase names and addresses in what the law wants kept no longer; how many were."""
     until = date(timezone.localdate().year - settings.INVOICE_YEARS, 1, 1)  # years end with their calendar's
     over = Invoice.objects.filter(erased_at=None, issued_on__lt=until).order_by("issued_on")[:limit]
-    nobody = msgspec.to_builtins(Party(name="erased", street="", city="", postcode="", country=""))
     for invoice in over:
-        document = {**invoice.document, "buyer": nobody, "reference": ""}
+        buyer = Party(
+            name="erased", street="", city="", postcode="", country=invoice.document["buyer"]["country"]
+        )
+        document = {**invoice.document, "buyer": msgspec.to_builtins(buyer), "reference": ""}
         Invoice.objects.filter(pk=invoice.pk, erased_at=None).update(
             document=document, erased_at=timezone.now()
         )
@@ -124,19 +179,6 @@ def seller() -> Party:
         country=settings.SELLER_COUNTRY,
         vat_id=settings.SELLER_VAT_ID,
     )
-
-
-def _post_all(order: "Order", invoice: Invoice) -> None:
-    """What came in and went back before the invoice."""
-    for payment in order.payments.all():
-        ledger.post_payment(
-            payment, invoice, min(payment.kept_minor, ledger.open_of([invoice.pk])[invoice.pk])
-        )
-    for refund in order.card_refunds:
-        if refund.sent_at and not refund.failed_at:
-            ledger.post_card_refund(refund)
-    for sent in order.refunds.all():
-        ledger.post_refund(sent)
 
 
 def _buyer(details: BillingDetails, email: str) -> Party:

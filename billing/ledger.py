@@ -61,9 +61,9 @@ def post_card_refund(refund: CardRefund) -> None:
     """Money went back to a card. What we sent was held for the customer; where somebody sent by hand what had paid the
     invoice, that is owed again.
     """
-    payment, order = refund.payment, refund.payment.order
-    if refund.reason == ReturnReason.BY_HAND and (invoice := order.invoice):
-        again = settled(invoice) - order.paid_minor
+    payment = refund.payment
+    if refund.reason == ReturnReason.BY_HAND and (invoice := _paid_by(payment)):
+        again = settled(invoice) - payment.order.paid_minor
         _post(
             payment,
             EntryKind.RELEASE,
@@ -77,13 +77,19 @@ def post_card_refund(refund: CardRefund) -> None:
 
 
 def post_return(refund: CardRefund) -> None:
-    """Money that went back to a card has come back to us; what the invoice lacks of it pays that."""
-    payment, order = refund.payment, refund.payment.order
-    if not refund.ledger_entries.filter(kind=EntryKind.REFUND).exists():
-        return
-    _post(payment, EntryKind.RETURN, _where(payment), Account.CREDIT, refund.amount_minor, card_refund=refund)
-    if invoice := order.invoice:
-        again = min(open_of([invoice.pk])[invoice.pk], order.paid_minor - settled(invoice))
+    """Money does not go back to a card, or has come back from there; what the invoice lacks of it pays that."""
+    payment = refund.payment
+    if refund.ledger_entries.filter(kind=EntryKind.REFUND).exists():
+        _post(
+            payment,
+            EntryKind.RETURN,
+            _where(payment),
+            Account.CREDIT,
+            refund.amount_minor,
+            card_refund=refund,
+        )
+    if invoice := _paid_by(payment):
+        again = min(open_of([invoice.pk])[invoice.pk], payment.order.paid_minor - settled(invoice))
         _post(
             payment,
             EntryKind.SETTLE,
@@ -136,6 +142,12 @@ def _sum(account: Account) -> Sum:
         default=0,
     )
     return Sum(sign, default=0)
+
+
+def _paid_by(payment: Payment) -> "Invoice | None":
+    """The invoice that money of this payment can pay."""
+    invoice = payment.order.invoice
+    return invoice if invoice and invoice.currency == payment.currency else None
 
 
 def _where(payment: Payment) -> Account:

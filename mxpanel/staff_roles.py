@@ -14,6 +14,7 @@ REVIEWER, SUPPORT, OPERATOR, MANAGER = "reviewer", "support", "operator", "manag
 _ORDERS = {
     "billing.view_cardrefund",
     "billing.view_checkout",
+    "billing.view_invoice",
     "billing.view_order",
     "billing.view_payment",
     "billing.view_plan",
@@ -70,6 +71,7 @@ _MANAGER = (
     | {
         "accounts.add_customersuspension",
         "accounts.change_customer",
+        "billing.view_ledgerentry",
         "billing.add_fraudexemption",
         "billing.add_payment",
         "billing.add_cannedtext",

@@ -242,14 +242,6 @@ class Migration(migrations.Migration):
                 fields=("order", "kind", "edition"), name="invoice_of_order_once"
             ),
         ),
-        migrations.AddConstraint(
-            model_name="invoice",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("corrects", None), _negated=True),
-                fields=("corrects",),
-                name="invoice_taken_back_once",
-            ),
-        ),
         migrations.AddIndex(
             model_name="ledgerentry",
             index=models.Index(fields=["customer", "currency", "id"], name="ledger_of_customer"),

@@ -41,20 +41,24 @@ class InvoiceSeries(models.Model):
         return f"{self.name}-{self.last:05d}"
 
 
-def next_number(kind: str, on: date) -> str:
-    """The next number of its series, `INV-2026-00001`. The series stays locked until the transaction ends, and one that
-    is rolled back gives its number back: there are no gaps.
+def next_number(kind: str) -> tuple[str, date]:
+    """The next number of its series, `INV-2026-00001`, and its day. The series stays locked until the transaction ends,
+    and one that is rolled back gives its number back: there are no gaps, and numbers follow the days.
     """
-    name = f"{SERIES[InvoiceKind(kind)]}-{on.year}"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO billing_invoiceseries AS series (name, last) VALUES (%s, 1)
-            ON CONFLICT (name) DO UPDATE SET last = series.last + 1 RETURNING last
-            """,
-            [name],
-        )
-        return f"{name}-{cursor.fetchone()[0]:05d}"
+    prefix, today = SERIES[InvoiceKind(kind)], timezone.localdate()
+    while True:
+        name = f"{prefix}-{today.year}"
+        with connection.cursor() as cursor:
+            cursor.execute(_LOCK, [name])
+            cursor.execute("SELECT last FROM billing_invoiceseries WHERE name = %s FOR UPDATE", [name])
+            today = timezone.localdate()  # who had to wait for the series may have waited past midnight
+            if name == f"{prefix}-{today.year}":
+                cursor.execute(_TAKE, [name])
+                return f"{name}-{cursor.fetchone()[0]:05d}", today
+
+
+_LOCK = "INSERT INTO billing_invoiceseries (name, last) VALUES (%s, 0) ON CONFLICT (name) DO NOTHING"
+_TAKE = "UPDATE billing_invoiceseries SET last = last + 1 WHERE name = %s RETURNING last"
 
 
 class InvoiceQuerySet(models.QuerySet["Invoice"]):
@@ -111,9 +115,6 @@ class Invoice(models.Model):
                 name="invoice_kind_known",
             ),
             models.UniqueConstraint(fields=["order", "kind", "edition"], name="invoice_of_order_once"),
-            models.UniqueConstraint(
-                fields=["corrects"], condition=~Q(corrects=None), name="invoice_taken_back_once"
-            ),
         ]
 
     def __str__(self) -> str:
@@ -152,6 +153,10 @@ class Invoice(models.Model):
         return sum(note.total_minor for note in self.credit_notes.all())
 
     @property
+    def is_taken_back(self) -> bool:
+        return self.credited_minor >= self.total_minor
+
+    @property
     def is_settled(self) -> bool:
         """Whether the ledger says that nothing of it is still to be paid."""
         self.__dict__.pop("open_minor", None)
@@ -169,7 +174,7 @@ class Invoice(models.Model):
         if self.open_minor > 0:
             is_late = self.due_on is not None and self.due_on < timezone.localdate()
             return InvoiceStatus.OVERDUE if is_late else InvoiceStatus.DUE
-        return InvoiceStatus.CREDITED if self.credited_minor >= self.total_minor else InvoiceStatus.PAID
+        return InvoiceStatus.CREDITED if self.is_taken_back else InvoiceStatus.PAID
 
     @property
     def status_words(self) -> str:

@@ -78,8 +78,8 @@ class Paying:
 
     @property
     def paid_minor(self) -> int:
-        """What came in and does not go back to a card by itself."""
-        return sum(payment.kept_minor for payment in self.payments.all())
+        """What came in and does not go back to a card by itself, in the order's currency."""
+        return sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
 
     @property
     def kept_minor(self) -> int:
@@ -91,11 +91,6 @@ class Paying:
     @property
     def kept(self) -> str:
         return format_money(self.kept_minor, self.currency)
-
-    @property
-    def is_paid(self) -> bool:
-        """Whether the whole sum is in."""
-        return self.paid_minor >= self.total_minor
 
     @property
     def due_minor(self) -> int:
@@ -231,8 +226,11 @@ class Paying:
     def note_refund_by_hand(
         self, payment: Payment, *, refund: str, amount_minor: int, next_look_at: datetime
     ) -> bool:
-        """Note money that somebody sent back at Stripe, under its id of the refund; false where that is known."""
+        """Note money that somebody sent back at Stripe, under its id of the refund; false where that is known. Of an order
+        that runs it is credited; otherwise it is owed again.
+        """
         from billing import ledger
+        from billing.invoicing import credit
 
         with self._locked() as order:
             if CardRefund.objects.filter(refund=refund).exists():
@@ -243,6 +241,9 @@ class Paying:
             )  # fmt: skip
             after = {"amount": made.amount, "card": payment.card, "reference": refund}
             audit.record("refund.find", by=None, customer=order.customer, subject=order.number, after=after)
+            lacks = ledger.settled(order.invoice) - order.paid_minor if order.invoice else 0
+            if order.status == OrderStatus.ACTIVE and lacks > 0:
+                credit(order.invoice, lacks)
             ledger.post_card_refund(made)
             notices.send_notice("order.sent_back", made.pk)
             notices.send_notice("refund.found", made.pk)
@@ -257,6 +258,17 @@ class Paying:
             self._activate(by=by)
         else:
             notices.send_notice("order.approved", self.pk)
+
+    def take_back(self, refund: CardRefund) -> None:
+        """Money that was to go back to a card is ours again; what is paid by it starts. The row is locked."""
+        from billing import ledger
+
+        ledger.post_return(CardRefund.objects.select_related("payment__order").get(pk=refund.pk))
+        self._start_if_paid()
+
+    def _start_if_paid(self) -> None:
+        if self.status == OrderStatus.UNPAID and self.invoice and self.invoice.is_settled:
+            self._activate(by=None)
 
     def _end_payments(self) -> None:
         """The order has come to nothing: nobody pays for it any more, its invoice is taken back, and what cards paid

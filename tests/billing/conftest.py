@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from billing import screening
+from billing import card_payments, screening
 from billing.models import FraudCheck, Order
 from billing.money import parse_amount
 from billing.ordering import place_order
@@ -18,7 +18,7 @@ from deploy import vies as vies_stand_in
 from deploy.fraudrecord import Server
 from mxpanel.celery import HintTask
 from tests.billing.books import must_balance
-from tests.billing.stripe_desk import SECRET_KEY, WEBHOOK_SECRET, StripeDesk, at_desk
+from tests.billing.stripe_desk import SECRET_KEY, WEBHOOK_SECRET, StripeDesk, at_desk, catch_up
 
 API_KEY = "0123456789abcdef"
 FIELDS = {
@@ -202,3 +202,19 @@ def books(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if uses_database:
         must_balance()
+
+
+@pytest.fixture
+def looked_at_again(
+    stripe: StripeDesk, fraudrecord: Any, ordered: Callable[..., Order], alice: User
+) -> Order:
+    """Paid by card while staff came to look at it after all."""
+    order = check(ordered())
+    assert order.status == "unpaid"
+    url = card_payments.pay_by_card(order, by=alice)
+    order.messages.create(kind="answer", text="By the way", by=alice)
+    stripe.pay(url)
+    catch_up()
+    order = fresh(order)
+    assert (order.status, order.paid_minor, stripe.kept_minor) == ("review", 5900, 5900)
+    return order

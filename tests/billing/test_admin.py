@@ -20,6 +20,8 @@ MODELS = [
     "storageusage",
     "billingdetails",
     "taxrate",
+    "invoice",
+    "ledgerentry",
 ]
 
 

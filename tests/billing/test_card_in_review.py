@@ -24,7 +24,7 @@ def paid_in_review(fraudrecord: Any, stripe: StripeDesk, ordered: Callable[..., 
     stripe.pay(url)
     card_payments.learn_payment(order)
     order = fresh(order)
-    assert (order.status, order.is_paid) == ("review", True)
+    assert (order.status, order.paid_minor) == ("review", 5900)
     return order
 
 

@@ -16,7 +16,7 @@ from accounts import notices
 from accounts.models import AuditEntry, Notice, User
 from billing import card_payments, card_refunds
 from billing.models import CardRefund, Checkout, Order, Payment
-from tests.billing.conftest import check, fresh, pay
+from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up, signed
 
 AsPerson = Callable[[User], Client]
@@ -122,22 +122,6 @@ def test_what_is_too_much_goes_back(stripe: StripeDesk, page: str, unpaid: Order
     assert (order.status, order.paid_minor, stripe.kept_minor) == ("active", 5900, 3900)
     body = sent_back_mail().body
     assert "We do not need 20.00 USD of it" in body
-
-
-@pytest.fixture
-def looked_at_again(
-    stripe: StripeDesk, fraudrecord: Any, ordered: Callable[..., Order], alice: User
-) -> Order:
-    """Paid by card while staff came to look at it after all."""
-    order = check(ordered())
-    assert order.status == "unpaid"
-    url = card_payments.pay_by_card(order, by=alice)
-    order.messages.create(kind="answer", text="By the way", by=alice)
-    stripe.pay(url)
-    catch_up()
-    order = fresh(order)
-    assert (order.status, order.paid_minor, stripe.kept_minor) == ("review", 5900, 5900)
-    return order
 
 
 def test_paid_in_review_starts_with_the_approval(looked_at_again: Order, sam: User) -> None:

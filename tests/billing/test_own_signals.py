@@ -207,7 +207,7 @@ def test_a_payment_under_the_reference_of_a_suspended_customer_is_looked_at_befo
     order = checked(order_of(mallory, address="9.9.9.9", **ELSEWHERE))
     pay(order, "59.00", by=sam, reference="de89-37040044")
     order = fresh(order)
-    assert (order.status, order.is_paid, set(signals(order))) == ("review", True, {"payment"})
+    assert (order.status, order.paid_minor, set(signals(order))) == ("review", 5900, {"payment"})
     order.approve("Their book-keeper pays for both.", by=sam)
     assert fresh(order).status == "active"
     assert not Notice.objects.filter(
