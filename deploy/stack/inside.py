@@ -18,12 +18,7 @@ from deploy.stack.supervisor import Supervisor
 WHOLE = ("tests/e2e",)
 NAMED = (
     ("tests/domains",),
-    (
-        "tests/accounts",
-        "tests/billing",
-        "tests/mxpanel",
-        "tests/test_census.py",
-    ),
+    ("tests/accounts", "tests/billing"),
 )
 PARTS = (*NAMED, ("tests", *(f"--ignore={path}" for part in (*NAMED, WHOLE) for path in part)))
 MILLION = ("tests.bench", "million")  # as `make bench` measures it

@@ -1,5 +1,6 @@
 """A customer pays by card: at the hosted page in a browser, and with a tab that is closed before it comes back."""
 
+import re
 from secrets import token_hex
 
 import pytest
@@ -62,3 +63,9 @@ def test_the_tab_is_closed(stack: Stack, staff: Person) -> None:
     paid = requests.post(answer.headers["Location"], data=fields, allow_redirects=False, timeout=10)
     assert paid.status_code == 303, paid.text
     eventually(lambda: status_of(person.get(order).text) == "active", 20)
+    [customer] = set(re.findall(r'href="(/c/[a-z0-9_]+/)orders/', person.get(order).text))
+    [invoice] = set(
+        re.findall(rf'href="({customer}billing/invoices/INV-[^"]+)"', person.get(f"{customer}billing/").text)
+    )
+    assert 'data-status="paid"' in person.get(invoice).text
+    assert person.get(f"{invoice}pdf/").content.startswith(b"%PDF-")
