@@ -33,6 +33,7 @@ def test_paid_in_review_starts_when_the_check_clears_it(paid_in_review: Order) -
     assert Notice.objects.filter(kind="order.active").count() == 1
 
 
+@pytest.mark.odd_rows
 def test_nothing_is_charged_for_what_is_paid(stripe: StripeDesk, paid_in_review: Order, alice: User) -> None:
     FraudCheck.objects.update(outcome="exempt", next_ask_at=None)
     with pytest.raises(OrderConflict, match="the whole sum is in"):
