@@ -60,3 +60,14 @@ def stripe_is_whole(**_: Any) -> list[CheckMessage]:
         text = "STRIPE_SECRET_KEY is a live key, and STRIPE_API_BASE is not https."
         found.append(Warning(text, hint="Leave STRIPE_API_BASE out.", id="billing.W002"))
     return found
+
+
+@register(deploy=True)
+def invoices_can_be_drawn(**_: Any) -> list[CheckMessage]:
+    """Otherwise the first invoice that somebody wants as PDF would say so."""
+    try:
+        import weasyprint  # noqa: F401 (it loads the libraries)
+    except OSError as error:
+        hint = "Install the Debian packages that docs/invoices.md names."
+        return [Warning(f"Invoices cannot be drawn as PDF: {error}", hint=hint, id="billing.W004")]
+    return []

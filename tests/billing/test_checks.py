@@ -1,10 +1,11 @@
-"""What the checks of Django say about Stripe and tax."""
+"""What the checks of Django say about Stripe, tax and PDF."""
 
+import builtins
 from typing import Any
 
 import pytest
 
-from billing.checks import seller_is_known, stripe_is_whole, tax_is_whole
+from billing.checks import invoices_can_be_drawn, seller_is_known, stripe_is_whole, tax_is_whole
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,18 @@ def test_tax_needs_to_know_who_sells(
 ) -> None:
     settings.TAX, settings.SELLER_COUNTRY, settings.SELLER_VAT_ID = tax, country, vat_id
     assert [message.id for message in [*seller_is_known(), *tax_is_whole()]] == said
+
+
+def test_invoices_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert invoices_can_be_drawn() == []
+    really = builtins.__import__
+
+    def lacks(name: str, *args: Any, **more: Any) -> Any:
+        if name == "weasyprint":
+            raise OSError("cannot load library 'libpango-1.0-0'")
+        return really(name, *args, **more)
+
+    monkeypatch.setattr(builtins, "__import__", lacks)
+    (message,) = invoices_can_be_drawn()
+    assert message.id == "billing.W004"
+    assert "libpango" in message.msg
