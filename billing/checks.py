@@ -43,7 +43,7 @@ def tax_is_whole(**_: Any) -> list[CheckMessage]:
     if not settings.TAX or settings.SELLER_VAT_ID:
         return []
     text = "TAX is on and SELLER_VAT_ID is not set: invoices must name it, and VIES proves its checks to its holder."
-    return [Warning(text, hint="Set it, with its prefix.", id="billing.W003")]
+    return [Warning(text, hint="Set it, with its prefix.", id="billing.W004")]
 
 
 @register(Tags.security, deploy=True)

@@ -52,7 +52,7 @@ class TaxKind(TextChoices):
 # What has to stand on an invoice: Article 226 (11a) of the Directive wants the words "Reverse charge".
 _NOTES = {
     TaxKind.REVERSE_CHARGE: "Reverse charge: the customer owes the VAT (Articles 44 and 196 of Directive 2006/112/EC).",
-    TaxKind.OUTSIDE: "Outside the scope of VAT: the service is supplied outside the European Union.",
+    TaxKind.OUTSIDE: "Outside the scope of VAT: the service is supplied where the customer is.",
 }
 
 

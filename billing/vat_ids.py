@@ -75,7 +75,7 @@ def check_vat_id(details_id: int) -> bool:
         return False
     details = BillingDetails.objects.select_related("customer").get(pk=details_id)
     try:
-        answer = vies.check(details.vat_id, requester=settings.SELLER_VAT_ID)
+        answer = vies.check(details.vat_id, requester=_validated(settings.SELLER_VAT_ID))
     except vies.ViesError as error:
         _put_off(details, error)
         return False

@@ -24,14 +24,13 @@ def product(request: HttpRequest) -> dict[str, Any]:
 @login_not_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "mxpanel/home.html", {"plans": Plan.objects.filter(is_open=True)[:20]})
+    return render(request, "mxpanel/home.html", _offer())
 
 
 @login_not_required
 @require_safe
 def plans(request: HttpRequest) -> HttpResponse:
-    context = {"plans": Plan.objects.filter(is_open=True)[:20], "taxes": settings.TAX}
-    return render(request, "mxpanel/plans.html", context)
+    return render(request, "mxpanel/plans.html", _offer())
 
 
 @login_not_required
@@ -56,3 +55,8 @@ def terms(request: HttpRequest) -> HttpResponse:
 @require_safe
 def contact(request: HttpRequest) -> HttpResponse:
     return render(request, "mxpanel/contact.html")
+
+
+def _offer() -> dict[str, Any]:
+    """The plans that are sold; `taxes`: whether tax comes on top of their prices."""
+    return {"plans": Plan.objects.filter(is_open=True)[:20], "taxes": settings.TAX}

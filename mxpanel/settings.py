@@ -23,8 +23,8 @@ PAYMENT_INSTRUCTIONS = env.str(
     "Transfer the amount to our bank account and give the order's number as the reference. "
     "Write to us for the account's details.",
 )
-# Who sells, as it stands on invoices
-SELLER_NAME = env.str("SELLER_NAME", PRODUCT_NAME)
+# Who sells
+SELLER_NAME = env.str("SELLER_NAME", "")  # on invoices; empty: PRODUCT_NAME
 SELLER_STREET = env.str("SELLER_STREET", "")
 SELLER_CITY = env.str("SELLER_CITY", "")
 SELLER_POSTCODE = env.str("SELLER_POSTCODE", "")

@@ -31,7 +31,7 @@ def test_stripe_is_whole(settings: Any, key: str, secret: str, base: str, said: 
         (False, "", "", []),
         (False, "XX", "", ["billing.E003"]),
         (True, "", "DE136695976", ["billing.E002"]),
-        (True, "DE", "", ["billing.W003"]),
+        (True, "DE", "", ["billing.W004"]),
         (True, "DE", "DE136695977", ["billing.E004"]),
         (True, "DE", "DE136695976", []),
         (True, "CH", "CHE-123.456.788 MWST", []),

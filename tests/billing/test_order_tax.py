@@ -62,7 +62,8 @@ class TestShown:
             "Prices are without tax, which is added where it applies."
             in client.get("/order/").content.decode()
         )
-        assert "Prices are without tax" in client.get("/plans/").content.decode()
+        for path in ("/", "/plans/"):
+            assert "Prices are without tax" in client.get(path).content.decode()
         html = as_(alice).post("/order/", FIELDS | {"name": ""}).content.decode()
         assert "for Germany VAT 19% is added" in html
         assert "70.21 USD with VAT 19%" in html

@@ -84,6 +84,22 @@ class TestChecking:
         assert (entry.by, entry.after) == (None, {"state": "valid"})
         assert not mails("billing.vat_id_invalid")
 
+    def test_a_seller_outside_the_union_asks_without_a_number_to_prove_it(
+        self,
+        vies: Server,
+        taxed: Any,
+        enter: Callable[[str], BillingDetails],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        taxed.SELLER_VAT_ID, asked = "CHE-123.456.788MWST", []
+        check = vat_ids.vies.check
+        monkeypatch.setattr(
+            vat_ids.vies, "check", lambda vat_id, **more: asked.append(more) or check(vat_id, **more)
+        )
+        details = due(enter(VALID))
+        assert (details.vat_state, details.vat_consultation) == ("valid", "")
+        assert asked == [{"requester": ""}]
+
     def test_twice_asks_once(self, vies: Server, enter: Callable[[str], BillingDetails]) -> None:
         details = due(enter(VALID))
         due(details)
