@@ -79,14 +79,26 @@ def order_sent_back(refund_id: str) -> tuple[list[str], dict[str, Any]]:
 @notice_kind("invoice.issued", template="billing/emails/invoice_issued")
 def invoice_issued(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
     """An invoice or a credit note, which goes along as PDF."""
+    invoice, context = _with_document(invoice_id)
+    return _addresses(invoice.customer), context
+
+
+@notice_kind("invoice.copied", template="billing/emails/invoice_copied")
+def invoice_copied(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
+    """The same for those whom the customer named, who may not see the panel."""
+    invoice, context = _with_document(invoice_id)
+    known = _addresses(invoice.customer)
+    return [each for each in details_of(invoice.customer).recipients if each not in known], context
+
+
+def _with_document(invoice_id: str) -> tuple[Invoice, dict[str, Any]]:
     invoice = Invoice.objects.select_related("customer", "corrects", "order").get(pk=invoice_id)
     context = {
         "invoice": invoice,
         "invoice_url": settings.PANEL_URL + invoice.get_absolute_url(),
         "attachments": [(f"{invoice.number}.pdf", invoice_pdf(invoice.said), "application/pdf")],
     }
-    recipients = [*_addresses(invoice.customer), *details_of(invoice.customer).recipients]
-    return list(dict.fromkeys(recipients)), context
+    return invoice, context
 
 
 @notice_kind("billing.vat_id_invalid", template="billing/emails/vat_id_invalid")

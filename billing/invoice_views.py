@@ -30,7 +30,9 @@ A_YEAR = 200  # documents in one file; each takes the time of a page
 def billing_show(request: Any) -> HttpResponse:
     newest = request.customer.invoices.with_standing().order_by("-issued_at", "-number")
     context = {
-        "service": request.customer.subscriptions.filter(ended_at=None).select_related("plan").first(),
+        "service": request.customer.subscriptions.filter(ended_at=None)
+        .select_related("plan", "order")
+        .first(),
         "account": account_of(request.customer),
         "invoices": _of(request.customer, newest[:NEWEST]),
     }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db.models import Q, Sum
 from django.utils import timezone
 from msgspec import structs
@@ -16,12 +17,14 @@ from billing.invoice_document import InvoiceDocument, Line, Party, TaxTotal
 from billing.models.billing_details import ADDRESS, BillingDetails, VatState, details_of
 from billing.models.invoice import Invoice, InvoiceKind, next_number
 from billing.models.status import OrderStatus
-from billing.tax import Split
+from billing.tax import Split, TaxKind
 
 if TYPE_CHECKING:
     from billing.models.order import Order
 
 logger = logging.getLogger(__name__)
+
+EDITIONS = 6  # invoices of one order, each in the place of the one before
 
 
 def issue_invoice(order: "Order") -> Invoice:
@@ -44,7 +47,7 @@ def issue_invoice(order: "Order") -> Invoice:
         currency=order.currency,
         seller=seller(),
         buyer=_buyer(details, order.email),
-        reference=details.reference or f"Order {order.number}",
+        reference=", ".join(filter(None, [f"Order {order.number}", details.reference])),
         lines=(Line(text=text, net_minor=net, tax_rate=rate, tax_minor=tax),),
         taxes=(TaxTotal(label=words, rate=rate, net_minor=net, tax_minor=tax),) if order.tax_rate else (),
         net_minor=net,
@@ -72,11 +75,21 @@ def post_all(order: "Order") -> None:
 
 def issue_anew(order: "Order") -> None:
     """What the order costs has changed before anything was paid: its invoice is taken back, and another issued. The
-    order's row is locked.
+    order's row is locked. ValidationError after EDITIONS.
     """
     if invoice := order.invoice:
+        if invoice.edition >= EDITIONS:
+            text = f"The invoice of the order {order.number} was issued anew {EDITIONS} times. Write to us."
+            raise ValidationError(text, code="editions")
         credit(invoice)
         issue_invoice(order)
+
+
+def is_out_of_date(order: "Order") -> bool:
+    """Whether the invoice of a business that owes the tax itself names another VAT id than it has now."""
+    if order.tax_kind != TaxKind.REVERSE_CHARGE or not (invoice := order.invoice):
+        return False
+    return invoice.said.buyer.vat_id != details_of(order.customer).vat_id
 
 
 def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
@@ -211,4 +224,6 @@ def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None =
     after = {"total": invoice.total, **({"corrects": corrects.number} if corrects else {})}
     audit.record(action, by=None, customer=order.customer, subject=invoice.number, after=after)
     notices.send_notice("invoice.issued", invoice.pk)
+    if invoice.edition == 1:  # the addresses were named by the customer, and nobody there has said yes
+        notices.send_notice("invoice.copied", invoice.pk)
     return invoice

@@ -24,7 +24,7 @@ PAYMENT_INSTRUCTIONS = env.str(
     "Write to us for the account's details.",
 )
 # Who sells
-SELLER_NAME = env.str("SELLER_NAME", "")  # on invoices; empty: PRODUCT_NAME
+SELLER_NAME = env.str("SELLER_NAME", "") or PRODUCT_NAME  # as on invoices
 SELLER_STREET = env.str("SELLER_STREET", "")
 SELLER_CITY = env.str("SELLER_CITY", "")
 SELLER_POSTCODE = env.str("SELLER_POSTCODE", "")
@@ -294,7 +294,7 @@ FORM_LIMITS = {
     "accounts:delivery-send-again": {"person": 30},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
-    "billing:details-change": {"person": 30},
+    "billing:details-change": {"person": 10},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},
     "billing:question-answer": {"address": 30, "network": 120},

@@ -29,7 +29,9 @@ OF_MEMBERS = sorted(
     name for name, rule in TABLE.items() if rule.get("GET", rule.get("POST", {}))["stranger"] == "404"
 )
 HASH = "{ARGON2ID}$argon2id$none"
-CHANGING = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"|nonce="[^"]+"|\d+ (?:seconds?|s) ago')
+CHANGING = re.compile(
+    r'name="csrfmiddlewaretoken" value="[^"]+"|nonce="[^"]+"|\d+ (?:seconds?|s) ago|a second ago|\bnow\b'
+)
 
 
 @pytest.fixture

@@ -203,15 +203,17 @@ class Paying:
 
     def tax_anew(self, decision: TaxDecision, *, by: "User | None") -> bool:
         """Decide the tax again; false where nothing changes, the order is over, or something was paid for it: then what was
-        known at the time holds.
+        known at the time holds. So does what was told of a price without tax. An invoice that is open is taken back, and
+        another issued; ValidationError where that was done too often.
         """
-        from billing.invoicing import issue_anew
+        from billing.invoicing import is_out_of_date, issue_anew
 
         with self._locked() as order:
-            if not order.is_open or order.payments.exists():
+            if not order.is_open or order.payments.exists() or order.tax_kind == TaxKind.OFF:
                 return False
             before, after = order.taxed, decided(order.amount_minor, decision)
-            if all(getattr(order, name) == value for name, value in after.items()):
+            is_same = all(getattr(order, name) == value for name, value in after.items())
+            if is_same and not is_out_of_date(order):
                 return False
             type(order).objects.filter(pk=order.pk).update(**after)
             order.refresh_from_db()
@@ -221,6 +223,8 @@ class Paying:
             )  # fmt: skip
             issue_anew(order)
             order._look_at_checkouts()
+            if order.status == OrderStatus.UNPAID:
+                notices.send_notice("order.approved", order.pk)
             return True
 
     def note_refund_by_hand(

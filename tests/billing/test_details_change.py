@@ -269,6 +269,7 @@ def test_they_stay_while_somebody_else_owns_the_customer(
     assert BillingDetails.objects.exists()
 
 
+@pytest.mark.odd_rows
 def test_the_legal_years_erase_them(
     acme: Customer, alice: User, sam: User, as_: AsPerson, settings: Any
 ) -> None:

@@ -3,14 +3,18 @@
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.core.exceptions import ValidationError
 
 from accounts.models import User
 from billing.invoice_document import InvoiceDocument
+from billing.invoicing import EDITIONS
 from billing.models import BillingDetails, Invoice, InvoiceKind, InvoiceStatus, Order
 from billing.models.billing_details import change_details
 from billing.screening import check_order
+from billing.taxing import tax_open_orders_anew
+from foundation.unit_of_work import unit_of_work
 from tests.billing.conftest import fresh, pay
+from tests.billing.stripe_desk import mails
 
 DETAILS = {
     "name": "Anna Example", "company": "Example SARL", "street": "1 Rue Longue", "city": "Paris", "region": "",
@@ -57,7 +61,7 @@ def test_another_tax_is_another_invoice(taxed: Order, alice: User, sam: User) ->
     assert (document.buyer.vat_id, document.buyer.city, document.reference) == (
         "FR40303265045",
         "Paris",
-        "PO 7",
+        f"Order {taxed.number}, PO 7",
     )
     [note] = Invoice.objects.filter(kind=InvoiceKind.CREDIT_NOTE)
     assert note.corrects == before
@@ -79,11 +83,55 @@ def test_what_was_paid_for_is_not_taxed_anew(taxed: Order, alice: User, sam: Use
     assert fresh(taxed).due_minor == 6921
 
 
-def test_a_vat_id_that_is_not_valid_does_not_stand_on_it(taxed: Order, alice: User, client: Client) -> None:
-    change_details(taxed.customer, DETAILS | {"country": "DE", "vat_id": "DE136695976"}, by=alice)
-    assert said(fresh(taxed).invoice).total_minor == 7021
+def test_a_vat_id_that_is_not_valid_does_not_stand_on_it(taxed: Order, alice: User) -> None:
+    change_details(taxed.customer, DETAILS, by=alice)
     BillingDetails.objects.update(
         vat_is_valid=False, vat_checked_at="2026-01-01T00:00:00Z", vat_next_ask_at=None
     )
-    fresh(taxed).cancel(by=alice)
-    assert said(Invoice.objects.get(kind=InvoiceKind.CREDIT_NOTE)).total_minor == 7021
+    with unit_of_work():
+        tax_open_orders_anew(taxed.customer, by=None)
+    document = said(fresh(taxed).invoice)
+    assert (document.buyer.vat_id, document.buyer.country, document.tax_minor) == ("", "FR", 1180)
+
+
+def test_another_vat_id_is_another_invoice(taxed: Order, alice: User) -> None:
+    change_details(taxed.customer, DETAILS, by=alice)
+    change_details(taxed.customer, DETAILS | {"vat_id": "FR83404833048"}, by=alice)
+    document = said(fresh(taxed).invoice)
+    assert (document.buyer.vat_id, document.tax_minor) == ("FR83404833048", 0)
+
+
+def test_it_is_issued_anew_a_few_times_only(taxed: Order, alice: User) -> None:
+    for country in ("FR", "DE") * 2 + ("FR",):
+        change_details(taxed.customer, DETAILS | {"country": country, "vat_id": ""}, by=alice)
+    assert Invoice.objects.filter(corrects=None).count() == EDITIONS
+    with pytest.raises(ValidationError, match="Write to us"):
+        change_details(taxed.customer, DETAILS | {"country": "DE", "vat_id": ""}, by=alice)
+    assert BillingDetails.objects.get().country == "FR"
+
+
+def test_others_get_the_first_of_an_order_alone(taxed: Order, alice: User) -> None:
+    change_details(taxed.customer, DETAILS | {"country": "DE", "vat_id": ""}, by=alice)
+    change_details(taxed.customer, DETAILS, by=alice)
+    told, year = mails("invoice.copied"), taxed.invoice and taxed.invoice.issued_on.year
+    assert [(each.to, each.subject) for each in told] == [
+        (["books@example.test"], f"Invoice INV-{year}-00001: 70.21 USD"),
+        (["books@example.test"], f"Credit note CN-{year}-00001: 70.21 USD"),
+    ]
+    assert "named you as somebody who gets its invoices" in told[0].body
+    assert "/c/" not in told[0].body
+    assert all("books@example.test" not in each.to for each in mails("invoice.issued"))
+
+
+def test_who_has_to_pay_hears_of_the_new_sum(taxed: Order, alice: User) -> None:
+    mails("order.approved")
+    change_details(taxed.customer, DETAILS, by=alice)
+    [told] = mails("order.approved")
+    assert "59.00 USD" in told.body
+
+
+def test_an_order_that_was_told_without_tax_stays_without(unpaid: Order, alice: User, settings: Any) -> None:
+    settings.TAX, settings.SELLER_COUNTRY = True, "DE"
+    change_details(unpaid.customer, DETAILS, by=alice)
+    assert fresh(unpaid).total_minor == 5900
+    assert Invoice.objects.count() == 1

@@ -1,6 +1,7 @@
 """What we say to Stripe and what we make of its answers, over its wire protocol."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ from stripe import WebhookSignature
 from billing import stripe_gateway as gateway
 from billing.money import minor_digits
 from billing.stripe_amounts import from_stripe, takes, to_stripe
-from billing.stripe_gateway import SessionState, StripeGatewayError
+from billing.stripe_gateway import KEY_IN_USE, SessionState, StripeGatewayError
 from tests.billing.stripe_desk import VISA, WEBHOOK_SECRET, StripeDesk, signed
 
 pytestmark = pytest.mark.usefixtures("stripe")
@@ -135,6 +136,19 @@ def test_what_a_fault_means(stripe: StripeDesk, fault: str, retry: bool, spent: 
     with pytest.raises(StripeGatewayError) as error:
         opened()
     assert (error.value.retry, error.value.spent) == (retry, spent)
+
+
+def test_a_call_whose_twin_is_under_way_is_known_as_such(stripe: StripeDesk) -> None:
+    """The library leaves out the code of a 409."""
+    stripe.fail("POST /v1/checkout/sessions", "slow", seconds=1.5)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(opened, key="twin")
+        while "twin" not in stripe.server.replies.under_way:
+            time.sleep(0.01)
+        with pytest.raises(StripeGatewayError) as error:
+            opened(key="twin")
+        assert first.result()
+    assert error.value.code == KEY_IN_USE
 
 
 def test_no_call_takes_longer_than_its_deadline(stripe: StripeDesk, settings: Any) -> None:
