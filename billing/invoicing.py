@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from django.db.models import Q, Sum
 from django.utils import timezone
 from msgspec import structs
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from billing.models.order import Order
 
 logger = logging.getLogger(__name__)
-
-EDITIONS = 6  # invoices of one order, each in the place of the one before
 
 
 def issue_invoice(order: "Order") -> Invoice:
@@ -75,12 +72,9 @@ def post_all(order: "Order") -> None:
 
 def issue_anew(order: "Order") -> None:
     """What the order costs has changed before anything was paid: its invoice is taken back, and another issued. The
-    order's row is locked. ValidationError after EDITIONS.
+    order's row is locked.
     """
     if invoice := order.invoice:
-        if invoice.edition >= EDITIONS:
-            text = f"The invoice of the order {order.number} was issued anew {EDITIONS} times. Write to us."
-            raise ValidationError(text, code="editions")
         credit(invoice)
         issue_invoice(order)
 

@@ -34,6 +34,7 @@ def _as_facts(taxed: TaxedPrice | None) -> dict[str, str]:
     return {"tax": taxed.decision.words, "total": taxed.total} if taxed else {}
 
 
+EDITIONS = 6  # invoices of one order, each in the place of the one before
 _RETURNS = {OrderStatus.CANCELLED: ReturnReason.CANCELLED, OrderStatus.REJECTED: ReturnReason.REJECTED}
 
 
@@ -204,7 +205,7 @@ class Paying:
     def tax_anew(self, decision: TaxDecision, *, by: "User | None") -> bool:
         """Decide the tax again; false where nothing changes, the order is over, or something was paid for it: then what was
         known at the time holds. So does what was told of a price without tax. An invoice that is open is taken back, and
-        another issued; ValidationError where that was done too often.
+        another issued; ValidationError where that was done too often, for a machine false.
         """
         from billing.invoicing import is_out_of_date, issue_anew
 
@@ -215,6 +216,11 @@ class Paying:
             is_same = all(getattr(order, name) == value for name, value in after.items())
             if is_same and not is_out_of_date(order):
                 return False
+            if order.invoice and order.invoice.edition >= EDITIONS:
+                if by is None:
+                    return False
+                text = f"The invoice of the order {order.number} was issued {EDITIONS} times. Write to us."
+                raise ValidationError(text, code="editions")
             type(order).objects.filter(pk=order.pk).update(**after)
             order.refresh_from_db()
             audit.record(

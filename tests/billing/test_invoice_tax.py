@@ -7,9 +7,9 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import User
 from billing.invoice_document import InvoiceDocument
-from billing.invoicing import EDITIONS
 from billing.models import BillingDetails, Invoice, InvoiceKind, InvoiceStatus, Order
 from billing.models.billing_details import change_details
+from billing.models.paying import EDITIONS
 from billing.screening import check_order
 from billing.taxing import tax_open_orders_anew
 from foundation.unit_of_work import unit_of_work
@@ -108,6 +108,10 @@ def test_it_is_issued_anew_a_few_times_only(taxed: Order, alice: User) -> None:
     with pytest.raises(ValidationError, match="Write to us"):
         change_details(taxed.customer, DETAILS | {"country": "DE", "vat_id": ""}, by=alice)
     assert BillingDetails.objects.get().country == "FR"
+    BillingDetails.objects.update(country="DE")
+    with unit_of_work():
+        tax_open_orders_anew(taxed.customer, by=None)  # what VIES answers is kept all the same
+    assert Invoice.objects.filter(corrects=None).count() == EDITIONS
 
 
 def test_others_get_the_first_of_an_order_alone(taxed: Order, alice: User) -> None:
