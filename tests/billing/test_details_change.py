@@ -84,7 +84,7 @@ def test_twice_is_harmless(acme: Customer, alice: User, as_: AsPerson) -> None:
     assert AuditEntry.objects.filter(action="billing.change").count() == 1
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_many_at_the_same_moment_make_one_row(acme: Customer, alice: User) -> None:
     fields = {name: value for name, value in DETAILS.items() if name != "recipients"}
     acts = [lambda: change_details(Customer.objects.get(pk=acme.pk), fields, by=alice)] * 8

@@ -84,7 +84,7 @@ def test_a_card_is_named_and_what_went_back_to_it(
     made = stripe.send_by_hand(1000)
     assert card_refunds.look_at_refund(made["id"])
     html = page_of(as_(alice), invoice_for(unpaid))
-    assert f"Sent back: card, {card}" in html
+    assert "No longer needed, by the credit note CN-" in html
     assert "-10.00 USD" in html
 
 

@@ -37,6 +37,7 @@ def reviewed(ordered: Callable[..., Order], settings: Any) -> Callable[..., Orde
     return make
 
 
+@pytest.mark.odd_rows
 @pytest.mark.parametrize(
     ("outcome", "signals", "risk"),
     [

@@ -115,7 +115,7 @@ class TestChecking:
         assert carol.email in mail.to
         assert bob.email not in mail.to
         assert INVALID in mail.subject
-        assert "tax is charged as to a private person" in mail.body
+        assert "bear tax as for a private person" in mail.body
         assert "/c/acme/billing/details/" in mail.body
 
     def test_no_mail_about_one_that_was_corrected_meanwhile(
