@@ -47,6 +47,18 @@ def tax_is_whole(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
+def vies_is_asked_over_tls(**_: Any) -> list[CheckMessage]:
+    """Its answers decide about tax."""
+    if (
+        not settings.VIES
+        or not settings.PANEL_URL.startswith("https://")
+        or settings.VIES_URL.startswith("https://")
+    ):
+        return []
+    return [Warning("VIES is on, and VIES_URL is not https.", hint="Leave VIES_URL out.", id="billing.W006")]
+
+
+@register(Tags.security, deploy=True)
 def stripe_is_whole(**_: Any) -> list[CheckMessage]:
     """Without the secret of the webhook nothing that Stripe tells is taken; a live key goes over no plain line."""
     found: list[CheckMessage] = []
@@ -69,5 +81,5 @@ def invoices_can_be_drawn(**_: Any) -> list[CheckMessage]:
         import weasyprint  # noqa: F401 (it loads the libraries)
     except OSError as error:
         hint = "Install the Debian packages that docs/invoices.md names."
-        return [Warning(f"Invoices cannot be drawn as PDF: {error}", hint=hint, id="billing.W004")]
+        return [Warning(f"Invoices cannot be drawn as PDF: {error}", hint=hint, id="billing.W005")]
     return []

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -37,6 +38,14 @@ class TaxRate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} {self.country} {self.rate.normalize():f} % from {self.from_on}"
+
+    def clean(self) -> None:
+        """Staff may not date a rate back: what was sold since was taxed at another. ValidationError at `from_on`."""
+        others = TaxRate.objects.filter(country=self.country).exclude(pk=self.pk)
+        if self.from_on and self.has_begun and others.exists():
+            raise ValidationError(
+                {"from_on": "This country has a rate, so a new one begins tomorrow at the earliest."}
+            )
 
     @property
     def has_begun(self) -> bool:

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from billing.checks import invoices_can_be_drawn, seller_is_known, stripe_is_whole, tax_is_whole
+from billing.checks import (
+    invoices_can_be_drawn,
+    seller_is_known,
+    stripe_is_whole,
+    tax_is_whole,
+    vies_is_asked_over_tls,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +50,20 @@ def test_tax_needs_to_know_who_sells(
     assert [message.id for message in [*seller_is_known(), *tax_is_whole()]] == said
 
 
+@pytest.mark.parametrize(
+    ("vies", "panel", "url", "said"),
+    [
+        (True, "https://panel.example", "http://ec.europa.eu/rest-api", ["billing.W006"]),
+        (True, "https://panel.example", "https://ec.europa.eu/rest-api", []),
+        (True, "http://localhost:8000", "http://127.0.0.1:1/rest-api", []),
+        (False, "https://panel.example", "http://ec.europa.eu/rest-api", []),
+    ],
+)
+def test_vies_is_asked_over_tls(settings: Any, vies: bool, panel: str, url: str, said: list[str]) -> None:
+    settings.VIES, settings.PANEL_URL, settings.VIES_URL = vies, panel, url
+    assert [message.id for message in vies_is_asked_over_tls()] == said
+
+
 def test_invoices_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert invoices_can_be_drawn() == []
     really = builtins.__import__
@@ -55,5 +75,5 @@ def test_invoices_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builtins, "__import__", lacks)
     (message,) = invoices_can_be_drawn()
-    assert message.id == "billing.W004"
+    assert message.id == "billing.W005"
     assert "libpango" in message.msg

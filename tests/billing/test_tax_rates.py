@@ -62,6 +62,15 @@ def test_wrong_values_are_refused(as_: AsPerson, sam: User, field: str, value: s
     assert TaxRate.objects.count() == before
 
 
+@pytest.mark.parametrize("days", [0, -400])
+def test_a_rate_is_not_dated_back(as_: AsPerson, sam: User, days: int) -> None:
+    day = (timezone.now().date() + timedelta(days=days)).isoformat()
+    answer = new(as_, sam, from_on=day)
+    assert "begins tomorrow at the earliest" in answer.content.decode()
+    assert not TaxRate.objects.filter(rate=20, country="DE").exists()
+    assert new(as_, sam, country="NO", from_on=day).status_code == 302  # the first of its country
+
+
 def test_one_rate_a_day_and_country(as_: AsPerson, sam: User) -> None:
     assert new(as_, sam).status_code == 302
     assert new(as_, sam).status_code == 200
