@@ -28,6 +28,7 @@ class Holder(NamedTuple):
     keeps    what stays of this person all the same, each with the reason and for how long
     erase    removes everything else
     hinders  why that cannot be yet
+    hold     locks what `erase` needs and what has to be locked before the person's customers
     """
 
     about: str
@@ -36,6 +37,7 @@ class Holder(NamedTuple):
     keeps: Callable[["User"], list[str]]
     erase: Callable[["User"], None]
     hinders: Callable[["User"], list[Hindrance]] = lambda user: []
+    hold: Callable[["User"], None] = lambda user: None
 
 
 _holders: dict[str, Holder] = {}
@@ -55,6 +57,12 @@ def export_person(user: "User") -> Iterator[tuple[str, Iterator[str]]]:
     """Everything held about `user`, by app: its name, and its JSON in pieces. Call inside a transaction."""
     for name, holder in sorted(_holders.items()):
         yield name, _as_json(holder.export(user))
+
+
+def hold_person(user: "User") -> None:
+    """Lock what erasing `user` needs that comes before their customers. Call inside a unit of work."""
+    for _, holder in sorted(_holders.items()):
+        holder.hold(user)
 
 
 def hindrances(user: "User") -> list[Hindrance]:

@@ -11,30 +11,36 @@ from billing.forms import LineField, TextField
 from billing.models.billing_details import ADDRESS, MOST_RECIPIENTS, BillingDetails
 from billing.vat_ids import VatIdField, read_vat_id
 from foundation.forms import VerbForm
+from foundation.names import normalise_domain
 
 
 class RecipientsField(TextField):
-    """Addresses, one on a line. Cleaned: a list without doubles."""
+    """Addresses, one on a line. Cleaned: a list without doubles, their domains in ASCII."""
 
     widget = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
 
     def clean(self, value: Any) -> Any:
         lines = [line.strip() for line in super().clean(value).split("\n")]
-        addresses = list(dict.fromkeys(line.lower() for line in lines if line))
+        addresses = list(dict.fromkeys(_sendable(line.lower()) for line in lines if line))
         if len(addresses) > MOST_RECIPIENTS:
             raise ValidationError(f"Enter at most {MOST_RECIPIENTS} addresses.")
-        for address in addresses:
-            try:
-                validate_email(address)
-                wrong = len(address) > 254
-            except ValidationError:
-                wrong = True
-            if wrong:
-                raise ValidationError(f"{address[:100]} is no mail address.")
         return addresses
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(value) if isinstance(value, list) else value
+
+
+def _sendable(entered: str) -> str:
+    """The address as mail is sent to it; ValidationError for one that mail software may choke on."""
+    local, _, domain = entered.rpartition("@")
+    try:
+        address = f"{local}@{normalise_domain(domain)}"
+        validate_email(address)
+    except ValidationError:
+        address = ""
+    if not address or '"' in address or len(address) > 254:
+        raise ValidationError(f"{entered[:100]} is no mail address that invoices can be sent to.")
+    return address
 
 
 class BillingDetailsForm(AddressForm, VerbForm):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -32,5 +33,5 @@ def _change(request: Any) -> Any:
 def _page(
     request: Any, details: BillingDetails, form: BillingDetailsForm, *, status: int = 200
 ) -> HttpResponse:
-    context = {"details": details, "form": form, "asks_vies": vies.is_on()}
+    context = {"details": details, "form": form, "asks_vies": vies.is_on(), "tax_is_on": settings.TAX}
     return render(request, "billing/details_change.html", context, status=status)

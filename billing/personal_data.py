@@ -26,7 +26,8 @@ from billing.models import (
 from billing.models.billing_details import ADDRESS
 
 _DETAILS = (
-    "customer__username", *ADDRESS, "vat_id", "vat_is_valid", "vat_checked_at", "reference", "recipients", "changed_at",
+    "customer__username", *ADDRESS, "vat_id", "vat_is_valid", "vat_checked_at", "vat_consultation", "vat_last_invalid",
+    "reference", "recipients", "changed_at",
 )  # fmt: skip
 NAMED = 10  # orders, by their numbers
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
@@ -69,12 +70,21 @@ def keeps(user: User) -> list[str]:
     return words
 
 
+def hold(user: User) -> None:
+    """Lock the orders of the person, then the customers whose invoices go to them: all at once and in one order, so that
+    what follows waits for none of them while it holds the series of credit notes.
+    """
+    list(user.orders.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    theirs = Customer.objects.filter(Q(memberships__user=user) | Q(billing_details__in=_sent_to(user)))
+    rows = Customer.objects.filter(pk__in=theirs.values("pk")).order_by("pk")
+    list(rows.select_for_update(no_key=True).values_list("pk"))
+
+
 def erase(user: User) -> None:
     """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books, and with it the billing
     details. Elsewhere the person gets no invoices any more.
     """
-    # All at once and in one order: what follows waits for none of them while it holds the series of credit notes.
-    list(user.orders.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    hold(user)
     for details in _sent_to(user):
         details.recipients = [each for each in details.recipients if each != user.email]
         details.save(update_fields=["recipients"])
@@ -221,4 +231,4 @@ ERASES = (
     "The address and your messages in orders that came to nothing; orders that are still open are cancelled."
 )
 
-privacy.register("billing", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders))
+privacy.register("billing", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders, hold))

@@ -40,6 +40,8 @@ def tax_open_orders_anew(customer: "Customer", *, by: "User | None") -> None:
 
     if not settings.TAX:
         return
-    decision = decide(details_of(customer).buyer)
-    for order in Order.objects.filter(customer=customer, payments=None).order_by("pk"):
-        order.tax_anew(decision, by=by)
+    orders = Order.objects.filter(customer=customer, payments=None).with_facts().order_by("pk")
+    if open_ones := [order for order in orders if order.is_open]:
+        decision = decide(details_of(customer).buyer)
+        for order in open_ones:
+            order.tax_anew(decision, by=by)

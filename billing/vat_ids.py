@@ -28,6 +28,7 @@ LEASE = timedelta(minutes=1)  # for whoever asks; longer than a call may take
 LONGEST_WAIT = timedelta(hours=1)
 AFTER_OUR_FAULT = timedelta(days=1)
 _GREECE = {"GR": "EL"}  # the one state whose prefix is not its code (Article 215 of Directive 2006/112/EC)
+_PREFIXES = frozenset(_GREECE.get(state, state) for state in EU)
 _FORM = re.compile(r"[A-Z]{2}[0-9A-Z]{2,18}")
 
 
@@ -60,7 +61,7 @@ def read_vat_id(text: str, country: str, postcode: str) -> str:
     for candidate in (entered, prefix + entered):
         if candidate.startswith(prefix) and (found := _validated(candidate)):
             return found
-    if entered[:2] in {_GREECE.get(state, state) for state in EU} - {prefix} and _validated(entered):
+    if entered[:2] in _PREFIXES - {prefix} and _validated(entered):
         raise _wrong(
             f"This is a VAT id of another country. Enter the one of {name}, or the address that goes with it."
         )
@@ -75,7 +76,7 @@ def check_vat_id(details_id: int) -> bool:
         return False
     details = BillingDetails.objects.select_related("customer").get(pk=details_id)
     try:
-        answer = vies.check(details.vat_id, requester=_validated(settings.SELLER_VAT_ID))
+        answer = vies.check(details.vat_id, requester=_requester())
     except vies.ViesError as error:
         _put_off(details, error)
         return False
@@ -89,23 +90,27 @@ def due_vat_ids(limit: int = 200) -> list[int]:
 
 
 def _learn(details: BillingDetails, answer: vies.Answer) -> bool:
-    """Keep the answer, unless another id was entered meanwhile; one that is not valid no longer spares anybody tax."""
+    """Keep the answer, unless another id was entered meanwhile. Where it now counts or no longer does, open orders are
+    taxed anew.
+    """
     customer, asked = details.customer, {"pk": details.pk, "vat_id": details.vat_id, "vat_is_valid": None}
     with unit_of_work():
         lock_orders(customer)
-        if not BillingDetails.objects.filter(**asked).update(
+        if not (row := BillingDetails.objects.filter(**asked).first()):
+            return False
+        BillingDetails.objects.filter(pk=row.pk).update(
             vat_is_valid=answer.is_valid,
             vat_checked_at=timezone.now(),
             vat_consultation=answer.consultation,
             vat_next_ask_at=None,
-        ):
-            return False
+        )
         state = VatState.VALID if answer.is_valid else VatState.INVALID
         audit.record(
             "vat_id.check", by=None, customer=customer, subject=customer.username, after={"state": state}
         )
         if not answer.is_valid:
             notices.send_notice("billing.vat_id_invalid", details.pk)
+        if row.counts_as_business != answer.is_valid:
             tax_open_orders_anew(customer, by=None)
     return True
 
@@ -119,6 +124,12 @@ def _put_off(details: BillingDetails, error: vies.ViesError) -> None:
     BillingDetails.objects.filter(**asked).update(
         vat_next_ask_at=timezone.now() + (gap if error.retry else AFTER_OUR_FAULT)
     )
+
+
+def _requester() -> str:
+    """The seller's own VAT id, where VIES knows such: of a member state."""
+    found = _validated(settings.SELLER_VAT_ID)
+    return found if found[:2] in _PREFIXES else ""
 
 
 def _validated(candidate: str) -> str:

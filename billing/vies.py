@@ -2,10 +2,12 @@
 its REST service is spoken to.
 
 Source: the Commission's description of the service, https://ec.europa.eu/assets/taxud/vow-information/swagger_publicVAT.yaml.
-An outage of one state comes as `valid: false` with an error beside it, so the error is looked at first.
+An outage of one state comes as `valid: false` with an error beside it, so the error is looked at first; a verdict comes with
+status 200 alone.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +53,8 @@ def check(vat_id: str, *, requester: str = "") -> Answer:
         raise ViesError(f"VIES gave the error {error}.", retry=error not in _OUR_FAULT)
     if not isinstance(valid := reply.get("valid"), bool):
         raise ViesError("VIES gave an answer that is none.", retry=True)
-    return Answer(valid, str(reply.get("requestIdentifier") or "")[:40])
+    number = reply.get("requestIdentifier")
+    return Answer(valid, re.sub(r"[^0-9A-Za-z-]", "", number)[:40] if isinstance(number, str) else "")
 
 
 def _call(question: dict[str, str]) -> dict[str, Any]:
@@ -68,12 +71,14 @@ def _call(question: dict[str, str]) -> dict[str, Any]:
         raise ViesError(f"VIES could not be asked: {error}", retry=error.retry) from error
     try:
         answer = json.loads(reply.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ViesError(
             f"VIES answered with status {reply.status}, and nothing in it.", retry=True
         ) from error
     if not isinstance(answer, dict):
         raise ViesError("VIES gave an answer that is none.", retry=True)
+    if reply.status != 200 and _error(answer) in _VERDICTS:
+        raise ViesError(f"VIES answered with status {reply.status}, and no error in it.", retry=True)
     return answer
 
 
@@ -82,5 +87,6 @@ def _error(reply: dict[str, Any]) -> str:
     wrappers = reply.get("errorWrappers")
     first = wrappers[0] if isinstance(wrappers, list) and wrappers else {}
     code = first.get("error") if isinstance(first, dict) else None
-    text = str(code or reply.get("userError") or "").upper()
-    return text if text.replace("_", "").isalpha() or not text else "UNKNOWN"
+    found = code or reply.get("userError") or ""
+    text = found.upper() if isinstance(found, str) else "?"
+    return text if re.fullmatch(r"[A-Z_]{0,60}", text) else "UNKNOWN"

@@ -14,6 +14,8 @@ of a number decide, as the whole number does at VIES's own test service:
 | 700 | DE700000001 | one byte a second, without end |
 | 701 | DE701000003 | an HTML page with status 200 |
 | others | DE100000008 | valid; with a number of the consultation where the asker gives a VAT id |
+
+An asker whose VAT id is of no member state gets `INVALID_REQUESTER_INFO`.
 """
 
 import argparse
@@ -56,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked[f"{state}{number}"] += 1
         if state not in STATES or not number:
             return self.fail(400, "INVALID_INPUT")
+        if "requesterMemberStateCode" in question and question["requesterMemberStateCode"] not in STATES:
+            return self.fail(*FAULTS["202"])
         if digits in FAULTS:
             return self.fail(*FAULTS[digits])
         if digits == "700":

@@ -66,6 +66,14 @@ class Migration(migrations.Migration):
                         max_length=40,
                     ),
                 ),
+                (
+                    "vat_last_invalid",
+                    models.CharField(
+                        blank=True,
+                        help_text="The last that VIES found not valid; entered again it waits for the answer.",
+                        max_length=20,
+                    ),
+                ),
                 ("vat_next_ask_at", models.DateTimeField(null=True)),
                 ("vat_attempts", models.PositiveSmallIntegerField(default=0)),
             ],

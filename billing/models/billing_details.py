@@ -53,6 +53,11 @@ class BillingDetails(models.Model):
     vat_consultation = models.CharField(
         max_length=40, blank=True, help_text="VIES's number of this check, which proves it to a tax office."
     )
+    vat_last_invalid = models.CharField(
+        max_length=20,
+        blank=True,
+        help_text="The last that VIES found not valid; entered again it waits for the answer.",
+    )
     vat_next_ask_at = models.DateTimeField(null=True)
     vat_attempts = models.PositiveSmallIntegerField(default=0)
 
@@ -92,11 +97,13 @@ class BillingDetails(models.Model):
     def vat_state(self) -> VatState:
         if not self.vat_id:
             return VatState.NONE
+        if self.vat_is_valid is None and self.vat_id == self.vat_last_invalid:
+            return VatState.INVALID
         return {None: VatState.UNCHECKED, True: VatState.VALID, False: VatState.INVALID}[self.vat_is_valid]
 
     @property
     def counts_as_business(self) -> bool:
-        """A VAT id counts by its form until VIES says that it is not valid."""
+        """A VAT id counts by its form until VIES says that it is not valid; from then on, until VIES says that it is."""
         return self.vat_state in (VatState.UNCHECKED, VatState.VALID)
 
     @property
@@ -128,7 +135,7 @@ def lock_orders(customer: Customer) -> None:
 
 def change_details(customer: Customer, fields: dict[str, Any], *, by: "User") -> BillingDetails:
     """Set the fields of the form; the same again changes nothing. A new VAT id is asked about at VIES; open orders that
-    nothing was paid for are taxed anew.
+    nothing was paid for are taxed anew. One that is not valid is asked about again where it is saved again.
     """
     from billing.tasks import check_vat_id
     from billing.taxing import tax_open_orders_anew
@@ -136,24 +143,40 @@ def change_details(customer: Customer, fields: dict[str, Any], *, by: "User") ->
     with unit_of_work():
         lock_orders(customer)
         row = details_of(customer)
-        changed = sorted(name for name, value in fields.items() if getattr(row, name) != value)
+        changed = {name for name, value in fields.items() if getattr(row, name) != value}
+        if "vat_id" in fields and row.vat_is_valid is False:
+            changed.add("vat_id")
         if not changed and row.pk:
             return row
+        if "vat_id" in changed:
+            _begin_anew(row, fields["vat_id"])
         for name, value in fields.items():
             setattr(row, name, value)
         row.changed_at = timezone.now()
-        if "vat_id" in changed:
-            row.vat_is_valid, row.vat_checked_at, row.vat_consultation, row.vat_attempts = None, None, "", 0
-            row.vat_next_ask_at = timezone.now() if row.vat_id else None
         row.save()
         # Which fields, but nothing of what stands in them: the audit trail outlives the address.
         audit.record(
-            "billing.change", by=by, customer=customer, subject=customer.username, after={"fields": changed}
+            "billing.change",
+            by=by,
+            customer=customer,
+            subject=customer.username,
+            after={"fields": sorted(changed)},
         )
         if row.vat_next_ask_at:
             check_vat_id.delay_on_commit(row.pk)
-        tax_open_orders_anew(customer, by=by)
+        if changed & {"country", "postcode", "vat_id"}:
+            tax_open_orders_anew(customer, by=by)
         return row
+
+
+def _begin_anew(row: BillingDetails, vat_id: str) -> None:
+    """Forget what VIES said, except that the id of before was not valid."""
+    if row.vat_is_valid is False:
+        row.vat_last_invalid = row.vat_id
+    elif row.vat_is_valid and row.vat_id == row.vat_last_invalid:
+        row.vat_last_invalid = ""
+    row.vat_is_valid, row.vat_checked_at, row.vat_consultation, row.vat_attempts = None, None, "", 0
+    row.vat_next_ask_at = timezone.now() if vat_id else None
 
 
 def forget_old_details() -> int:

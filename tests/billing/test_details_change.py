@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,13 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts import privacy
-from accounts.models import AuditEntry, Customer, Role, User
-from billing import tasks
-from billing.models import BillingDetails, Order
+from accounts.models import AuditEntry, Customer, User
+from billing.models import BillingDetails, Order, TaxRate
 from billing.models.billing_details import change_details, details_of
-from foundation.unit_of_work import unit_of_work
 from tests.access_table import TABLE
-from tests.accounts.test_privacy import handed_out
 from tests.at_once import at_once
-from tests.billing.conftest import fresh, pay
-from tests.test_census import SAMPLES, census_things, named_urls, order_of
+from tests.billing.conftest import fresh
+from tests.test_census import SAMPLES, census_things, named_urls
 
 __all__ = ["census_things"]
 
@@ -99,9 +94,14 @@ def test_many_at_the_same_moment_make_one_row(acme: Customer, alice: User) -> No
         ("country", "XX", "valid choice"),
         ("vat_id", "FR61954506077", "of another country. Enter the one of Germany"),
         ("vat_id", "DE1", "This is no VAT id of Germany"),
-        ("recipients", "not an address", "not an address is no mail address."),
+        ("recipients", "not an address", "not an address is no mail address"),
         ("recipients", "\n".join(f"a{n}@example.test" for n in range(6)), "at most 5"),
         ("recipients", "a@example.test, b@example.test", "is no mail address"),
+        ("recipients", "root@localhost", "root@localhost is no mail address"),
+        ("recipients", "root@[127.0.0.1]", "is no mail address"),
+        ("recipients", "a@x\u2028y.de", "is no mail address"),
+        ("recipients", "a@" + "ü" * 60 + ".de", "is no mail address"),
+        ("recipients", "a" * 64 + "@" + "a." * 94 + "test", "is no mail address"),  # 257 characters
         ("reference", "a\u202eb", "one line of ordinary characters"),
     ],
 )
@@ -114,6 +114,19 @@ def test_what_is_wrong_is_told_at_its_field(
     assert re.search(rf'id="id_{field}_error">\s*<p>[^<]*{re.escape(said)}', html)
     assert 'value="Weg 1"' in html  # what was entered is kept
     assert not BillingDetails.objects.exists()
+
+
+def test_recipients_are_kept_as_mail_is_sent_to_them(acme: Customer, alice: User, as_: AsPerson) -> None:
+    save(as_(alice), recipients="Books@Bücher.example\nbooks@xn--bcher-kva.example")
+    assert acme.billing_details.recipients == ["books@xn--bcher-kva.example"]
+
+
+def test_enter_saves(acme: Customer, alice: User, as_: AsPerson) -> None:
+    """A browser presses the first button of the form."""
+    html = as_(alice).get(PAGE).content.decode()
+    assert (
+        re.findall(r"<button[^>]*>", html[html.index('class="form"') :])[0] == '<button type="submit" hidden>'
+    )
 
 
 def test_until_then_the_address_of_the_order_stands_in(
@@ -151,7 +164,15 @@ def test_the_state_of_the_vat_id_is_shown(acme: Customer, alice: User, as_: AsPe
     BillingDetails.objects.update(vat_is_valid=False, vat_checked_at=timezone.now(), vat_next_ask_at=None)
     html = client.get(PAGE).content.decode()
     assert 'data-status="invalid"' in html
-    assert "tax is charged as to a private person" in html
+    assert "then save it again" in html
+    assert "tax is charged as to a private person" not in html
+    settings.TAX, settings.SELLER_COUNTRY = True, "DE"
+    assert "tax is charged as to a private person" in client.get(PAGE).content.decode()
+    save(client, vat_id="DE136695976")
+    html = client.get(PAGE).content.decode()
+    assert 'data-status="invalid"' in html
+    assert "It is being asked again." in html
+    BillingDetails.objects.update(vat_checked_at=timezone.now())
     BillingDetails.objects.update(vat_is_valid=True, vat_consultation="WAPI123")
     html = client.get(PAGE).content.decode()
     assert 'data-status="valid"' in html
@@ -224,75 +245,18 @@ def test_no_page_of_another_app_reads_them(
     assert seen > 30
 
 
-def test_they_are_handed_out_to_owners_and_their_recipients(
-    acme: Customer, alice: User, bob: User, mallory: User, as_: AsPerson
+def test_saving_asks_for_no_rate_where_nothing_is_open(
+    acme: Customer, alice: User, as_: AsPerson, taxed: Any
 ) -> None:
-    save(as_(alice), recipients=mallory.email)
-    [mine] = handed_out(alice)["billing"]["billing_details"]
-    assert (mine["customer__username"], mine["street"]) == ("acme", "Weg 1")
-    assert handed_out(bob)["billing"]["billing_details"] == []
-    theirs = handed_out(mallory)["billing"]
-    assert (theirs["billing_details"], theirs["gets_invoices_of"]) == ([], ["acme"])
+    taxed.SELLER_COUNTRY = "US"  # no rate of it is known
+    assert save(as_(alice), country="US", postcode="12345").status_code == 302
 
 
-def test_who_is_erased_gets_no_invoices_any_more(
-    acme: Customer, alice: User, mallory: User, as_: AsPerson
+def test_what_says_nothing_about_tax_leaves_an_open_order_as_it_was(
+    taxed: Any, unpaid: Order, alice: User
 ) -> None:
-    save(as_(alice), recipients=f"books@acme.test\n{mallory.email}")
-    email = mallory.email
-    with unit_of_work():
-        privacy.erase_person(mallory)
-    assert BillingDetails.objects.get().recipients == ["books@acme.test"]
-    assert email not in str(BillingDetails.objects.values())
-
-
-def test_erasing_the_only_owner_erases_them_unless_something_was_paid(
-    ordered: Callable[..., Order], unpaid: Order, alice: User, sam: User, as_: AsPerson
-) -> None:
-    nothing_paid = ordered()
-    for order in (unpaid, nothing_paid):
-        as_(alice).post(f"/c/{order.customer.username}/billing/details/", DETAILS)
-    pay(unpaid, "59.00", by=sam)
-    assert any("billing details" in line and "10 years" in line for line in privacy.kept(alice))
-    with unit_of_work():
-        privacy.erase_person(alice)
-    assert BillingDetails.objects.get().customer == unpaid.customer
-
-
-def test_they_stay_while_somebody_else_owns_the_customer(
-    acme: Customer, alice: User, dave: User, as_: AsPerson
-) -> None:
-    save(as_(alice))
-    acme.memberships.filter(user=dave).update(role=Role.OWNER)
-    with unit_of_work():
-        privacy.erase_person(alice)
-    assert BillingDetails.objects.exists()
-
-
-@pytest.mark.odd_rows
-def test_the_legal_years_erase_them(
-    acme: Customer, alice: User, sam: User, as_: AsPerson, settings: Any
-) -> None:
-    settings.INVOICE_YEARS = 3
-    now = timezone.now()
-    save(as_(alice))
-    order = order_of(acme, alice)
-
-    def left(changed: Any, placed: Any) -> int:
-        BillingDetails.objects.update(changed_at=changed)
-        Order.objects.filter(pk=order.pk).update(placed_at=placed)
-        tasks.sweep_billing_details()
-        return BillingDetails.objects.count()
-
-    long_ago, of_the_year = now - timedelta(days=5 * 366), now.replace(year=now.year - 3, month=1, day=1)
-    assert left(now, long_ago) == 1
-    assert left(long_ago, now) == 1
-    assert left(long_ago, of_the_year) == 1  # until the year is over
-    subscription = order.customer.subscriptions.create(
-        order=order, plan=order.plan, period="yearly", amount_minor=1, currency="USD", started_at=long_ago
-    )
-    assert left(long_ago, long_ago) == 1  # the service runs
-    type(subscription).objects.update(ended_at=now)
-    assert left(long_ago, long_ago) == 1
-    type(subscription).objects.update(ended_at=long_ago + timedelta(days=1))
-    assert left(long_ago, long_ago) == 0
+    TaxRate.objects.create(country="DE", rate=21, from_on=timezone.now().date())
+    change_details(unpaid.customer, {"reference": "PO 1"}, by=alice)
+    assert fresh(unpaid).tax_rate == 19
+    change_details(unpaid.customer, {"postcode": "10115"}, by=alice)
+    assert fresh(unpaid).tax_rate == 21

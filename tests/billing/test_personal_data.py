@@ -1,18 +1,35 @@
 """What billing hands out about a person, and what it erases."""
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
-from accounts import privacy
-from accounts.models import AuditEntry, User
-from billing import reporting
-from billing.models import FraudCheck, FraudReport, Invoice, Order, OrderMessage, ReviewDecision, ReviewNote
+from accounts import deleting, privacy
+from accounts.models import AuditEntry, Customer, Role, User
+from billing import reporting, tasks
+from billing.models import (
+    BillingDetails,
+    FraudCheck,
+    FraudReport,
+    Invoice,
+    Order,
+    OrderMessage,
+    ReviewDecision,
+    ReviewNote,
+)
+from billing.models.billing_details import ADDRESS, change_details
 from foundation.unit_of_work import unit_of_work
 from tests.accounts.test_privacy import handed_out
+from tests.at_once import at_once
 from tests.billing.conftest import check, fresh, pay
+from tests.billing.test_details_change import DETAILS, AsPerson, save
+from tests.test_census import order_of
 
 
 def test_export_is_whole_and_only_of_the_person(
@@ -130,3 +147,117 @@ def test_questions_the_decision_and_the_verdict_are_handed_out_and_notes_are_not
     assert (check["value"], check["count"], float(check["reliability"])) == (21, 3, 7.5)
     assert "Looks odd" not in json.dumps(data)
     assert "Notes that our staff write for each other are not in the copy" in privacy.held()["billing"]
+
+
+def test_they_are_handed_out_to_owners_and_their_recipients(
+    acme: Customer, alice: User, bob: User, mallory: User, as_: AsPerson
+) -> None:
+    save(as_(alice), recipients=mallory.email)
+    BillingDetails.objects.update(vat_consultation="WAPI123")
+    [mine] = handed_out(alice)["billing"]["billing_details"]
+    assert (mine["customer__username"], mine["street"]) == ("acme", "Weg 1")
+    assert mine["vat_consultation"] == "WAPI123"
+    assert handed_out(bob)["billing"]["billing_details"] == []
+    theirs = handed_out(mallory)["billing"]
+    assert (theirs["billing_details"], theirs["gets_invoices_of"]) == ([], ["acme"])
+
+
+def test_who_is_erased_gets_no_invoices_any_more(
+    acme: Customer, alice: User, mallory: User, as_: AsPerson
+) -> None:
+    save(as_(alice), recipients=f"books@acme.test\n{mallory.email}")
+    email = mallory.email
+    with unit_of_work():
+        privacy.erase_person(mallory)
+    assert BillingDetails.objects.get().recipients == ["books@acme.test"]
+    assert email not in str(BillingDetails.objects.values())
+
+
+def test_erasing_the_only_owner_erases_them_unless_something_was_paid(
+    ordered: Callable[..., Order], unpaid: Order, alice: User, sam: User, as_: AsPerson
+) -> None:
+    nothing_paid = ordered()
+    for order in (unpaid, nothing_paid):
+        as_(alice).post(f"/c/{order.customer.username}/billing/details/", DETAILS)
+    pay(unpaid, "59.00", by=sam)
+    assert any("billing details" in line and "10 years" in line for line in privacy.kept(alice))
+    with unit_of_work():
+        privacy.erase_person(alice)
+    assert BillingDetails.objects.get().customer == unpaid.customer
+
+
+def test_they_stay_while_somebody_else_owns_the_customer(
+    acme: Customer, alice: User, dave: User, as_: AsPerson
+) -> None:
+    save(as_(alice))
+    acme.memberships.filter(user=dave).update(role=Role.OWNER)
+    with unit_of_work():
+        privacy.erase_person(alice)
+    assert BillingDetails.objects.exists()
+
+
+@pytest.mark.odd_rows
+def test_the_legal_years_erase_them(
+    acme: Customer, alice: User, sam: User, as_: AsPerson, settings: Any
+) -> None:
+    settings.INVOICE_YEARS = 3
+    now = timezone.now()
+    save(as_(alice))
+    order = order_of(acme, alice)
+
+    def left(changed: Any, placed: Any) -> int:
+        BillingDetails.objects.update(changed_at=changed)
+        Order.objects.filter(pk=order.pk).update(placed_at=placed)
+        tasks.sweep_billing_details()
+        return BillingDetails.objects.count()
+
+    long_ago, of_the_year = now - timedelta(days=5 * 366), now.replace(year=now.year - 3, month=1, day=1)
+    assert left(now, long_ago) == 1
+    assert left(long_ago, now) == 1
+    assert left(long_ago, of_the_year) == 1  # until the year is over
+    subscription = order.customer.subscriptions.create(
+        order=order, plan=order.plan, period="yearly", amount_minor=1, currency="USD", started_at=long_ago
+    )
+    assert left(long_ago, long_ago) == 1  # the service runs
+    type(subscription).objects.update(ended_at=now)
+    assert left(long_ago, long_ago) == 1
+    type(subscription).objects.update(ended_at=long_ago + timedelta(days=1))
+    assert left(long_ago, long_ago) == 0
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_erasing_somebody_and_changing_the_details_wait_for_each_other(
+    ordered: Callable[..., Order], alice: User
+) -> None:
+    """Both lock the orders before the customer."""
+    order, holding = ordered(), threading.Event()
+
+    def erase() -> bool:
+        with unit_of_work():
+            deleting._hold_members(alice)
+            holding.set()
+            time.sleep(0.5)
+            list(alice.orders.select_for_update(no_key=True))
+        return True
+
+    def change() -> BillingDetails:
+        holding.wait(5)
+        return change_details(order.customer, {"reference": "PO 1"}, by=alice)
+
+    # A deadlock would raise in one of them and leave None.
+    assert at_once(erase, change) == [True, BillingDetails.objects.get()]
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_erasing_locks_whose_invoices_the_person_gets(acme: Customer, alice: User, mallory: User) -> None:
+    fields = dict.fromkeys(ADDRESS, "x") | {"country": "DE", "recipients": [mallory.email]}
+    change_details(acme, fields, by=alice)
+
+    def take() -> list[Customer]:
+        with unit_of_work():
+            return list(Customer.objects.select_for_update(skip_locked=True).filter(pk=acme.pk))
+
+    assert at_once(take) == [[acme]]
+    with unit_of_work():
+        privacy.hold_person(mallory)
+        assert at_once(take) == [[]]

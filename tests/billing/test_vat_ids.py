@@ -10,10 +10,12 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, User
 from billing import tasks, vat_ids
-from billing.models import BillingDetails
+from billing import vies as gateway
+from billing.models import BillingDetails, Order
 from billing.models.billing_details import change_details
 from billing.vat_ids import read_vat_id
 from deploy.vies import Server
+from tests.billing.conftest import fresh
 from tests.billing.stripe_desk import mails
 
 ADDRESS = {
@@ -84,14 +86,16 @@ class TestChecking:
         assert (entry.by, entry.after) == (None, {"state": "valid"})
         assert not mails("billing.vat_id_invalid")
 
+    @pytest.mark.parametrize("vat_id", ["CHE-123.456.788MWST", "GB110305878", "XI110305878"])
     def test_a_seller_outside_the_union_asks_without_a_number_to_prove_it(
         self,
+        vat_id: str,
         vies: Server,
         taxed: Any,
         enter: Callable[[str], BillingDetails],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        taxed.SELLER_VAT_ID, asked = "CHE-123.456.788MWST", []
+        taxed.SELLER_VAT_ID, asked = vat_id, []
         check = vat_ids.vies.check
         monkeypatch.setattr(
             vat_ids.vies, "check", lambda vat_id, **more: asked.append(more) or check(vat_id, **more)
@@ -151,6 +155,50 @@ class TestChecking:
         details = enter(VALID)
         assert (details.vat_state, details.vat_checked_at, details.vat_attempts) == ("unchecked", None, 0)
         assert due(details).vat_state == "valid"
+
+    def test_one_that_is_not_valid_is_asked_about_again_where_it_is_saved_again(
+        self,
+        vies: Server,
+        taxed: Any,
+        ordered: Callable[..., Order],
+        alice: User,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        order = ordered(country="FR")
+        french = ADDRESS | {"country": "FR", "vat_id": "FR40303265045"}
+        monkeypatch.setattr(vat_ids.vies, "check", lambda *args, **more: gateway.Answer(False, ""))
+        details = due(change_details(order.customer, french, by=alice))
+        assert (details.vat_state, fresh(order).tax_kind) == ("invalid", "destination")
+        for _ in range(2):
+            details = change_details(order.customer, french, by=alice)
+            assert details.vat_next_ask_at
+            assert (details.vat_state, details.vat_attempts) == ("invalid", 0)
+        assert AuditEntry.objects.filter(action="billing.change").count() == 2
+        monkeypatch.setattr(vat_ids.vies, "check", lambda *args, **more: gateway.Answer(True, "WAPI1"))
+        assert fresh(order).tax_kind == "destination"
+        assert due(details).vat_state == "valid"
+        assert fresh(order).tax_kind == "reverse_charge"
+
+    def test_one_that_is_not_valid_stays_so_when_taken_out_and_entered_again(
+        self, vies: Server, enter: Callable[[str], BillingDetails]
+    ) -> None:
+        due(enter(INVALID))
+        assert enter("").vat_state == "none"
+        details = enter(INVALID)
+        assert (details.vat_state, details.counts_as_business) == ("invalid", False)
+        assert details.vat_next_ask_at
+        enter(VALID)
+        assert enter(INVALID).vat_state == "invalid"
+
+    def test_one_that_became_valid_counts_when_entered_again(
+        self, vies: Server, enter: Callable[[str], BillingDetails]
+    ) -> None:
+        details = due(enter(INVALID))
+        enter(INVALID)
+        BillingDetails.objects.update(vat_is_valid=True, vat_checked_at=timezone.now(), vat_next_ask_at=None)
+        enter("")
+        assert enter(INVALID).vat_state == "unchecked"
+        assert due(details).vat_state == "invalid"
 
     def test_an_answer_about_the_one_before_is_not_taken(
         self, vies: Server, enter: Callable[[str], BillingDetails], monkeypatch: pytest.MonkeyPatch

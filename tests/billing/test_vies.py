@@ -6,6 +6,7 @@ import pytest
 
 from billing import vies as gateway
 from deploy.vies import Server
+from foundation.outbound import Reply
 
 
 def test_works(vies: Server) -> None:
@@ -19,6 +20,8 @@ def test_the_sellers_own_id_brings_the_number_of_the_check(vies: Server) -> None
     found = gateway.check("DE100000008", requester="ATU57194903")
     assert found.is_valid
     assert found.consultation.startswith("WAPI")
+    with pytest.raises(gateway.ViesError, match="INVALID_REQUESTER_INFO"):
+        gateway.check("DE100000008", requester="GB110305878")
 
 
 @pytest.mark.parametrize(
@@ -52,13 +55,48 @@ def test_an_outage_is_never_a_verdict(
     ],
 )  # fmt: skip
 def test_nonsense_is_no_answer(body: bytes, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from foundation.outbound import Reply
-
     monkeypatch.setattr(gateway.outbound, "fetch", lambda *args, **kwargs: Reply(200, {}, body))
     with pytest.raises(gateway.ViesError) as raised:
         gateway.check("DE100000008")
     assert raised.value.retry
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "retry", "said"),
+    [
+        (500, b'{"valid": false}', True, "status 500"),
+        (403, b'{"valid": false}', True, "status 403"),
+        (201, b'{"valid": true, "userError": "VALID"}', True, "status 201"),
+        (400, b'{"errorWrappers": [{"error": "INVALID_INPUT"}]}', False, "INVALID_INPUT"),
+        (200, b"[" * 60000, True, "nothing in it"),
+        (200, b'{"valid": false, "userError": "' + b"A" * 60000 + b'"}', True, "UNKNOWN"),
+    ],
+)
+def test_no_status_and_no_bomb_is_a_verdict(
+    status: int, body: bytes, retry: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway.outbound, "fetch", lambda *args, **kwargs: Reply(status, {}, body))
+    with pytest.raises(gateway.ViesError, match=said) as raised:
+        gateway.check("DE100000008")
+    assert raised.value.retry is retry
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"),
+    [
+        (b'"WAPI\\u0000-1\\ud800\\n<b>"', "WAPI-1b"),
+        (b'"' + b"A" * 50 + b'"', "A" * 40),
+        (b"17", ""),
+        (b"null", ""),
+    ],
+)
+def test_the_number_of_the_check_is_plain_text(
+    number: bytes, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b'{"valid": true, "requestIdentifier": ' + number + b"}"
+    monkeypatch.setattr(gateway.outbound, "fetch", lambda *args, **kwargs: Reply(200, {}, body))
+    assert gateway.check("DE100000008") == gateway.Answer(True, kept)
 
 
 def test_it_may_be_away(settings: Any) -> None:
