@@ -111,8 +111,8 @@ def forget_deletions() -> None:
 
 
 def _hold_members(user: User) -> None:
-    """Let nobody join or leave the person's customers until it is done, so that none is left without an owner; what apps have to lock
-    before them comes first.
+    """Let nobody join or leave the person's customers until it is done, so that none is left without an owner; what apps
+    have to lock before them comes first.
     """
     privacy.hold_person(user)
     customers = Customer.objects.filter(memberships__user=user).values("pk")
