@@ -9,6 +9,13 @@ from django.db import connection, transaction
 OURS = ("accounts", "billing", "domains")
 TABLES = [model._meta.db_table for name in OURS for model in apps.get_app_config(name).get_models()]
 
+KEEPING = {
+    "accounts_auditentry": "accounts_audit_append_only",
+    "billing_invoice": "billing_invoice_never_deleted",
+    "billing_ledgerentry": "billing_ledger_append_only",
+    "billing_taxrate": "billing_tax_rate_stands",
+}
+
 
 def keep() -> None:
     """Remember the tables as they are now."""
@@ -30,7 +37,7 @@ def bring_back() -> None:
 
 @contextmanager
 def triggers_asleep() -> Iterator[None]:
-    """That of the audit trail; foreign keys are watched all the same."""
+    """Those that let nothing be forgotten; foreign keys are watched all the same."""
     _trigger("DISABLE")
     try:
         yield
@@ -40,7 +47,8 @@ def triggers_asleep() -> Iterator[None]:
 
 def _trigger(what: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"ALTER TABLE accounts_auditentry {what} TRIGGER accounts_audit_append_only")
+        for table, trigger in KEEPING.items():
+            cursor.execute(f"ALTER TABLE {table} {what} TRIGGER {trigger}")
 
 
 def forget() -> None:
