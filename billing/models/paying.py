@@ -277,7 +277,8 @@ class Paying:
         self._start_if_paid()
 
     def _start_if_paid(self) -> None:
-        if self.status == OrderStatus.UNPAID and self.invoice and self.invoice.is_settled:
+        invoice = self.invoice
+        if self.status == OrderStatus.UNPAID and invoice and invoice.is_settled:
             self._activate(by=None)
 
     def _end_payments(self) -> None:
