@@ -5,7 +5,8 @@ refunds, disputes and events, and moves no money. Parameters are checked against
 fields of its objects. What Stripe has and this has not is refused, never passed over. Nothing of a request but its method,
 path and status is logged.
 
-Cards on the Checkout page, with any date to come and any three digits:
+Cards on the Checkout page, with any date to come and any three digits (a page that saves one refuses those that are
+declined, too):
 
 | Number | What happens |
 |---|---|
@@ -27,6 +28,7 @@ Faults are switched on with POSTs of JSON, with the secret key, to:
 | `/stand-in/faults` | `[{"on": "POST /v1/refunds", "fault": "lost", "times": 2}]`: for calls that begin so |
 | `/stand-in/webhooks` | `{"copies": 2, "delay": 3600, "hold": true, "lose": 1}`; `{"release": "shuffled"}` |
 | `/stand-in/clock` | `{"advance": 86400}` seconds |
+| `/stand-in/cards` | `{"method": "pm_…", "number": "4000…"}`: it does as that card does; or its successor's `exp_year` … |
 
 Faults: `lost` (done, no reply), `unreached` (not done, no reply), `409`, `429`, `500` (not done), `500-after` (done), `503`
 (not begun, and not kept under the key, whoever else is under way with it), `slow` (with `seconds`), `refused` (with `code`).

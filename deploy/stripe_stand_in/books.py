@@ -28,6 +28,7 @@ class Books:
         self.objects: dict[str, Object] = {}  # by id, oldest first
         self.numbers: dict[str, str] = {}  # payment method -> number of its card
         self.set_up: list[str] = []  # payment methods that were saved with 3-D Secure
+        self.detached: list[str] = []  # payment methods that may not be used again
         self.replies: dict[str, dict[str, Any]] = {}  # by idempotency key
         self.owed: list[dict[str, Any]] = []  # webhooks that were not taken yet
         self.settling: dict[str, dict[str, Any]] = {}  # refund -> what becomes of it by itself, and when
@@ -37,7 +38,7 @@ class Books:
     def save(self) -> None:
         """Write all of it beside the file and put it in its place."""
         if self.file:
-            kept = ("advanced", "objects", "numbers", "set_up", "replies", "owed", "settling")
+            kept = ("advanced", "objects", "numbers", "set_up", "detached", "replies", "owed", "settling")
             fresh = self.file.with_suffix(".new")
             fresh.write_text(json.dumps({name: getattr(self, name) for name in kept}))
             fresh.replace(self.file)
@@ -60,14 +61,14 @@ class Books:
     def find(self, kind: str, which: str, param: str = "id") -> Object:
         """The object of this kind with this id; Refusal (404) where there is none."""
         found = self.objects.get(which)
-        if found is None or found["object"] != kind:
+        if found is None or found["object"] != kind or found.get("deleted"):
             raise no_such(kind, which, param)
         return found
 
     def all(self, kind: str, **having: Any) -> list[Object]:
         """Newest first; only those that have these values, where one is given."""
         wanted = {name: value for name, value in having.items() if value is not None}
-        found = [each for each in self.objects.values() if each["object"] == kind]
+        found = [each for each in self.objects.values() if each["object"] == kind and not each.get("deleted")]
         return [
             each for each in reversed(found) if all(each[name] == value for name, value in wanted.items())
         ]

@@ -1,5 +1,7 @@
 """The pages that a person sees at Stripe: the card, 3-D Secure, and that a page is over. They need no JavaScript."""
 
+import re
+from datetime import UTC, datetime
 from html import escape
 from urllib.parse import parse_qs
 
@@ -25,9 +27,9 @@ def show(books: Books, which: str) -> Answer:
     session = books.find("checkout.session", which)
     if session["status"] != "open":
         return _page(
-            "This page is over", f"<p>It is {escape(session['status'])}. Nothing more can be paid here.</p>"
+            "This page is over", f"<p>It is {escape(session['status'])}. Nothing more can be done here.</p>"
         )
-    return _card_page(session)
+    return _card_page(books, session)
 
 
 def pay(books: Books, which: str, encoded: str) -> Answer:
@@ -42,18 +44,44 @@ def pay(books: Books, which: str, encoded: str) -> Answer:
             if number not in CARDS:
                 raise Refusal(402, "Your card number is invalid.")
             entered = {name: fields.get(name, "") for name in ("email", "name")}
-            if not enter_card(books, session, number, **entered):
+            expiry = _expiry(books, fields.get("expiry", ""))
+            if not enter_card(books, session, number, **entered, expiry=expiry):
                 return _authentication_page(session)
     except Refusal as refusal:
         if session["status"] != "open":
             return show(books, which)
-        return _card_page(session, str(refusal), fields)
+        return _card_page(books, session, str(refusal), fields)
     return Answer(303, location=session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]))
 
 
-def _card_page(session: Object, error: str = "", fields: dict[str, str] | None = None) -> Answer:
+def _expiry(books: Books, text: str) -> tuple[int, int]:
+    """Month and year of "12 / 40"; Refusal where it is over."""
+    match = re.fullmatch(r"(0?[1-9]|1[0-2]) */ *(?:20)?([0-9]{2})", text)
+    if not match:
+        raise Refusal(402, "Your card's expiration date is incomplete.", code="invalid_expiry_month")
+    month, year = int(match[1]), 2000 + int(match[2])
+    today = datetime.fromtimestamp(books.now(), UTC)
+    if (year, month) < (today.year, today.month):
+        raise Refusal(402, "Your card's expiration year is in the past.", code="invalid_expiry_year")
+    return month, year
+
+
+def _consent(session: Object) -> str:
+    """That the card is kept, as Stripe's page says it, and what the programs had it say beside."""
+    keeps = session["mode"] == "setup" or session["intent_data"].get("setup_future_usage")
+    text = (
+        "You allow us to charge your card for future payments in accordance with our terms." if keeps else ""
+    )
+    said = (session["custom_text"]["submit"] or {}).get("message", "")
+    return "".join(f"<p>{escape(each)}</p>" for each in (text, said) if each)
+
+
+def _card_page(
+    books: Books, session: Object, error: str = "", fields: dict[str, str] | None = None
+) -> Answer:
     fields = fields or {}
-    email = fields.get("email") or session["customer_email"] or ""
+    of_customer = (books.objects.get(session["customer"] or "") or {}).get("email")
+    email = fields.get("email") or session["customer_email"] or of_customer or ""
     what = "".join(f"<p>{escape(line['description'])}</p>" for line in session["line_items"])
     sum_ = (
         f"{session['amount_total']} minor units of {session['currency'].upper()}"
@@ -69,9 +97,11 @@ def _card_page(session: Object, error: str = "", fields: dict[str, str] | None =
 <label>Expiry <input name="expiry" placeholder="MM / YY" value="{escape(fields.get("expiry", ""))}" required></label>
 <label>Security code <input name="cvc" inputmode="numeric" required></label>
 <label>Cardholder name <input name="name" value="{escape(fields.get("name", ""))}" required></label>
+{_consent(session)}
 <button>{"Pay" if session["mode"] == "payment" else "Save card"}</button> {back}
 </form>"""
-    return _page("Pay by card", form, 402 if error else 200)
+    title = "Pay by card" if session["mode"] == "payment" else "Save your card"
+    return _page(title, form, 402 if error else 200)
 
 
 def _authentication_page(session: Object) -> Answer:

@@ -1,5 +1,7 @@
 """Payment methods, payment intents and charges: one function for each call of the API."""
 
+import copy
+import re
 from typing import Any
 
 import stripe
@@ -10,7 +12,9 @@ from deploy.stripe_stand_in.disputes import dispute
 from deploy.stripe_stand_in.errors import Refusal, not_played
 from deploy.stripe_stand_in.shapes import shape
 
+_EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}")
 LEAST, MOST = 1, 99_999_999
+EXPIRY = (12, 2040)  # month and year of cards of which nobody says it
 ADDRESS = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
 CHECKS = {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"}
 
@@ -19,11 +23,18 @@ def card_of(books: Books, method: Object) -> Card:
     return CARDS[books.numbers[method["id"]]]
 
 
-def new_method(books: Books, number: str, *, email: str | None = None, name: str | None = None) -> Object:
+def new_method(
+    books: Books,
+    number: str,
+    *,
+    email: str | None = None,
+    name: str | None = None,
+    expiry: tuple[int, int] = EXPIRY,
+) -> Object:
     """A payment method for the card of that number."""
     card = CARDS[number]
     details = shape(
-        stripe.PaymentMethod.Card, brand=card.brand, display_brand=card.brand, exp_month=12, exp_year=2040,
+        stripe.PaymentMethod.Card, brand=card.brand, display_brand=card.brand, exp_month=expiry[0], exp_year=expiry[1],
         funding="credit", last4=number[-4:], country="US", checks=CHECKS, fingerprint=f"fp{number[-8:]}",
         networks={"available": [card.brand], "preferred": None}, three_d_secure_usage={"supported": True},
     )  # fmt: skip
@@ -43,6 +54,8 @@ def find_method(books: Books, which: str) -> Object:
 
 
 def create_intent(books: Books, params: dict[str, Any]) -> Object:
+    if method := books.objects.get(params.get("payment_method", "")):
+        refuse_detached(books, method)
     intent = new_intent(books, params)
     if params.get("confirm"):
         return confirm_intent(books, intent, params)
@@ -80,6 +93,11 @@ def check_amount(amount: int, currency: str) -> None:
         raise Refusal(400, f"Invalid currency: {currency}.", param="currency")
 
 
+def check_email(email: str | None, param: str) -> None:
+    if email and not _EMAIL.fullmatch(email):
+        raise Refusal(400, f"Invalid email address: {email}", code="email_invalid", param=param)
+
+
 def confirm_intent(books: Books, intent: Object, params: dict[str, Any]) -> Object:
     """Charge its card. Without anybody there, 3-D Secure cannot be done, so the card is declined for that."""
     if intent["status"] in ("succeeded", "canceled"):
@@ -90,6 +108,7 @@ def confirm_intent(books: Books, intent: Object, params: dict[str, Any]) -> Obje
         text = "You cannot confirm this PaymentIntent because it's missing a payment method."
         raise Refusal(400, text, code="payment_intent_unexpected_state", payment_intent=intent)
     method = books.find("payment_method", intent["payment_method"])
+    refuse_detached(books, method)
     if method["customer"] != intent["customer"] and method["customer"]:
         raise Refusal(400, "The payment method belongs to another customer.", param="payment_method")
     if asks_now(books, method):
@@ -122,6 +141,8 @@ def charge(books: Books, intent: Object) -> Object:
         status="succeeded", amount_received=intent["amount"], latest_charge=taken["id"], next_action=None,
         last_payment_error=None,
     )  # fmt: skip
+    if intent["setup_future_usage"] and intent["customer"]:
+        keep_method(books, method, intent["customer"])
     books.tell("charge.succeeded", taken)
     books.tell("payment_intent.succeeded", intent)
     if card.disputed:
@@ -193,6 +214,7 @@ def create_method(books: Books, params: dict[str, Any]) -> Object:
 
 def attach_method(books: Books, method: Object, params: dict[str, Any]) -> Object:
     customer = books.find("customer", params["customer"], "customer")
+    refuse_detached(books, method)
     card = card_of(books, method)
     if card.code and not card.saves:
         raise declined(card.code, card.decline)
@@ -201,8 +223,50 @@ def attach_method(books: Books, method: Object, params: dict[str, Any]) -> Objec
     return method
 
 
+def keep_method(books: Books, method: Object, customer: str) -> None:
+    """Keep it with the customer, after its owner has been there to allow that."""
+    if card_of(books, method).asks:
+        books.set_up.append(method["id"])
+    if method["customer"] != customer:
+        method["customer"] = customer
+        books.tell("payment_method.attached", method)
+
+
 def detach_method(books: Books, method: Object, params: dict[str, Any]) -> Object:
+    if not method["customer"]:
+        text = "The payment method you provided is not attached to a customer so detachment is impossible."
+        raise Refusal(400, text)
     before = {"customer": method["customer"]}
     method["customer"] = None
+    books.detached.append(method["id"])
     books.tell("payment_method.detached", method, before)
     return method
+
+
+def refuse_detached(books: Books, method: Object) -> None:
+    if method["id"] in books.detached:
+        text = "The provided PaymentMethod was detached from a Customer. It may not be used again."
+        raise Refusal(400, text)
+
+
+def update_method(books: Books, method: Object, params: dict[str, Any]) -> Object:
+    before = {name: copy.deepcopy(method[name]) for name in params}
+    for name, value in params.items():
+        method[name] = {**method[name], **value}
+    books.tell("payment_method.updated", method, before)
+    return method
+
+
+def change_card(books: Books, wish: dict[str, Any]) -> None:
+    """What a bank does to a saved card: `number`: from now on it does as the test card of that number; `exp_month`,
+    `exp_year`, `last4`: it got a successor, of which Stripe learns by itself.
+    """
+    method = books.find("payment_method", wish["method"])
+    if number := wish.get("number"):
+        if number not in CARDS:
+            raise Refusal(400, "There is no such test card.")
+        books.numbers[method["id"]] = number
+    if fresh := {name: wish[name] for name in ("exp_month", "exp_year", "last4") if name in wish}:
+        before = {"card": {name: method["card"][name] for name in fresh}}
+        method["card"] = {**method["card"], **fresh}
+        books.tell("payment_method.automatically_updated", method, before)

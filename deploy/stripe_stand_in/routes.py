@@ -52,6 +52,7 @@ def as_it_is(books: Books, found: Object, params: dict[str, Any]) -> Object:
 
 def create_customer(books: Books, params: dict[str, Any]) -> Object:
     named = ("address", "description", "email", "name", "phone")
+    payments.check_email(params.get("email"), "email")
     customer = books.add(
         stripe.Customer, "cus", balance=0, delinquent=False, metadata=params.get("metadata") or {},
         invoice_settings={"default_payment_method": None}, tax_exempt="none", preferred_locales=[],
@@ -71,6 +72,21 @@ def update_customer(books: Books, customer: Object, params: dict[str, Any]) -> O
     return customer
 
 
+def retrieve_customer(books: Books, which: str, params: dict[str, Any]) -> Object:
+    """Of one that was deleted Stripe remembers that it was there."""
+    found = books.objects.get(which, {})
+    return found if found.get("deleted") else books.find("customer", which)
+
+
+def delete_customer(books: Books, customer: Object, params: dict[str, Any]) -> Object:
+    for method in books.all("payment_method", customer=customer["id"]):
+        payments.detach_method(books, method, {})
+    books.tell("customer.deleted", customer)
+    gone = {"id": customer["id"], "object": "customer", "deleted": True}
+    books.objects[customer["id"]] = gone
+    return gone
+
+
 def list_methods_of(books: Books, customer: Object, params: dict[str, Any]) -> Object:
     url = f"/v1/customers/{customer['id']}/payment_methods"
     return books.page("payment_method", url, {**params, "customer": customer["id"]}, "customer", "type")
@@ -81,10 +97,14 @@ def attach(books: Books, which: str, params: dict[str, Any]) -> Object:
 
 
 CUSTOMER = "address description email name phone metadata"
-INTENT = "amount currency confirm customer description metadata off_session payment_method receipt_email return_url"
+INTENT = (
+    "amount currency confirm customer description metadata off_session payment_method receipt_email return_url "
+    "setup_future_usage allowed_payment_method_types"
+)
 SESSION = (
     "mode line_items success_url cancel_url client_reference_id customer customer_creation customer_email currency "
-    "expires_at locale metadata submit_type payment_intent_data setup_intent_data allowed_payment_method_types"
+    "expires_at locale metadata submit_type payment_intent_data setup_intent_data allowed_payment_method_types "
+    "custom_text"
 )
 ROUTES = (
     Route("POST", "/v1/customers", of.CustomerCreateParams, CUSTOMER, of_all(create_customer)),
@@ -95,7 +115,8 @@ ROUTES = (
         f"{PAGING} email",
         listed("customer", "/v1/customers", "email"),
     ),
-    Route("GET", "/v1/customers/{}", of.CustomerRetrieveParams, "", of_one("customer", as_it_is)),
+    Route("GET", "/v1/customers/{}", of.CustomerRetrieveParams, "", retrieve_customer),
+    Route("DELETE", "/v1/customers/{}", of.CustomerDeleteParams, "", of_one("customer", delete_customer)),
     Route(
         "POST",
         "/v1/customers/{}",
@@ -130,6 +151,13 @@ ROUTES = (
         of.PaymentMethodRetrieveParams,
         "",
         of_one("payment_method", as_it_is),
+    ),
+    Route(
+        "POST",
+        "/v1/payment_methods/{}",
+        of.PaymentMethodUpdateParams,
+        "card metadata",
+        of_one("payment_method", payments.update_method),
     ),
     Route("POST", "/v1/payment_methods/{}/attach", of.PaymentMethodAttachParams, "customer", attach),
     Route(

@@ -17,6 +17,7 @@ from deploy.stripe_stand_in.errors import Refusal
 from deploy.stripe_stand_in.expanding import expanded
 from deploy.stripe_stand_in.faults import Faults, Replies
 from deploy.stripe_stand_in.parameters import decoded
+from deploy.stripe_stand_in.payments import change_card
 from deploy.stripe_stand_in.refunds import settle_due
 from deploy.stripe_stand_in.routes import route_of
 from deploy.stripe_stand_in.sessions import expire_due
@@ -157,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
             elif path == "/stand-in/clock":
                 server.books.advanced += int(wish["advance"])
                 _pass_time(server.books)
+            elif path == "/stand-in/cards":
+                change_card(server.books, wish)
             elif path != "/stand-in/sums":
                 raise Refusal(404, "There is no such switch.")
             return 200, {"sums": server.books.sums(), "owed": len(server.books.owed)}
