@@ -14,7 +14,9 @@ from billing.countries import COUNTRIES
 from billing.models import (
     BillingDetails,
     CannedText,
+    CardOnFile,
     CardRefund,
+    CardSetup,
     Checkout,
     FraudExemption,
     FraudReport,
@@ -94,6 +96,21 @@ class CheckoutAdmin(ReadOnlyAdmin):
     list_display = ("order", "amount_minor", "currency", "by", "at", "ended_at")
     list_select_related = ("order", "by")
     search_fields = ("order__number", "session")
+    exclude = ("url",)
+
+
+@admin.register(CardOnFile)
+class CardOnFileAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "__str__", "expires_on", "is_default", "added_at", "removed_at")
+    list_select_related = ("customer",)
+    search_fields = ("customer__username", "method", "stripe_customer", "last4")
+
+
+@admin.register(CardSetup)
+class CardSetupAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "by", "at", "ended_at")
+    list_select_related = ("customer", "by")
+    search_fields = ("customer__username", "session")
     exclude = ("url",)
 
 

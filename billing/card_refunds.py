@@ -15,15 +15,17 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from billing import ledger
-from billing.card_payments import LEASE, LONGEST_WAIT, is_on
+from billing.hosted_pages import LEASE, is_on
 from billing.models import CardRefund, Payment, PaymentMethod
 
 if TYPE_CHECKING:
-    from billing.stripe_gateway import RefundFacts, StripeGatewayError
+    from billing.stripe_calls import StripeGatewayError
+    from billing.stripe_gateway import RefundFacts
 
 logger = logging.getLogger(__name__)
 
 FAILED = "Stripe could not bring it to the card."
+LONGEST_WAIT = timedelta(hours=1)
 WATCHED = timedelta(days=30)  # after it was sent
 GAP, GAP_DONE = (
     timedelta(days=1),

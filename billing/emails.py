@@ -11,8 +11,10 @@ from accounts.models import Customer, User
 from accounts.notices import notice_kind
 from billing import card_payments
 from billing.invoice_pdf import invoice_pdf
+from billing.kept_cards import default_card
 from billing.models import (
     BillingDetails,
+    CardOnFile,
     CardRefund,
     Invoice,
     Order,
@@ -137,6 +139,26 @@ def payment_disputed(payment_id: str) -> tuple[list[str], dict[str, Any]]:
     words = f"The payment of {amount} for the order {order.number} ({payment.reference}) is disputed, or that has changed."
     todo = "Answer in Stripe's dashboard, where its time limit stands; unanswered, the money is lost."
     return _for_staff(order, f"A payment of {amount} is disputed", words, todo)
+
+
+@notice_kind("card.expiring", template="billing/emails/card_expiring")
+def card_expiring(card_id: str) -> tuple[list[str], dict[str, Any]]:
+    card = CardOnFile.objects.select_related("customer").get(pk=card_id)
+    if not card.is_default or card.state != "expiring":  # changed, removed or replaced meanwhile
+        return [], {}
+    return _about_card(card)
+
+
+@notice_kind("card.gone", template="billing/emails/card_gone")
+def card_gone(card_id: str) -> tuple[list[str], dict[str, Any]]:
+    card = CardOnFile.objects.select_related("customer").get(pk=card_id)
+    recipients, context = _about_card(card)
+    return recipients, context | {"heir": default_card(card.customer)}
+
+
+def _about_card(card: CardOnFile) -> tuple[list[str], dict[str, Any]]:
+    url = settings.PANEL_URL + reverse("billing:card-list", args=[card.customer.username])
+    return _addresses(card.customer), {"card": card, "customer": card.customer, "cards_url": url}
 
 
 def _refund_and_order(refund_id: str) -> tuple[CardRefund, Order]:

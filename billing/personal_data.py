@@ -12,6 +12,7 @@ from accounts.models.customer import owned_alone
 from billing.models import (
     ERASED_EMAIL,
     BillingDetails,
+    CardOnFile,
     FraudReport,
     Invoice,
     MessageKind,
@@ -32,9 +33,22 @@ _DETAILS = (
 NAMED = 10  # orders, by their numbers
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
+_CARD = (
+    "customer__username",
+    "brand",
+    "last4",
+    "exp_month",
+    "exp_year",
+    "is_default",
+    "added_at",
+    "removed_at",
+)
+
 
 def export(user: User) -> dict[str, Any]:
-    """Orders placed by `user` with their address, verdict and payments, messages from and to them, and a draft."""
+    """Orders placed by `user` with their address, verdict and payments, messages from and to them, a draft, and the cards
+    that they added.
+    """
     placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
     orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
     put_to_them = Q(order__placed_by=user) & (Q(by=None) | Q(kind=MessageKind.QUESTION))
@@ -48,6 +62,7 @@ def export(user: User) -> dict[str, Any]:
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
         "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
         "gets_invoices_of": [each.customer.username for each in _sent_to(user)[:1000]],
+        "cards": CardOnFile.objects.filter(added_by=user).order_by("added_at").values(*_CARD).iterator(),
     }
 
 
@@ -67,6 +82,11 @@ def keeps(user: User) -> list[str]:
     standing = FraudReport.objects.filter(order__placed_by=user, withdrawal=None).exclude(code="").count()
     if standing:
         words.append(f"{standing} reports to FraudRecord: they stand until our staff withdraw them")
+    added = CardOnFile.objects.filter(added_by=user, removed_at=None)
+    if added.exclude(customer__in=owned_alone(user)).exists():
+        words.append(
+            "Cards that you added for customers who have other owners: they stay until those remove them"
+        )
     return words
 
 
@@ -82,9 +102,12 @@ def hold(user: User) -> None:
 
 def erase(user: User) -> None:
     """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books, and with it the billing
-    details. Elsewhere the person gets no invoices any more.
+    details. Elsewhere the person gets no invoices any more. Cards of customers that have no other owner are removed, here
+    and at Stripe.
     """
     hold(user)
+    for card in CardOnFile.objects.filter(customer__in=owned_alone(user), removed_at=None):
+        card.remove(by=None)
     for details in _sent_to(user):
         details.recipients = [each for each in details.recipients if each != user.email]
         details.save(update_fields=["recipients"])
@@ -224,11 +247,13 @@ def _order(order: Order) -> dict[str, Any]:
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
     "asked you and decided, invoices, payments, and what you wrote about them. The billing details of services that you "
-    "own, and whose invoices you get. Notes that our staff write for each other are not in the copy."
+    "own, whose invoices you get, and the cards that you added, as far as we know them. Notes that our staff write for "
+    "each other are not in the copy."
 )
 
 ERASES = (
-    "The address and your messages in orders that came to nothing; orders that are still open are cancelled."
+    "The address and your messages in orders that came to nothing; orders that are still open are cancelled. Cards kept "
+    "for customers that you alone own."
 )
 
 privacy.register("billing", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders, hold))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from django.db.models import F
 from django.utils import timezone
 
-from billing import card_disputes, card_payments, card_refunds
-from billing.models import EventOutcome, StripeEvent
+from billing import card_disputes, card_payments, card_refunds, card_setups, kept_cards
+from billing.hosted_pages import LEASE, is_on
+from billing.models import CardSetup, EventOutcome, StripeEvent
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -18,11 +19,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=90)
+LONGEST_WAIT = timedelta(hours=1)
+
+
+def _look_at_session(session: str) -> bool:
+    """What a page is for is known here, or, where the reply that named it is under way or was lost, at Stripe."""
+    looks = [card_payments.look_at_session, card_setups.look_at_session]
+    if CardSetup.objects.filter(session=session).exists():
+        looks.reverse()
+    return any(look(session) for look in looks)
+
+
 # How the kinds that are worked begin, and who looks at what they are about.
 _LOOKS: dict[str, Callable[[str], bool]] = {
-    "checkout.session.": card_payments.look_at_session,
+    "checkout.session.": _look_at_session,
+    "payment_method.": kept_cards.look_at_method,
     "refund.": card_refunds.look_at_refund,
     "charge.dispute.": card_disputes.look_at_dispute,
+    "setup_intent.succeeded": card_setups.look_at_setup_intent,
 }
 
 
@@ -42,11 +56,11 @@ def keep_event(facts: "EventFacts") -> bool:
 
 def work_event(event_id: str) -> bool:
     """Look at what it is about; false when it is done, not due, or somebody else is at it."""
-    from billing.stripe_gateway import StripeGatewayError
+    from billing.stripe_calls import StripeGatewayError
 
     now = timezone.now()
     due = StripeEvent.objects.filter(pk=event_id, outcome="", next_try_at__lte=now)
-    if not due.update(next_try_at=now + card_payments.LEASE, attempts=F("attempts") + 1):
+    if not due.update(next_try_at=now + LEASE, attempts=F("attempts") + 1):
         return False
     event = StripeEvent.objects.get(pk=event_id)
     look = next(look for begins, look in _LOOKS.items() if event.kind.startswith(begins))
@@ -68,7 +82,7 @@ def work_event(event_id: str) -> bool:
 
 def due_events(limit: int = 200) -> list[str]:
     due = StripeEvent.objects.filter(outcome="", next_try_at__lte=timezone.now()).order_by("next_try_at")
-    return list(due.values_list("pk", flat=True)[:limit]) if card_payments.is_on() else []
+    return list(due.values_list("pk", flat=True)[:limit]) if is_on() else []
 
 
 def forget_old_events() -> int:
@@ -77,5 +91,5 @@ def forget_old_events() -> int:
 
 
 def _put_off(event: StripeEvent) -> None:
-    gap = min(timedelta(minutes=2 ** min(event.attempts - 1, 6)), card_payments.LONGEST_WAIT)
+    gap = min(timedelta(minutes=2 ** min(event.attempts - 1, 6)), LONGEST_WAIT)
     StripeEvent.objects.filter(pk=event.pk, outcome="").update(next_try_at=timezone.now() + gap)

@@ -1,5 +1,5 @@
-"""Stripe: the one place that knows how it is spoken to. It takes cards' money and sends it back; the clock and the books
-are ours.
+"""Stripe: with `billing.stripe_cards` the one place that knows how it is spoken to. It takes cards' money and sends it
+back; the clock and the books are ours.
 
 Sources: Stripe's API reference (https://docs.stripe.com/api) at the version that the pinned library speaks, its pages on
 idempotent requests, on webhook signatures and on currencies. Amounts are whole minor units throughout.
@@ -10,8 +10,6 @@ A POST carries a key by which Stripe knows it again for a day: the same key brin
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -22,30 +20,13 @@ from django.utils import timezone
 from stripe.checkout import Session
 
 from billing.stripe_amounts import from_stripe, to_stripe
+from billing.stripe_calls import StripeGatewayError, id_of, named, spoken
+from billing.stripe_cards import CONSENT, CardFacts, card_facts
 from billing.stripe_http import client
 
 EVENT_AGE = timedelta(minutes=5)  # of a signature, into the past and into the future
-KEY_IN_USE = "idempotency_key_in_use"  # Stripe's word for a call whose twin is under way
-EMAIL_INVALID = "email_invalid"
-GONE = "resource_missing"
-LATER = "balance_insufficient"  # our own balance at Stripe, which the next payments fill
 _ID = re.compile(r"[A-Za-z0-9_]{1,100}")
 _KIND = re.compile(r"[a-z0-9_.]{1,100}")
-_STATUS = re.compile(r"[a-z_]{1,30}")
-
-
-class StripeGatewayError(Exception):
-    """Stripe did not do it, or we do not know. `retry`: the same call, under the same key, may succeed later.
-
-    `spent`: what was answered stays the answer under this key. `code`: Stripe's word for what is wrong, or empty.
-    The text never holds what was sent or what came back.
-    """
-
-    def __init__(self, message: str, *, retry: bool, spent: bool = False, code: str = "") -> None:
-        super().__init__(message)
-        self.retry = retry
-        self.spent = spent
-        self.code = code
 
 
 class ForgedEvent(Exception):
@@ -60,8 +41,8 @@ class SessionState(Enum):
 
 @dataclass(frozen=True)
 class CheckoutFacts:
-    """A Checkout Session as it is at Stripe. `ours` is what we called it; `intent` and `card` ("Visa 4242") of one that
-    was paid; `url` of one that is open.
+    """A Checkout Session as it is at Stripe. `ours` is what we called it; `intent` and `card` of one that was paid; `url`
+    of one that is open.
     """
 
     session: str
@@ -72,7 +53,7 @@ class CheckoutFacts:
     url: str
     expires_at: datetime
     intent: str
-    card: str
+    card: CardFacts | None
 
 
 @dataclass(frozen=True)
@@ -110,13 +91,13 @@ class EventFacts:
 
 
 def open_checkout(
-    *, key: str, ours: str, number: str, title: str, amount_minor: int, currency: str, email: str, return_url: str
+    *, key: str, ours: str, number: str, title: str, amount_minor: int, currency: str, customer: str, return_url: str
 ) -> CheckoutFacts:  # fmt: skip
-    """A new page at Stripe where an order is paid by card, or the one that was made under this key. Without an
-    `email` the page asks for one. `return_url` is where the browser goes afterwards, whether somebody paid or not.
+    """A new page at Stripe where an order is paid by card, or the one that was made under this key. The card is kept for
+    `customer` (Stripe's id). `return_url` is where the browser goes afterwards, whether somebody paid or not.
     """
     price = to_stripe(amount_minor, currency)
-    with _spoken():
+    with spoken():
         session = client().v1.checkout.sessions.create(
             {
                 "mode": "payment",
@@ -125,9 +106,14 @@ def open_checkout(
                     "currency": currency.lower(), "unit_amount": price, "product_data": {"name": title},
                 }}],
                 "client_reference_id": number,
-                **({"customer_email": email} if email else {}),
+                "customer": customer,
                 "metadata": {"checkout": ours},
-                "payment_intent_data": {"description": f"Order {number}", "metadata": {"checkout": ours}},
+                "payment_intent_data": {
+                    "description": f"Order {number}",
+                    "metadata": {"checkout": ours},
+                    "setup_future_usage": "off_session",
+                },
+                "custom_text": {"submit": {"message": CONSENT}},
                 "success_url": return_url,
                 "cancel_url": return_url,
             },
@@ -138,14 +124,14 @@ def open_checkout(
 
 def look_at_checkout(session: str) -> CheckoutFacts:
     """How it stands at Stripe now."""
-    with _spoken():
+    with spoken():
         return _checkout_facts(client().v1.checkout.sessions.retrieve(session, {"expand": _CARD}))
 
 
 def expire_checkout(session: str) -> CheckoutFacts:
     """Let nobody pay there any more; how it stands now, for it may have been paid before that."""
     try:
-        with _spoken():
+        with spoken():
             client().v1.checkout.sessions.expire(session)
     except StripeGatewayError as error:
         if error.retry:
@@ -155,7 +141,7 @@ def expire_checkout(session: str) -> CheckoutFacts:
 
 def send_refund(*, key: str, ours: str, intent: str, amount_minor: int, currency: str) -> RefundFacts:
     """Send money of a payment back to its card, or learn what came of it under this key."""
-    with _spoken():
+    with spoken():
         refund = client().v1.refunds.create(
             {
                 "payment_intent": intent,
@@ -169,7 +155,7 @@ def send_refund(*, key: str, ours: str, intent: str, amount_minor: int, currency
 
 def list_refunds(*, intent: str) -> list[RefundFacts]:
     """All that Stripe has of this payment, whoever made them."""
-    with _spoken():
+    with spoken():
         refunds = client().v1.refunds.list({"payment_intent": intent, "limit": 100})
         return [_refund_facts(refund) for refund in refunds.auto_paging_iter()]
 
@@ -180,16 +166,16 @@ def find_refund(*, intent: str, ours: str) -> RefundFacts | None:
 
 
 def look_at_refund(refund: str) -> RefundFacts:
-    with _spoken():
+    with spoken():
         return _refund_facts(client().v1.refunds.retrieve(refund))
 
 
 def look_at_dispute(dispute: str) -> DisputeFacts:
-    with _spoken():
+    with spoken():
         found = client().v1.disputes.retrieve(dispute)
         currency = found.currency.upper()
         amount = from_stripe(found.amount, currency)
-        return DisputeFacts(found.id, _id_of(found.payment_intent), amount, currency, found.status)
+        return DisputeFacts(found.id, id_of(found.payment_intent), amount, currency, found.status)
 
 
 def read_event(body: bytes, signature: str) -> EventFacts:
@@ -230,61 +216,27 @@ def _checkout_facts(session: Session) -> CheckoutFacts:
     return CheckoutFacts(
         session=session.id,
         state=state,
-        ours=_named(session.metadata, "checkout"),
+        ours=named(session.metadata, "checkout"),
         amount_minor=from_stripe(session.amount_total or 0, currency),
         currency=currency,
         url=session.url or "",
         expires_at=datetime.fromtimestamp(session.expires_at, UTC),
-        intent=_id_of(intent),
+        intent=id_of(intent),
         card=_card_of(intent),
     )
 
 
-def _card_of(intent: "str | stripe.PaymentIntent | None") -> str:
+def _card_of(intent: "str | stripe.PaymentIntent | None") -> CardFacts | None:
     method = intent.payment_method if isinstance(intent, stripe.PaymentIntent) else None
-    card = method.card if isinstance(method, stripe.PaymentMethod) else None
-    return f"{card.brand.capitalize()} {card.last4}"[:40] if card else ""
+    return card_facts(method) if isinstance(method, stripe.PaymentMethod) else None
 
 
 def _refund_facts(refund: stripe.Refund) -> RefundFacts:
     return RefundFacts(
         refund=refund.id,
-        ours=_named(refund.metadata, "refund"),
-        intent=_id_of(refund.payment_intent),
+        ours=named(refund.metadata, "refund"),
+        intent=id_of(refund.payment_intent),
         amount_minor=from_stripe(refund.amount, refund.currency.upper()),
         failed=refund.status in ("failed", "canceled"),
         done=refund.status == "succeeded",
     )
-
-
-def _id_of(intent: "str | stripe.PaymentIntent | None") -> str:
-    return intent.id if isinstance(intent, stripe.PaymentIntent) else intent or ""
-
-
-def _named(metadata: stripe.StripeObject | None, name: str) -> str:
-    return str(metadata[name]) if metadata is not None and name in metadata else ""
-
-
-@contextmanager
-def _spoken() -> Iterator[None]:
-    """Around a call: turns the library's errors into ours."""
-    try:
-        yield
-    except ValueError as error:
-        raise StripeGatewayError(str(error), retry=False) from error
-    except stripe.APIConnectionError as error:
-        raise StripeGatewayError(f"Stripe could not be asked: {error.__cause__ or ''}", retry=True) from error
-    except stripe.StripeError as error:
-        status = error.http_status or 0
-        code = error.code or (error.error.code if error.error else "") or ""  # of a 409 it has no `code`
-        if status in (409, 429):
-            raise StripeGatewayError("Stripe is busy with it.", retry=True, code=code) from error
-        if status in (401, 403):
-            raise StripeGatewayError("Stripe refuses our key.", retry=True, code=code) from error
-        if status >= 500 or isinstance(error, stripe.IdempotencyError):
-            raise StripeGatewayError(
-                f"Stripe failed with status {status}.", retry=True, spent=True
-            ) from error
-        text = f"Stripe refused the call: {code if _STATUS.fullmatch(code) else status}."
-        retry = not status or code == LATER
-        raise StripeGatewayError(text, retry=retry, spent=True, code=code) from error

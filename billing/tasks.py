@@ -5,13 +5,17 @@ from celery import shared_task
 from billing import (
     card_payments,
     card_refunds,
+    card_setups,
+    hosted_pages,
     invoicing,
+    kept_cards,
     presence,
     reporting,
     screening,
     stripe_events,
     vat_ids,
 )
+from billing.models import CardSetup, Checkout
 from billing.models.billing_details import forget_old_details
 from billing.models.draft import forget_old_drafts
 
@@ -75,6 +79,16 @@ def look_at_checkout(checkout_id: str) -> None:
 
 
 @shared_task
+def look_at_card_setup(setup_id: str) -> None:
+    card_setups.look_at_card_setup(setup_id)
+
+
+@shared_task
+def look_at_card(card_id: str) -> None:
+    kept_cards.look_at_card(card_id)
+
+
+@shared_task
 def send_card_refund(refund_id: str) -> None:
     card_refunds.send_card_refund(refund_id)
 
@@ -90,8 +104,17 @@ def sweep_card_payments() -> None:
         send_card_refund.apply_async((refund_id,), expires=SWEEP_SECONDS)
     for event_id in stripe_events.due_events():
         work_stripe_event.apply_async((event_id,), expires=SWEEP_SECONDS)
-    for checkout_id in card_payments.due_checkouts():
+    for checkout_id in hosted_pages.due_pages(Checkout):
         look_at_checkout.apply_async((checkout_id,), expires=SWEEP_SECONDS)
+    for setup_id in hosted_pages.due_pages(CardSetup):
+        look_at_card_setup.apply_async((setup_id,), expires=SWEEP_SECONDS)
+    for card_id in kept_cards.due_cards():
+        look_at_card.apply_async((card_id,), expires=SWEEP_SECONDS)
+
+
+@shared_task
+def sweep_expiring_cards() -> None:
+    kept_cards.warn_of_expiry()
 
 
 @shared_task

@@ -26,12 +26,13 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     ),
     "orders begun and not sent for 30 days": every(3600, "billing.tasks.sweep_drafts"),
     "who was at which order, a day ago": every(3600, "billing.tasks.sweep_presences"),
-    "payment pages, refunds and events of Stripe that nobody has looked at": every(
+    "pages, refunds, cards and events at Stripe that nobody has looked at": every(
         10, "billing.tasks.sweep_card_payments"
     ),
     "orders to be paid that have no invoice, names in invoices past their years": every(
         3600, "billing.tasks.sweep_invoices"
     ),
+    "cards that expire in 30 or 7 days": every(3600, "billing.tasks.sweep_expiring_cards"),
     "events of Stripe past their 90 days": every(3600, "billing.tasks.sweep_stripe_events"),
     "VAT ids that VIES has not answered about": every(10, "billing.tasks.sweep_vat_ids"),
     "billing details past the legal years": every(3600, "billing.tasks.sweep_billing_details"),

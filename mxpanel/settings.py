@@ -200,6 +200,8 @@ CELERY_TASK_ROUTES = {
     "domains.tasks.pull_server": {"queue": "slow"},
     # Each waits for Stripe, some twice.
     "billing.tasks.look_at_checkout": {"queue": "slow"},
+    "billing.tasks.look_at_card_setup": {"queue": "slow"},
+    "billing.tasks.look_at_card": {"queue": "slow"},
     "billing.tasks.send_card_refund": {"queue": "slow"},
     "billing.tasks.work_stripe_event": {"queue": "slow"},
     "billing.tasks.check_vat_id": {"queue": "slow"},  # for VIES
@@ -295,6 +297,7 @@ FORM_LIMITS = {
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
     "billing:details-change": {"person": 10},
+    "billing:card-add": {"address": 60, "network": 180, "person": 30},
     "billing:check-ask": {"person": 60},
     "billing:report-file": {"person": 120},
     "billing:question-answer": {"address": 30, "network": 120},

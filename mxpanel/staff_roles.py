@@ -12,7 +12,9 @@ from django.db.models import Q
 REVIEWER, SUPPORT, OPERATOR, MANAGER = "reviewer", "support", "operator", "manager"
 
 _ORDERS = {
+    "billing.view_cardonfile",
     "billing.view_cardrefund",
+    "billing.view_cardsetup",
     "billing.view_checkout",
     "billing.view_invoice",
     "billing.view_order",

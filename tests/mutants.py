@@ -45,6 +45,8 @@ GUARDS = (
     "tests/domains/test_bulk_start.py",
     "tests/domains/test_bulk_undo.py",
     "tests/billing/test_review_desk.py",
+    "tests/billing/test_card_add.py",
+    "tests/billing/test_card_remove.py",
     "tests/accounts/test_webhook_add.py",
     "tests/accounts/test_webhook_change.py",
     "tests/accounts/test_webhook_page.py",

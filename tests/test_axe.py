@@ -96,6 +96,8 @@ def test_the_page_of_an_order_that_is_paid_by_card_has_no_violation(
     browser.take_cookies([{"name": cookie.key, "value": cookie.value}])
     assert not list(violations(browser, order.get_absolute_url()))
     assert "Pay by card" in browser.text
+    assert not list(violations(browser, "/c/acme/billing/cards/"))
+    assert "Add a card" in browser.text
 
 
 def path_of(name: str, things: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from accounts.keys import add_key
 from accounts.models import Customer, DataExport, Delivery, Role, User
 from accounts.models.webhook import add_webhook
 from billing.invoicing import issue_invoice
-from billing.models import FraudCheck, Order, Plan
+from billing.models import CardOnFile, FraudCheck, Order, Plan, StripeCustomer
 from billing.models import Outcome as FraudOutcome
 from billing.models.question import give_link
 from domains.models import MailServer, ServerSync
@@ -127,6 +127,7 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     with unit_of_work():
         invoice = issue_invoice(order)
     things |= {"invoice": invoice.number, "year": str(invoice.issued_on.year)}
+    things["card"] = card_of(acme, alice).pk
     return {**things, "number": order.number, "server": server.pk}
 
 
@@ -141,6 +142,15 @@ def told(customer: Customer, owner: User) -> Delivery:
 
 def of_a_webhook(delivery: Delivery) -> dict[str, Any]:
     return {"webhook": delivery.webhook_id, "delivery": delivery.pk}
+
+
+def card_of(customer: Customer, owner: User) -> CardOnFile:
+    """A card that Stripe keeps for the customer."""
+    StripeCustomer.objects.create(customer=customer, stripe_id=f"cus_{customer.username}")
+    return CardOnFile.objects.create(
+        customer=customer, stripe_customer=f"cus_{customer.username}", method=f"pm_{customer.username}", brand="Visa",
+        last4="4242", exp_month=12, exp_year=2040, added_by=owner, is_default=True,
+    )  # fmt: skip
 
 
 def copy_of_data(person: User) -> DataExport:

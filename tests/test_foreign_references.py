@@ -20,7 +20,16 @@ from billing.models import Order
 from domains.dns.resolver import Resolver
 from domains.models import Domain
 from tests.access_table import TABLE
-from tests.test_census import SAMPLES, census_things, copy_of_data, named_urls, of_a_webhook, order_of, told
+from tests.test_census import (
+    SAMPLES,
+    card_of,
+    census_things,
+    copy_of_data,
+    named_urls,
+    of_a_webhook,
+    order_of,
+    told,
+)
 
 __all__ = ["census_things"]
 
@@ -68,6 +77,7 @@ def another_customer(owner: User) -> dict[str, Any]:
         **of_a_webhook(told(customer, owner)),
         "invitation": customer.invite_member("frank@example.test", Role.READER, by=owner).pk,
         "export": copy_of_data(owner).secret,
+        "card": card_of(customer, owner).pk,
         "customer": customer.username,
         "domain": domain.name,
         "username": "olga",

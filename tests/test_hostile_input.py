@@ -14,9 +14,10 @@ from django.test import Client
 
 from accounts.models import Customer, User, Webhook
 from accounts.models.webhook import add_webhook
-from billing.models import FraudCheck, Order, Plan, QuestionLink
+from billing.models import CardOnFile, FraudCheck, Order, Plan, QuestionLink
 from billing.models.question import give_link
 from domains.models import Domain, Mailbox, MailServer, ServerSync
+from tests.test_census import card_of
 
 HOSTILE = {
     "newline": "x\r\ny",
@@ -66,6 +67,7 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/admin/review/{number}/exempt/": {"reason": "An old friend"},
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
+    "/c/acme/billing/cards/{card}/remove/": {"confirm": "on"},
     "/c/acme/keys/add/": {
         "name": "Backup", "scopes": "domains:read", "networks": "192.0.2.1", "expires_at": ""
     },
@@ -121,6 +123,7 @@ def number(acme: Customer, alice: User) -> str:
     order.fraud_reports.create(id=REPORT, kind="spam", severity=1, text="Spam", by=alice, next_try_at=None)
     give_link(order.messages.create(kind="question", text="A question", by=alice))
     add_webhook(acme, "https://hooks.example.com/", ["orders"], by=alice)
+    card_of(acme, alice)
     return order.number
 
 
@@ -151,6 +154,7 @@ def test_hostile_values(
     link = QuestionLink.objects.get().secret
     webhook = Webhook.objects.get().pk
     bob = Customer.objects.get(username="acme").memberships.get(role="reader").pk
+    card = CardOnFile.objects.get().pk
     client = Client() if anonymous else as_(sam if path.startswith("/admin/") else alice)
     for field in FORMS[path]:
         for label, value in HOSTILE.items():
@@ -160,7 +164,7 @@ def test_hostile_values(
             block._from_testcase = True  # type: ignore[attr-defined]  # units of work may be durable inside
             with block:
                 where_to = path.format(
-                    number=number, question=link, server=halted, member=bob, webhook=webhook
+                    number=number, question=link, server=halted, member=bob, webhook=webhook, card=card
                 )
                 answer = client.post(where_to, {**FORMS[path], field: value})
                 assert answer.status_code in (200, 302, 409, 422), f"{where}: {answer.status_code}"

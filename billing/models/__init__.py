@@ -5,6 +5,7 @@ from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceStatus
+from billing.models.kept_card import CardOnFile, CardSetup, StripeCustomer
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund, Subscription
@@ -26,7 +27,9 @@ __all__ = [
     "Account",
     "BillingDetails",
     "CannedText",
+    "CardOnFile",
     "CardRefund",
+    "CardSetup",
     "Checkout",
     "Decision",
     "EntryKind",
@@ -64,6 +67,7 @@ __all__ = [
     "Risk",
     "SignalKind",
     "StorageUsage",
+    "StripeCustomer",
     "StripeEvent",
     "Subscription",
     "TaxRate",

@@ -2,38 +2,21 @@
 
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import Customer
+from billing.models.hosted_page import HostedPage
 from billing.money import CurrencyField, format_money
 
 
-class Checkout(models.Model):
+class Checkout(HostedPage):
     """A page at Stripe where what is due for an order is paid by card. An order has one at a time that is open."""
 
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     order = models.ForeignKey("billing.Order", models.PROTECT, related_name="checkouts")
     amount_minor = models.PositiveIntegerField()
     currency = CurrencyField()
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
-    at = models.DateTimeField(default=timezone.now)
-    session = models.CharField(
-        max_length=100, blank=True, help_text="Stripe's id; empty until Stripe answered."
-    )
-    url = models.TextField(blank=True, editable=False)
-    asks_email = models.BooleanField(
-        default=False, help_text="Stripe takes the order's address for none, so its page asks for one."
-    )
-    ended_at = models.DateTimeField(
-        null=True, help_text="From when on nobody can pay there; empty: it is open."
-    )
-    looks = models.PositiveSmallIntegerField(default=0)
-    looked_at = models.DateTimeField(null=True, help_text="When Stripe was last asked about it for a person.")
-    next_look_at = models.DateTimeField(
-        null=True, default=timezone.now, help_text="When Stripe is asked about it."
-    )
 
     class Meta:
         ordering = ["-at"]
@@ -50,6 +33,10 @@ class Checkout(models.Model):
 
     def __str__(self) -> str:
         return f"Payment by card for {self.order_id}"
+
+    @property
+    def of(self) -> Customer:
+        return self.order.customer
 
 
 class ReturnReason(models.TextChoices):

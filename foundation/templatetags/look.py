@@ -67,7 +67,7 @@ TONES: Mapping[str, str] = {
         ),
         "act",
     ),
-    **dict.fromkeys(("ready", "stopped"), "act"),
+    **dict.fromkeys(("ready", "stopped", "expiring"), "act"),
     **dict.fromkeys(
         (
             "rejected",

@@ -180,6 +180,7 @@ def stripe(desk: StripeDesk, settings: Any) -> StripeDesk:
         desk.books.objects.clear()
         desk.books.owed.clear()
         desk.books.settling.clear()
+        desk.books.replies.clear()
         desk.books.advanced = 0
         desk.server.faults.waiting.clear()
     settings.STRIPE_API_BASE = settings.STRIPE_CHECKOUT_ORIGIN = desk.books.base

@@ -12,9 +12,10 @@ from django.utils import timezone
 from stripe import WebhookSignature
 
 from accounts import notices
-from accounts.models import Notice
-from billing import card_payments, card_refunds, stripe_events
-from billing.models import CardRefund, Checkout, StripeEvent
+from accounts.models import Customer, Notice, User
+from billing import card_payments, card_refunds, card_setups, hosted_pages, kept_cards, stripe_events
+from billing.models import CardOnFile, CardRefund, CardSetup, Checkout, StripeCustomer, StripeEvent
+from deploy.stripe_stand_in.payments import change_card, detach_method
 from deploy.stripe_stand_in.refunds import create_refund
 from deploy.stripe_stand_in.server import Server
 
@@ -33,16 +34,35 @@ class StripeDesk:
         with self.books.lock:
             self.server.faults.add([{"on": on, "fault": fault, **more} for fault in faults])
 
-    def pay(self, url: str, number: str = VISA) -> requests.Response:
+    def pay(self, url: str, number: str = VISA, expiry: str = "12 / 40") -> requests.Response:
         """What a person does at the hosted page."""
         fields = {
             "email": "anna@example.test",
             "name": "Anna",
             "number": number,
-            "expiry": "12 / 40",
+            "expiry": expiry,
             "cvc": "123",
         }
         return requests.post(url, data=fields, allow_redirects=False, timeout=5)
+
+    def authenticate(self, url: str, how: str = "complete") -> requests.Response:
+        """What a person does in the window of 3-D Secure: `complete` or `fail` it."""
+        return requests.post(url, data={"authentication": how}, allow_redirects=False, timeout=5)
+
+    def change(self, card: CardOnFile, **wish: Any) -> None:
+        """What a bank does to a card: it behaves as that of another `number`, or has a successor."""
+        with self.books.lock:
+            change_card(self.books, {"method": card.method, **wish})
+
+    def detach(self, card: CardOnFile) -> None:
+        """What somebody does in the dashboard."""
+        with self.books.lock:
+            detach_method(self.books, self.books.objects[card.method], {})
+
+    def methods(self, customer: Customer) -> list[str]:
+        """Ids of the cards that are kept for the customer there, newest first."""
+        at_stripe = StripeCustomer.objects.get(customer=customer).stripe_id
+        return [each["id"] for each in self.books.all("payment_method", customer=at_stripe)]
 
     def send_by_hand(self, amount: int | None = None) -> dict[str, Any]:
         """What somebody does in the dashboard: a part of the last payment goes back, or all of it."""
@@ -79,6 +99,19 @@ def at_desk() -> Iterator[StripeDesk]:
         server.shutdown()
 
 
+def save_card(
+    stripe: StripeDesk, customer: Customer, by: User, number: str = VISA, expiry: str = "12 / 40"
+) -> CardOnFile:
+    """The card of that number, saved on Stripe's page, with 3-D Secure where it asks for it."""
+    url = card_setups.add_card(customer, by=by)
+    if "Your bank asks" in stripe.pay(url, number, expiry).text:
+        stripe.authenticate(url)
+    CardSetup.objects.update(looked_at=None)
+    card = card_setups.learn_card(customer)
+    assert card
+    return card
+
+
 def signed(event: dict[str, Any], *, secret: str = WEBHOOK_SECRET, at: int | None = None) -> tuple[str, str]:
     """The body and the signature with which Stripe sends an event."""
     body = json.dumps(event)
@@ -91,10 +124,16 @@ def catch_up() -> None:
         CardRefund.objects.filter(sent_at=None, failed_at=None).update(next_try_at=timezone.now())
         StripeEvent.objects.filter(outcome="").update(next_try_at=timezone.now())
         Checkout.objects.filter(ended_at=None).update(next_look_at=timezone.now())
+        CardSetup.objects.filter(ended_at=None).update(next_look_at=timezone.now())
+        CardOnFile.objects.exclude(next_look_at=None).update(next_look_at=timezone.now())
         for event in stripe_events.due_events():
             stripe_events.work_event(event)
-        for checkout in card_payments.due_checkouts():
+        for checkout in hosted_pages.due_pages(Checkout):
             card_payments.look_at_checkout(checkout)
+        for setup in hosted_pages.due_pages(CardSetup):
+            card_setups.look_at_card_setup(setup)
+        for card in kept_cards.due_cards():
+            kept_cards.look_at_card(card)
         for refund in card_refunds.due_refunds():
             card_refunds.send_card_refund(refund)
 

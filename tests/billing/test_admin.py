@@ -22,6 +22,8 @@ MODELS = [
     "taxrate",
     "invoice",
     "ledgerentry",
+    "cardonfile",
+    "cardsetup",
 ]
 
 

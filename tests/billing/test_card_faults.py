@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from accounts.models import Notice, User
-from billing import card_payments, card_refunds, screening, stripe_events, stripe_gateway
-from billing.models import CardRefund, Checkout, Order, Payment, StripeEvent, Subscription
+from billing import card_payments, card_refunds, screening, stripe_cards, stripe_events, stripe_gateway
+from billing.models import (
+    CardOnFile,
+    CardRefund,
+    Checkout,
+    Order,
+    Payment,
+    StripeCustomer,
+    StripeEvent,
+    Subscription,
+)
 from billing.stripe_gateway import StripeGatewayError
 from tests.at_once import at_once
 from tests.billing.conftest import fresh, pay
@@ -17,8 +26,16 @@ from tests.faults import Dice, kills, report
 
 AT_ONCE = 50
 FAULTS = ("lost", "unreached", "409", "429", "500", "500-after")
-ON = ("POST /v1/checkout/sessions", "GET /v1/checkout/sessions", "POST /v1/refunds", "GET /v1/refunds")
+ON = (
+    "POST /v1/customers",
+    "GET /v1/customers",
+    "POST /v1/checkout/sessions",
+    "GET /v1/checkout/sessions",
+    "POST /v1/refunds",
+    "GET /v1/refunds",
+)
 CALLS = ("open_checkout", "look_at_checkout", "expire_checkout", "send_refund", "find_refund")
+CALLS_ABOUT_CARDS = ("make_customer", "find_customer", "take_off_card", "look_at_card")
 
 
 class Killed(BaseException):
@@ -29,8 +46,8 @@ class Killed(BaseException):
 def deadly(monkeypatch: pytest.MonkeyPatch, rng: Dice) -> None:
     """One in six workers is killed when Stripe has answered and nothing is written yet."""
 
-    def wrap(name: str) -> None:
-        call = getattr(stripe_gateway, name)
+    def wrap(module: Any, name: str) -> None:
+        call = getattr(module, name)
 
         def maybe(*args: Any, **kwargs: Any) -> Any:
             answer = call(*args, **kwargs)
@@ -38,10 +55,12 @@ def deadly(monkeypatch: pytest.MonkeyPatch, rng: Dice) -> None:
                 raise Killed
             return answer
 
-        monkeypatch.setattr(stripe_gateway, name, maybe)
+        monkeypatch.setattr(module, name, maybe)
 
     for name in CALLS:
-        wrap(name)
+        wrap(stripe_gateway, name)
+    for name in CALLS_ABOUT_CARDS:
+        wrap(stripe_cards, name)
 
 
 def lived(act: Callable[[], Any]) -> Any:
@@ -101,6 +120,9 @@ def test_every_charge_is_one_payment(
     for order in Order.objects.with_facts():
         assert (order.status, order.paid_minor) in {("active", 5900), ("cancelled", 0), ("unpaid", 0)}
     assert StripeEvent.objects.filter(outcome="").count() == 0
+    kept = set(CardOnFile.objects.filter(removed_at=None).values_list("method", flat=True))
+    assert {each["id"] for each in stripe.books.all("payment_method") if each["customer"]} == kept
+    assert len(stripe.books.all("customer")) == StripeCustomer.objects.count() == count
     report("payments by card under faults", rng, payments=count, faults=faults, charges=stripe.charges)
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts import notices
 from accounts.models import AuditEntry, Notice, User
-from billing import card_payments, card_refunds
+from billing import card_payments, card_refunds, hosted_pages
 from billing.models import CardRefund, Checkout, Order, Payment
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up, signed
@@ -41,9 +41,9 @@ def test_a_closed_tab_and_a_lost_webhook(stripe: StripeDesk, page: str, unpaid: 
 
 
 def test_nothing_is_asked_before_it_is_due(stripe: StripeDesk, page: str, unpaid: Order) -> None:
-    assert card_payments.due_checkouts() == []
+    assert hosted_pages.due_pages(Checkout) == []
     Checkout.objects.update(next_look_at=timezone.now())
-    [due] = card_payments.due_checkouts()
+    [due] = hosted_pages.due_pages(Checkout)
     assert card_payments.look_at_checkout(due)
     assert not card_payments.look_at_checkout(due)
 
@@ -51,7 +51,7 @@ def test_nothing_is_asked_before_it_is_due(stripe: StripeDesk, page: str, unpaid
 def test_an_open_page_is_looked_at_every_five_minutes(stripe: StripeDesk, page: str) -> None:
     for minutes in (1, 2, 4, 5, 5):
         Checkout.objects.update(next_look_at=timezone.now())
-        [due] = card_payments.due_checkouts()
+        [due] = hosted_pages.due_pages(Checkout)
         assert card_payments.look_at_checkout(due)
         gap = Checkout.objects.get().next_look_at
         assert gap
@@ -265,7 +265,7 @@ def test_without_a_key_nothing_is_swept(
 ) -> None:
     settings.STRIPE_SECRET_KEY = ""
     CardRefund.objects.update(next_try_at=timezone.now())
-    assert card_refunds.due_refunds() == card_payments.due_checkouts() == []
+    assert card_refunds.due_refunds() == hosted_pages.due_pages(Checkout) == []
     assert not try_again(owed)
 
 

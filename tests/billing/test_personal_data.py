@@ -43,7 +43,8 @@ def test_export_is_whole_and_only_of_the_person(
     assert "1 Long Street" in text
     assert "Alice herself." in text
     assert handed_out(mallory)["billing"] == {
-        "draft": None, "orders": [], "invoices": [], "messages": [], "billing_details": [], "gets_invoices_of": []
+        "draft": None, "orders": [], "invoices": [], "messages": [], "billing_details": [], "gets_invoices_of": [],
+        "cards": [],
     }  # fmt: skip
 
 

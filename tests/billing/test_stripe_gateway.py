@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from stripe import WebhookSignature
 
+from billing import stripe_cards
 from billing import stripe_gateway as gateway
 from billing.money import minor_digits
 from billing.stripe_amounts import from_stripe, takes, to_stripe
@@ -17,10 +18,15 @@ from tests.billing.stripe_desk import VISA, WEBHOOK_SECRET, StripeDesk, signed
 pytestmark = pytest.mark.usefixtures("stripe")
 
 
+def made(email: str = "anna@example.test", **changes: Any) -> str:
+    wish: dict[str, Any] = {"key": str(uuid4()), "ours": "1", "description": "Acme (acme)", "email": email}
+    return stripe_cards.make_customer(**wish | changes)
+
+
 def opened(**changes: Any) -> gateway.CheckoutFacts:
     wish: dict[str, Any] = {
         "key": str(uuid4()), "ours": "c-1", "number": "AAAA-BBBB-CC", "title": "10 GB", "amount_minor": 5900,
-        "currency": "USD", "email": "anna@example.test", "return_url": "https://panel.test/order/AAAA-BBBB-CC/pay/",
+        "currency": "USD", "customer": changes.get("customer") or made(), "return_url": "https://panel.test/order/AAAA-BBBB-CC/pay/",
     }  # fmt: skip
     return gateway.open_checkout(**wish | changes)
 
@@ -39,15 +45,16 @@ def test_a_page_is_opened_and_paid(stripe: StripeDesk) -> None:
         5900,
         "USD",
     )
-    assert (facts.intent, facts.card) == ("", "")
+    assert (facts.intent, facts.card) == ("", None)
     stripe.pay(facts.url)
     facts = gateway.look_at_checkout(facts.session)
-    assert (facts.state, facts.card, facts.url) == (SessionState.PAID, "Visa 4242", "")
+    assert (facts.state, str(facts.card), facts.url) == (SessionState.PAID, "Visa 4242", "")
     assert facts.intent.startswith("pi_")
 
 
 def test_twice_under_one_key_is_one_page(stripe: StripeDesk) -> None:
-    assert opened(key="one").session == opened(key="one").session
+    customer = made()
+    assert opened(key="one", customer=customer).session == opened(key="one", customer=customer).session
 
 
 def test_a_page_that_was_paid_cannot_expire(stripe: StripeDesk) -> None:
@@ -175,7 +182,7 @@ def test_a_refused_key_may_be_mended(settings: Any) -> None:
 
 def test_an_error_tells_nothing_of_a_person() -> None:
     with pytest.raises(StripeGatewayError) as error:
-        opened(email="anna@b\u00fccher.test")
+        made("anna@b\u00fccher.test")
     assert "anna" not in str(error.value)
     assert str(error.value) == "Stripe refused the call: email_invalid."
 

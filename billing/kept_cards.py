@@ -1,0 +1,107 @@
+"""Cards that are kept: looking whether Stripe still has them as we know them, having it forget those that were removed,
+and telling their owners that one expires.
+
+Stripe remembers a card that was taken off. One that it does not know at all is of another account, whose key we should not
+have: then nothing is noted, and it is asked again.
+"""
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import Customer
+from billing.hosted_pages import LEASE, is_on
+from billing.models import CardOnFile
+from billing.models.kept_card import FIRST_WARNING, LAST_WARNING, LOOK_EVERY, end_of
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT = timedelta(hours=6)
+AT_ONCE = 200
+
+
+def default_card(customer: Customer) -> CardOnFile | None:
+    """The card that renewals are charged to."""
+    return CardOnFile.objects.filter(customer=customer, is_default=True).first()
+
+
+def look_at_card(card_id: str) -> bool:
+    """Look at one that is due, or have Stripe forget it; false where it is not due, or somebody else is at it."""
+    from billing.stripe_calls import StripeGatewayError
+
+    now = timezone.now()
+    due = CardOnFile.objects.filter(pk=card_id, next_look_at__lte=now)
+    if not is_on() or not due.update(next_look_at=now + LEASE, looks=F("looks") + 1):
+        return False
+    card = CardOnFile.objects.get(pk=card_id)
+    try:
+        next_look_at = _forget(card) if card.removed_at else _look(card)
+    except StripeGatewayError as error:
+        logger.warning("Card %s could not be looked at: %s", card.pk, error)
+        next_look_at = now + min(timedelta(minutes=2 ** min(card.looks - 1, 9)), LONGEST_WAIT)
+    # Not where it was removed meanwhile, and is to be forgotten now.
+    ours = CardOnFile.objects.filter(pk=card.pk, next_look_at=now + LEASE)
+    ours.update(next_look_at=next_look_at)
+    return True
+
+
+def look_at_method(method: str) -> bool:
+    """What Stripe told of a card by its own id; false where it is none of ours."""
+    card = CardOnFile.objects.filter(method=method).first()
+    if card is None:
+        return False
+    if not card.removed_at:
+        _look(card)
+    return True
+
+
+def due_cards() -> list[str]:
+    """Those that the sweep has to look at, or to have forgotten."""
+    due = CardOnFile.objects.filter(next_look_at__lte=timezone.now()).order_by("next_look_at")
+    return [str(pk) for pk in due.values_list("pk", flat=True)[:AT_ONCE]] if is_on() else []
+
+
+def warn_of_expiry() -> int:
+    """Tell the owners of default cards that expire in 30 and in 7 days, once each; returns how many are told now."""
+    today, told = timezone.now().date(), 0
+    months = {(day.year, day.month) for day in (today, today + timedelta(days=FIRST_WARNING))}
+    for year, month in sorted(months):
+        left = (end_of(year, month) - today).days
+        if left > FIRST_WARNING:
+            continue
+        stage = LAST_WARNING if left <= LAST_WARNING else FIRST_WARNING
+        untold = Q(warned_days=None) | Q(warned_days__gt=stage)
+        ending = CardOnFile.objects.filter(untold, is_default=True, exp_year=year, exp_month=month)
+        for card in ending.filter(customer__ended_at=None)[: 10 * AT_ONCE]:
+            told += card.warn(stage)
+    return told
+
+
+def _look(card: CardOnFile) -> datetime:
+    """Take over what has changed there. Returns when to look again. StripeGatewayError."""
+    from billing import stripe_cards
+
+    facts = stripe_cards.look_at_card(card.method)
+    if facts is None or not facts.customer:
+        card.note_gone()
+    else:
+        card.note_facts(facts)
+    CardOnFile.objects.filter(pk=card.pk).update(looks=0)
+    return timezone.now() + LOOK_EVERY
+
+
+def _forget(card: CardOnFile) -> datetime | None:
+    """Have Stripe forget it for good, or learn that it has: it refuses what it does not keep. StripeGatewayError."""
+    from billing import stripe_calls, stripe_cards
+
+    try:
+        stripe_cards.take_off_card(card.method)
+    except stripe_calls.StripeGatewayError as error:
+        if error.retry:
+            raise
+        facts = stripe_cards.look_at_card(card.method)
+        if facts and facts.customer:
+            raise
+    return None
