@@ -39,14 +39,16 @@ def add_card(customer: Customer, *, by: User) -> str:
 
 
 def learn_card(customer: Customer) -> CardOnFile | None:
-    """Ask Stripe about the customer's open page, now; the card that was saved there. CardUnavailable where it does not
-    answer, or was asked just now.
+    """Ask Stripe about the customer's open page, now; the card that was saved on the last page. CardUnavailable where it
+    does not answer, or was asked just now.
     """
     with told_to_people(NOT_NOW):
         for setup in customer.card_setups.filter(ended_at=None).exclude(session=""):
             hosted_pages.look_for_person(setup, look_at)
-    recent = timezone.now() - timedelta(minutes=10)
-    added = CardOnFile.objects.filter(customer=customer, removed_at=None, added_at__gte=recent)
+    newest = customer.card_setups.first()
+    if newest is None or newest.ended_at is None:
+        return None
+    added = CardOnFile.objects.filter(customer=customer, removed_at=None, added_at__gte=newest.at)
     return added.order_by("-added_at").first()
 
 

@@ -135,6 +135,22 @@ def test_three_d_secure(stripe: StripeDesk, acme: Customer, alice: User, as_: As
     assert "Visa 3155 is saved." in come_back(as_(alice))
 
 
+def test_who_turns_back_is_not_told_of_the_card_before(
+    stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    save_card(stripe, acme, alice)
+    as_(alice).post(ADD)
+    assert "No card was saved." in come_back(as_(alice))
+
+
+def test_who_comes_back_after_the_webhook_is_told(
+    stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    stripe.pay(as_(alice).post(ADD)["Location"])
+    catch_up()
+    assert "Visa 4242 is saved." in come_back(as_(alice))
+
+
 def test_a_closed_tab(stripe: StripeDesk, acme: Customer, alice: User) -> None:
     stripe.pay(card_setups.add_card(acme, by=alice))
     catch_up()
