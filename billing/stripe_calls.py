@@ -37,7 +37,8 @@ def spoken() -> Iterator[None]:
     except stripe.APIConnectionError as error:
         raise StripeGatewayError(f"Stripe could not be asked: {error.__cause__ or ''}", retry=True) from error
     except stripe.StripeError as error:
-        status, code = error.http_status or 0, error.code or ""
+        status = error.http_status or 0
+        code = error.code or (error.error.code if error.error else "") or ""  # of a 409 it has no `code`
         if status in (409, 429):
             raise StripeGatewayError("Stripe is busy with it.", retry=True, code=code) from error
         if status in (401, 403):

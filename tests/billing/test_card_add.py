@@ -288,7 +288,7 @@ def test_too_many_are_refused(stripe: StripeDesk, acme: Customer, alice: User, a
     assert not stripe.sessions()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_many_clicks_at_once_are_one_page(stripe: StripeDesk, acme: Customer, alice: User) -> None:
     urls = at_once(*[lambda: card_setups.add_card(acme, by=alice)] * 10)
     assert len(set(urls)) == len(stripe.books.all("customer")) == len(stripe.sessions()) == 1

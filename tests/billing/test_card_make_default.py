@@ -70,7 +70,7 @@ def test_the_database_knows_one_default(visa: CardOnFile, second: CardOnFile) ->
         CardOnFile.objects.update(is_default=True)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_several_at_once_end_with_one(
     stripe: StripeDesk, acme: Customer, alice: User, visa: CardOnFile, second: CardOnFile
 ) -> None:

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Notice, Role, User
-from billing import card_payments, stripe_gateway
+from billing import card_payments, hosted_pages, stripe_gateway
 from billing.models import Checkout, Order, Payment
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up
@@ -164,7 +164,7 @@ def test_stripe_is_away_when_somebody_comes_back(
 def test_reloading_asks_stripe_no_second_time_at_once(
     stripe: StripeDesk, unpaid: Order, alice: User, as_: AsPerson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(card_payments, "BETWEEN", timedelta(minutes=1))
+    monkeypatch.setattr(hosted_pages, "BETWEEN", timedelta(minutes=1))
     click(as_(alice), unpaid)
     looks: list[str] = []
     look = stripe_gateway.look_at_checkout

@@ -12,7 +12,8 @@ from billing import stripe_cards
 from billing import stripe_gateway as gateway
 from billing.money import minor_digits
 from billing.stripe_amounts import from_stripe, takes, to_stripe
-from billing.stripe_gateway import KEY_IN_USE, SessionState, StripeGatewayError
+from billing.stripe_calls import KEY_IN_USE, StripeGatewayError
+from billing.stripe_gateway import SessionState
 from tests.billing.stripe_desk import VISA, WEBHOOK_SECRET, StripeDesk, signed
 
 pytestmark = pytest.mark.usefixtures("stripe")
