@@ -2,19 +2,23 @@
 
 A caller writes down its attempt (`ours`, and a `key` that only this attempt has) before it calls, and keeps what comes of
 it. Whatever is not known after a call (StripeGatewayError) is asked for again under the same key for 23 hours. After that,
-or after an error that is `spent`, it looks first (`find_charge`), and takes another key only where Stripe has nothing. A
-card that was changed meanwhile needs another key too.
+or after an error that is `spent`, it looks first (`find_charge`), and writes down another attempt, with a key and a
+`begun_at` of its own, only where Stripe has nothing. A card that was changed meanwhile needs another attempt too.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.utils import timezone
+
 from billing import declines, kept_cards
-from billing.hosted_pages import SKEW
 from billing.models import CardOnFile
+from billing.stripe_terms import KEY_HOLDS, SKEW
 
 if TYPE_CHECKING:
     from billing.stripe_cards import ChargeFacts
+
+SETTLES = timedelta(minutes=2)  # a call that was under way when its card was removed has come to its end
 
 
 def charge(
@@ -28,24 +32,32 @@ def charge(
     description: str,
 ) -> "ChargeFacts":
     """Charge it now, or learn what came of it under this key; `begun_at` is when the attempt was written down.
-    StripeGatewayError where that is not known.
+    StripeGatewayError where that is not known, or where the key is forgotten and Stripe has nothing (`spent`).
 
     A card that was taken off, here or at Stripe, is declined without an intent, unless it was charged before that.
     """
     from billing import stripe_calls, stripe_cards
 
+    is_old, is_refused = begun_at < timezone.now() - KEY_HOLDS, False
+    if is_old and (found := find_charge(card, ours=ours, begun_at=begun_at)):
+        return found
     if _is_kept(card):
+        if is_old:
+            raise stripe_calls.StripeGatewayError("Stripe has forgotten the key.", retry=True, spent=True)
         try:
             return stripe_cards.charge_card(
                 key=key, ours=ours, customer=card.stripe_customer, method=card.method, amount_minor=amount_minor,
                 currency=currency, description=description,
             )  # fmt: skip
         except stripe_calls.StripeGatewayError as error:
-            if error.retry:
+            if error.retry or _is_kept_there(card):
                 raise
-            if _is_kept_there(card):
-                raise
-    return find_charge(card, ours=ours, begun_at=begun_at) or stripe_cards.ChargeFacts(
+            is_refused = True
+    if found := find_charge(card, ours=ours, begun_at=begun_at):
+        return found
+    if not is_refused and _may_be_under_way(card, begun_at):
+        raise stripe_calls.StripeGatewayError("The card was removed a moment ago.", retry=True)
+    return stripe_cards.ChargeFacts(
         "", stripe_cards.ChargeState.DECLINED, ours, amount_minor, currency, declines.GONE, final=True
     )
 
@@ -89,3 +101,11 @@ def _is_kept_there(card: CardOnFile) -> bool:
 
 def _is_kept(card: CardOnFile) -> bool:
     return CardOnFile.objects.filter(pk=card.pk, removed_at=None).exists()
+
+
+def _may_be_under_way(card: CardOnFile, begun_at: datetime) -> bool:
+    """Whether an earlier call of this attempt, whose reply was lost, can have begun before the card was removed, and be
+    charging it still.
+    """
+    since = timezone.now() - SETTLES
+    return CardOnFile.objects.filter(pk=card.pk, removed_at__gte=max(begun_at, since)).exists()

@@ -15,9 +15,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing import hosted_pages
-from billing.hosted_pages import CardRefused, CardUnavailable, end, is_on, may_look, told_to_people
+from billing.hosted_pages import CardRefused, CardUnavailable, end, is_open, may_look, told_to_people
 from billing.models import Checkout, Order, OrderConflict, OrderStatus, StripeCustomer
 from billing.stripe_amounts import takes
+from billing.stripe_terms import is_on
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -152,16 +153,19 @@ def _ask_for_page(checkout: Checkout) -> str:
 
 
 def _keep_card(checkout: Checkout, facts: "CheckoutFacts") -> None:
-    """The card that paid is kept for renewals; where the order came to nothing there are none, so it is taken off."""
+    """The card that paid is kept for renewals; where the order came to nothing there are none, so Stripe forgets it."""
     row = StripeCustomer.objects.filter(customer=checkout.of).first()
-    card = row.keep_card(facts.card, by=checkout.by) if row and facts.card else None
-    if card and Order.objects.numbered(checkout.order.number).status in _ENDED:
-        card.remove(by=None)
+    if row is None or facts.card is None:
+        return
+    with checkout.order._locked() as order:
+        checkout.refresh_from_db(fields=["is_dropped"])
+        wanted = order.status not in _ENDED and not checkout.is_dropped
+        row.keep_card(facts.card, by=checkout.by, wanted=wanted, paid_on=checkout)
 
 
 def _is_wanted(checkout: Checkout) -> bool:
     """Whether the row has this page, and the order what it asks for."""
-    if not Checkout.objects.filter(pk=checkout.pk, session=checkout.session, ended_at=None).exists():
+    if not is_open(checkout):
         return False
     order = Order.objects.with_facts().get(pk=checkout.order_id)
     return order.due_minor == checkout.amount_minor and order.currency == checkout.currency

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from billing import ledger
-from billing.hosted_pages import LEASE, is_on
 from billing.models import CardRefund, Payment, PaymentMethod
+from billing.stripe_terms import LEASE, is_on
 
 if TYPE_CHECKING:
     from billing.stripe_calls import StripeGatewayError

@@ -11,13 +11,14 @@ from django.utils import timezone
 
 from accounts.models import Customer, User
 from billing import hosted_pages
-from billing.hosted_pages import end, is_on, may_look, told_to_people
+from billing.hosted_pages import end, is_open, may_look, told_to_people
 from billing.models import CardOnFile, CardSetup, StripeCustomer
 from billing.models.kept_card import MOST
+from billing.stripe_terms import is_on
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
-    from billing.stripe_cards import SetupFacts
+    from billing.stripe_cards import CardFacts, SetupFacts
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,9 @@ def look_at_setup_intent(intent: str) -> bool:
 
 
 def look_at(setup: CardSetup) -> bool:
-    """Make true here how the page stands at Stripe. Returns whether somebody can still use it. StripeGatewayError."""
+    """Make true here how the page stands at Stripe; where nobody is to use it any more, end it there. Returns whether
+    somebody can still use it. StripeGatewayError.
+    """
     from billing import stripe_calls, stripe_cards
 
     try:
@@ -96,11 +99,12 @@ def look_at(setup: CardSetup) -> bool:
         logger.error("Stripe has no page %s any more. Is its key that of another account?", setup.session)
         end(setup, setup.session)
         return False
+    if facts.state is stripe_cards.SetupState.OPEN and not is_open(setup):
+        facts = stripe_cards.expire_setup(setup.session)
     if facts.state is stripe_cards.SetupState.OPEN:
         return True
-    row = StripeCustomer.objects.filter(customer=setup.of).first()
-    if facts.card and row:
-        row.keep_card(facts.card, by=setup.by)
+    if facts.card:
+        _keep_card(setup, facts.card)
     end(setup, setup.session)
     return False
 
@@ -112,6 +116,9 @@ def _open_for(customer: Customer, *, by: User) -> CardSetup:
         if CardOnFile.objects.filter(customer=customer, removed_at=None).count() >= MOST:
             raise ValidationError(TOO_MANY)
         if setup := customer.card_setups.filter(ended_at=None).first():
+            if setup.by != by:  # who comes to it last is who enters a card there
+                setup.by = by
+                setup.save(update_fields=["by"])
             return setup
         soon = timezone.now() + timedelta(minutes=1)
         return CardSetup.objects.create(customer=customer, by=by, next_look_at=soon)
@@ -119,7 +126,18 @@ def _open_for(customer: Customer, *, by: User) -> CardSetup:
 
 def _page_of(setup: CardSetup) -> str:
     """Where it is saved; empty where it was saved a moment ago, or is over."""
-    return setup.url if not may_look(setup) or look_at(setup) else ""
+    asked_just_now = is_open(setup) and not may_look(setup)
+    return setup.url if asked_just_now or look_at(setup) else ""
+
+
+def _keep_card(setup: CardSetup, facts: "CardFacts") -> None:
+    row = StripeCustomer.objects.filter(customer=setup.of).first()
+    with unit_of_work():
+        # As whoever is being erased has it locked; what they leave behind is for nobody.
+        Customer.objects.select_for_update(no_key=True).get(pk=setup.customer_id)
+        setup.refresh_from_db(fields=["is_dropped", "by"])
+        if row:
+            row.keep_card(facts, by=setup.by, wanted=not setup.is_dropped)
 
 
 def _ask_for_page(setup: CardSetup) -> str:

@@ -4,8 +4,11 @@ Of a card that is reported lost or stolen Stripe asks to say no more than that t
 """
 
 AUTHENTICATION = frozenset(
-    {"authentication_required", "offline_pin_required", "online_or_offline_pin_required"}
-)
+    {
+        "authentication_required", "offline_pin_required", "online_or_offline_pin_required",
+        "payment_intent_authentication_failure",
+    }
+)  # fmt: skip
 # What no later attempt with the same card mends.
 FINAL = frozenset(
     {

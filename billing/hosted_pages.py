@@ -8,30 +8,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from billing.models import Checkout, StripeCustomer
-from billing.models.kept_card import CardSetup
-
-if TYPE_CHECKING:
-    from accounts.models import Customer
+from billing import stripe_customers
+from billing.models import CardSetup, Checkout
+from billing.stripe_terms import KEY_HOLDS, LEASE, UNANSWERED, is_on
 
 logger = logging.getLogger(__name__)
 
 Page = TypeVar("Page", Checkout, CardSetup)
 
-LEASE = timedelta(seconds=30)  # the deadlines of the calls of one look, and room
 LONGEST_GAP = timedelta(minutes=5)  # between looks at an open page
-UNANSWERED = timedelta(
-    days=1
-)  # after which a page of which Stripe never told us is given up: its key is forgotten
-KEY_HOLDS = timedelta(hours=23)  # Stripe knows a key for 24: asked after that, it would make a second page
-SKEW = timedelta(minutes=10)  # at most, between our clock and Stripe's
 BETWEEN = timedelta(seconds=2)  # two looks for people
 PATIENCE = 5.0  # seconds for another click's call that is under way
 PAUSE = 0.2
@@ -57,11 +48,6 @@ class CardRefused(CardUnavailable):
     """Stripe will not do it, however often it is asked."""
 
     status = 409
-
-
-def is_on() -> bool:
-    """Whether this installation has a key of Stripe; without one staff record payments."""
-    return bool(settings.STRIPE_SECRET_KEY)
 
 
 def find_page(row: Callable[[], Page], show: Callable[[Page], str], ask: Callable[[Page], str]) -> str:
@@ -93,7 +79,7 @@ def ask_for_page(
         return ""
     customer = ""
     try:
-        if not (customer := _at_stripe(page.of, email)):
+        if not (customer := stripe_customers.find_or_make(page.of, email)):
             return ""
         facts = make(customer)
     except stripe_calls.StripeGatewayError as error:
@@ -101,7 +87,7 @@ def ask_for_page(
             return ""
         if error.spent and not end(page, ""):  # no reply under this key will be another one
             return ""  # a twin has the page, or has ended this row: look again
-        if error.code == stripe_calls.GONE and customer and _was_deleted(page.of, customer):
+        if error.code == stripe_calls.GONE and customer and stripe_customers.note_missing(page.of, customer):
             return ""
         raise
     kept = pages.filter(pk=page.pk, session="", ended_at=None)
@@ -140,6 +126,13 @@ def due_pages(pages: type[Page], limit: int = 200) -> list[str]:
     """Those that the sweep has to look at."""
     due = pages.objects.filter(ended_at=None, next_look_at__lte=timezone.now()).order_by("next_look_at")
     return [str(pk) for pk in due.values_list("pk", flat=True)[:limit]] if is_on() else []
+
+
+def is_open(page: Page) -> bool:
+    """Whether the row has this page still, and somebody may use it."""
+    return (
+        type(page).objects.filter(pk=page.pk, session=page.session, ended_at=None, is_dropped=False).exists()
+    )
 
 
 def may_look(page: Page) -> bool:
@@ -200,67 +193,3 @@ def told_to_people(refused: str) -> Iterator[None]:
             raise CardRefused(refused) from error
         logger.warning("A page at Stripe waits: %s", error)
         raise CardUnavailable(UNANSWERING) from error
-
-
-def _at_stripe(customer: "Customer", email: str) -> str:
-    """Stripe's id of the customer, who is made there if they are not yet; empty while another's call is under way.
-
-    An address that Stripe takes for none is left out: then its pages ask for one. StripeGatewayError.
-    """
-    from billing import stripe_calls
-
-    row, _ = StripeCustomer.objects.get_or_create(customer=customer)
-    if row.stripe_id:
-        return row.stripe_id
-    try:
-        found = _find_or_make(row, email)
-    except stripe_calls.StripeGatewayError as error:
-        if error.code == stripe_calls.KEY_IN_USE:
-            return ""
-        if error.spent:
-            _spend_key(row)
-        if error.code != stripe_calls.EMAIL_INVALID or not email:
-            raise
-        return _at_stripe(customer, "")
-    StripeCustomer.objects.filter(pk=row.pk, stripe_id="").update(stripe_id=found)
-    row.refresh_from_db()
-    return row.stripe_id
-
-
-def _was_deleted(customer: "Customer", stripe_id: str) -> bool:
-    """Whether somebody deleted the customer at Stripe; then the next page makes another one. One that Stripe has never
-    had is another account's, and its cards are no less there for that.
-    """
-    from billing import stripe_cards
-
-    if not stripe_cards.is_deleted(stripe_id):
-        return False
-    for row in StripeCustomer.objects.filter(customer=customer, stripe_id=stripe_id):
-        row.forget()
-    return True
-
-
-def _find_or_make(row: StripeCustomer, email: str) -> str:
-    """Whose reply was lost is looked for before another one is made under another key."""
-    from billing import stripe_cards
-
-    ours, is_old = str(row.pk), row.asked_at < timezone.now() - KEY_HOLDS
-    if row.keys_spent or is_old:
-        until = row.asked_at + UNANSWERED + SKEW
-        if found := stripe_cards.find_customer(ours=ours, since=row.asked_at - SKEW, until=until):
-            return found
-    if is_old:
-        _spend_key(row, asked_at=timezone.now())
-    return stripe_cards.make_customer(
-        key=f"customer-{ours}-{row.keys_spent}",
-        ours=ours,
-        description=row.customer.username,
-        email=email,
-    )
-
-
-def _spend_key(row: StripeCustomer, **more: object) -> None:
-    """No reply under the present key will be another one; whoever was faster has spent it already."""
-    mine = StripeCustomer.objects.filter(pk=row.pk, keys_spent=row.keys_spent)
-    mine.update(keys_spent=F("keys_spent") + 1, **more)
-    row.refresh_from_db()

@@ -12,9 +12,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, asks_again, customer_page
 from billing import card_setups
-from billing.hosted_pages import CardUnavailable, is_on
+from billing.hosted_pages import CardUnavailable
 from billing.models import CardOnFile
 from billing.models.kept_card import MOST
+from billing.stripe_terms import is_on
 
 SHOWN = 2 * MOST  # those that paid an order come on top of those that were added
 
@@ -82,16 +83,25 @@ def card_make_default(request: Any, card: str) -> HttpResponse:
 @asks_again
 def card_remove(request: Any, card: str) -> HttpResponse:
     found = get_object_or_404(request.customer.cards, pk=card)
-    left = request.customer.cards.filter(removed_at=None).exclude(pk=found.pk).order_by("-added_at").first()
+    heir = found.heir
     running = request.customer.subscriptions.filter(ended_at=None).select_related("plan").first()
-    form = CardRemoveForm(request.POST if request.method == "POST" else None, is_needed=running and not left)
-    if found.removed_at or form.is_valid():
-        if found.remove(by=request.user):
-            messages.success(request, f"{found} is removed. Nothing is charged to it any more.")
+    form = CardRemoveForm(request.POST if request.method == "POST" else None, is_needed=running and not heir)
+    if found.removed_at:
         return redirect("billing:card-list", request.customer.username)
-    heir = left if found.is_default else None
-    context = {"card": found, "form": form, "heir": heir, "left": left, "running": running}
+    if form.is_valid():
+        return _remove(request, found, spare_last=bool(running and not form.cleaned_data.get("confirm")))
+    context = {"card": found, "form": form, "heir": heir, "running": running}
     return render(request, "billing/card_remove.html", context, status=422 if form.is_bound else 200)
+
+
+def _remove(request: Any, card: CardOnFile, *, spare_last: bool) -> HttpResponse:
+    try:
+        if card.remove(by=request.user, spare_last=spare_last):
+            messages.success(request, f"{card} is removed. Nothing is charged to it any more.")
+    except ValidationError as refusal:  # another tab removed the other one meanwhile
+        messages.error(request, f"{refusal.messages[0]} Nothing was changed.")
+        return redirect("billing:card-remove", request.customer.username, card.pk)
+    return redirect("billing:card-list", request.customer.username)
 
 
 def _list(request: Any, refusal: str = "", status: int = 200) -> HttpResponse:

@@ -12,14 +12,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Customer
-from billing.hosted_pages import LEASE, is_on
+from billing import stripe_customers
 from billing.models import CardOnFile
-from billing.models.kept_card import FIRST_WARNING, LAST_WARNING, LOOK_EVERY, end_of
+from billing.models.kept_card import FIRST_WARNING, LAST_WARNING, LOOK_EVERY, blank_cards, end_of
+from billing.stripe_terms import LEASE, is_on
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = timedelta(hours=6)
 AT_ONCE = 200
+KEPT_REMOVED = timedelta(days=90)  # while somebody may ask which card it was
 
 
 def default_card(customer: Customer) -> CardOnFile | None:
@@ -39,7 +41,8 @@ def look_at_card(card_id: str) -> bool:
     try:
         next_look_at = _forget(card) if card.removed_at else _look(card)
     except StripeGatewayError as error:
-        logger.warning("Card %s could not be looked at: %s", card.pk, error)
+        level = logging.WARNING if error.retry else logging.ERROR
+        logger.log(level, "Card %s could not be looked at: %s", card.pk, error)
         next_look_at = now + min(timedelta(minutes=2 ** min(card.looks - 1, 9)), LONGEST_WAIT)
     # Not where it was removed meanwhile, and is to be forgotten now.
     ours = CardOnFile.objects.filter(pk=card.pk, next_look_at=now + LEASE)
@@ -63,10 +66,17 @@ def due_cards() -> list[str]:
     return [str(pk) for pk in due.values_list("pk", flat=True)[:AT_ONCE]] if is_on() else []
 
 
+def forget_removed() -> int:
+    """Blank those that were removed long ago; returns how many."""
+    old = CardOnFile.objects.filter(removed_at__lt=timezone.now() - KEPT_REMOVED).exclude(brand="")
+    return blank_cards(CardOnFile.objects.filter(pk__in=old.values("pk")[: 10 * AT_ONCE]))
+
+
 def warn_of_expiry() -> int:
     """Tell the owners of default cards that expire in 30 and in 7 days, once each; returns how many are told now."""
     today, told = timezone.now().date(), 0
-    months = {(day.year, day.month) for day in (today, today + timedelta(days=FIRST_WARNING))}
+    ahead = (0, FIRST_WARNING // 2, FIRST_WARNING)  # between them no month is left out
+    months = {(day.year, day.month) for day in (today + timedelta(days=days) for days in ahead)}
     for year, month in sorted(months):
         left = (end_of(year, month) - today).days
         if left > FIRST_WARNING:
@@ -84,12 +94,18 @@ def _look(card: CardOnFile) -> datetime:
     from billing import stripe_cards
 
     facts = stripe_cards.look_at_card(card.method)
-    if facts is None or not facts.customer:
-        card.note_gone()
-    else:
+    if facts and facts.customer:
         card.note_facts(facts)
+    elif not _went_with_its_customer(card):
+        card.note_gone()
     CardOnFile.objects.filter(pk=card.pk).update(looks=0)
     return timezone.now() + LOOK_EVERY
+
+
+def _went_with_its_customer(card: CardOnFile) -> bool:
+    """Whether the customer was deleted there, which is noted: all their cards are gone at once. StripeGatewayError."""
+    stripe_customers.note_deletion(card.stripe_customer)
+    return CardOnFile.objects.filter(pk=card.pk).exclude(removed_at=None).exists()
 
 
 def _forget(card: CardOnFile) -> datetime | None:

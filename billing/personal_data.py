@@ -22,6 +22,7 @@ from billing.models import (
     OrderStatus,
     Payment,
     ReviewDecision,
+    StripeCustomer,
     Subscription,
 )
 from billing.models.billing_details import ADDRESS
@@ -106,8 +107,8 @@ def erase(user: User) -> None:
     and at Stripe.
     """
     hold(user)
-    for card in CardOnFile.objects.filter(customer__in=owned_alone(user), removed_at=None):
-        card.remove(by=None)
+    for row in StripeCustomer.objects.filter(customer__in=owned_alone(user)).select_related("customer"):
+        row.leave()
     for details in _sent_to(user):
         details.recipients = [each for each in details.recipients if each != user.email]
         details.save(update_fields=["recipients"])

@@ -7,16 +7,18 @@ reference. Errors and rules about keys are those of `billing.stripe_calls`.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from itertools import islice
 
 import stripe
 from stripe.checkout import Session
 
 from billing import declines
 from billing.stripe_amounts import from_stripe, to_stripe
-from billing.stripe_calls import StripeGatewayError, id_of, named, spoken
+from billing.stripe_calls import GONE, StripeGatewayError, id_of, named, spoken
 from billing.stripe_http import client
 
 CONSENT = "Your card is kept for renewals of this service. You can take it off at any time."
+MOST_READ = 1000  # of a list that is searched
 _METHOD = ["setup_intent.payment_method"]
 _BRANDS = {"amex": "American Express", "diners": "Diners Club", "jcb": "JCB", "unionpay": "UnionPay"}
 
@@ -93,21 +95,38 @@ def make_customer(*, key: str, ours: str, description: str, email: str) -> str:
         return made.id
 
 
-def find_customer(*, ours: str, since: datetime, until: datetime) -> str:
-    """Stripe's id of the customer that we called so, made in this time; empty if there is none."""
+def find_customer(*, ours: str, since: datetime, until: datetime, email: str) -> str:
+    """Stripe's id of the customer that we called so, made in this time, with this address if one is given; empty if there
+    is none among the last thousand of these.
+    """
     with spoken():
         made = client().v1.customers.list(
-            {"created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())}, "limit": 100}
+            {
+                "created": {"gte": int(since.timestamp()), "lte": int(until.timestamp())},
+                "limit": 100,
+                **({"email": email} if email else {}),
+            }
         )
-        return next(
-            (each.id for each in made.auto_paging_iter() if named(each.metadata, "customer") == ours), ""
-        )
+        last = islice(made.auto_paging_iter(), MOST_READ)
+        return next((each.id for each in last if named(each.metadata, "customer") == ours), "")
 
 
 def is_deleted(customer: str) -> bool:
     """Whether it was there and somebody deleted it, which Stripe remembers. GONE: it never was in this account."""
     with spoken():
         return bool(getattr(client().v1.customers.retrieve(customer), "deleted", False))
+
+
+def delete_customer(customer: str) -> None:
+    """Have Stripe delete the customer with their cards and address for good; a second time nothing changes. Payments stay,
+    and can be sent back. GONE: it never was in this account.
+    """
+    try:
+        with spoken():
+            client().v1.customers.delete(customer)
+    except StripeGatewayError as error:
+        if error.code != GONE or not is_deleted(customer):
+            raise
 
 
 def open_setup(*, key: str, ours: str, customer: str, return_url: str) -> SetupFacts:
@@ -132,6 +151,24 @@ def open_setup(*, key: str, ours: str, customer: str, return_url: str) -> SetupF
 def look_at_setup(session: str) -> SetupFacts:
     with spoken():
         return _setup_facts(client().v1.checkout.sessions.retrieve(session, {"expand": _METHOD}))
+
+
+def expire_setup(session: str) -> SetupFacts:
+    """Let nobody save a card there any more; how it stands now, for one may have been saved before that."""
+    try:
+        with spoken():
+            client().v1.checkout.sessions.expire(session)
+    except StripeGatewayError as error:
+        if error.retry:
+            raise
+    return look_at_setup(session)
+
+
+def purpose_of(session: str) -> str:
+    """What a page is for, by what we called it: `checkout` or `setup`; empty where it is none of ours."""
+    with spoken():
+        found = client().v1.checkout.sessions.retrieve(session)
+        return next((name for name in ("checkout", "setup") if named(found.metadata, name)), "")
 
 
 def look_at_setup_intent(intent: str) -> str:
@@ -211,7 +248,7 @@ def card_facts(method: stripe.PaymentMethod) -> CardFacts | None:
     card = method.card
     if card is None:
         return None
-    brand = _BRANDS.get(card.brand, card.brand.capitalize())[:30]
+    brand = _BRANDS.get(card.brand, card.brand.replace("_", " ").capitalize())[:30]
     return CardFacts(
         method.id, id_of(method.customer), brand, card.last4, card.exp_month, card.exp_year, card.fingerprint or ""
     )  # fmt: skip
@@ -233,8 +270,9 @@ def _setup_facts(session: Session) -> SetupFacts:
 def _charge_facts(intent: stripe.PaymentIntent) -> ChargeFacts:
     currency = intent.currency.upper()
     state, reason, word = ChargeState.UNDER_WAY, "", ""
+    amount = intent.amount
     if intent.status == "succeeded":
-        state = ChargeState.PAID
+        state, amount = ChargeState.PAID, intent.amount_received
     elif intent.status == "canceled":
         state, reason = ChargeState.DECLINED, declines.ENDED
     elif intent.status in ("requires_payment_method", "requires_action"):
@@ -249,7 +287,7 @@ def _charge_facts(intent: stripe.PaymentIntent) -> ChargeFacts:
         intent=intent.id,
         state=state,
         ours=named(intent.metadata, "charge"),
-        amount_minor=from_stripe(intent.amount, currency),
+        amount_minor=from_stripe(amount, currency),
         currency=currency,
         reason=reason,
         final=word in declines.FINAL,

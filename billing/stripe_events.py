@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from django.db.models import F
 from django.utils import timezone
 
-from billing import card_disputes, card_payments, card_refunds, card_setups, kept_cards
-from billing.hosted_pages import LEASE, is_on
-from billing.models import CardSetup, EventOutcome, StripeEvent
+from billing import card_disputes, card_payments, card_refunds, card_setups, kept_cards, stripe_customers
+from billing.models import CardSetup, Checkout, EventOutcome, StripeEvent
+from billing.stripe_terms import LEASE, is_on
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -24,14 +24,20 @@ LONGEST_WAIT = timedelta(hours=1)
 
 def _look_at_session(session: str) -> bool:
     """What a page is for is known here, or, where the reply that named it is under way or was lost, at Stripe."""
-    looks = [card_payments.look_at_session, card_setups.look_at_session]
+    from billing import stripe_cards
+
+    looks = {"checkout": card_payments.look_at_session, "setup": card_setups.look_at_session}
+    if Checkout.objects.filter(session=session).exists():
+        return looks["checkout"](session)
     if CardSetup.objects.filter(session=session).exists():
-        looks.reverse()
-    return any(look(session) for look in looks)
+        return looks["setup"](session)
+    look = looks.get(stripe_cards.purpose_of(session))
+    return bool(look and look(session))
 
 
 # How the kinds that are worked begin, and who looks at what they are about.
 _LOOKS: dict[str, Callable[[str], bool]] = {
+    "customer.deleted": stripe_customers.note_deletion,
     "checkout.session.": _look_at_session,
     "payment_method.": kept_cards.look_at_method,
     "refund.": card_refunds.look_at_refund,

@@ -12,6 +12,7 @@ from billing import (
     presence,
     reporting,
     screening,
+    stripe_customers,
     stripe_events,
     vat_ids,
 )
@@ -89,6 +90,11 @@ def look_at_card(card_id: str) -> None:
 
 
 @shared_task
+def delete_at_stripe(row_id: str) -> None:
+    stripe_customers.delete_when_due(row_id)
+
+
+@shared_task
 def send_card_refund(refund_id: str) -> None:
     card_refunds.send_card_refund(refund_id)
 
@@ -110,11 +116,15 @@ def sweep_card_payments() -> None:
         look_at_card_setup.apply_async((setup_id,), expires=SWEEP_SECONDS)
     for card_id in kept_cards.due_cards():
         look_at_card.apply_async((card_id,), expires=SWEEP_SECONDS)
+    for row_id in stripe_customers.due_deletions():
+        delete_at_stripe.apply_async((row_id,), expires=SWEEP_SECONDS)
 
 
 @shared_task
-def sweep_expiring_cards() -> None:
+def sweep_cards() -> None:
     kept_cards.warn_of_expiry()
+    kept_cards.forget_removed()
+    stripe_customers.leave_ended()
 
 
 @shared_task

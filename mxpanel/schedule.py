@@ -32,7 +32,9 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "orders to be paid that have no invoice, names in invoices past their years": every(
         3600, "billing.tasks.sweep_invoices"
     ),
-    "cards that expire in 30 or 7 days": every(3600, "billing.tasks.sweep_expiring_cards"),
+    "cards that expire, were removed 90 days ago, or are of customers that ended": every(
+        3600, "billing.tasks.sweep_cards"
+    ),
     "events of Stripe past their 90 days": every(3600, "billing.tasks.sweep_stripe_events"),
     "VAT ids that VIES has not answered about": every(10, "billing.tasks.sweep_vat_ids"),
     "billing details past the legal years": every(3600, "billing.tasks.sweep_billing_details"),

@@ -202,6 +202,7 @@ CELERY_TASK_ROUTES = {
     "billing.tasks.look_at_checkout": {"queue": "slow"},
     "billing.tasks.look_at_card_setup": {"queue": "slow"},
     "billing.tasks.look_at_card": {"queue": "slow"},
+    "billing.tasks.delete_at_stripe": {"queue": "slow"},
     "billing.tasks.send_card_refund": {"queue": "slow"},
     "billing.tasks.work_stripe_event": {"queue": "slow"},
     "billing.tasks.check_vat_id": {"queue": "slow"},  # for VIES

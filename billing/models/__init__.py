@@ -5,7 +5,7 @@ from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceStatus
-from billing.models.kept_card import CardOnFile, CardSetup, StripeCustomer
+from billing.models.kept_card import CardOnFile
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund, Subscription
@@ -15,6 +15,7 @@ from billing.models.review import Decision, MessageKind, OrderCancellation, Orde
 from billing.models.risk import Risk
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
 from billing.models.status import OrderStatus
+from billing.models.stripe_customer import CardSetup, StripeCustomer
 from billing.models.tax import TaxRate
 from billing.models.usage import StorageUsage
 

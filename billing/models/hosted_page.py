@@ -26,6 +26,11 @@ class HostedPage(models.Model):
         null=True, default=timezone.now, help_text="When Stripe is asked about it."
     )
 
+    is_dropped = models.BooleanField(
+        default=False,
+        help_text="Nobody is to use it any more: it is ended when Stripe is next asked about it.",
+    )
+
     class Meta:
         abstract = True
 

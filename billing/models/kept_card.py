@@ -4,119 +4,28 @@ from calendar import monthrange
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit, notices
-from accounts.models import Customer
-from billing.models.hosted_page import HostedPage
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from billing.models.card import Checkout
     from billing.stripe_cards import CardFacts
 
 LOOK_EVERY = timedelta(days=7)  # at a card that Stripe keeps; its events tell the same, if they come
 MOST = 20  # cards of a customer who wants to add one
+MOST_LEFT = 100  # that are looked at for another default
+LAST = "It is the only card that is left now."
 FIRST_WARNING, LAST_WARNING = 30, 7  # days before the end of a card's last month
-
-
-class StripeCustomer(models.Model):
-    """A customer as Stripe knows them; made there when a card is first wanted."""
-
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    customer = models.OneToOneField("accounts.Customer", models.PROTECT, related_name="at_stripe")
-    stripe_id = models.CharField(max_length=100, blank=True, help_text="Empty until Stripe answered.")
-    asked_at = models.DateTimeField(default=timezone.now, help_text="When it was first asked for.")
-    keys_spent = models.PositiveSmallIntegerField(default=0)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["stripe_id"], condition=~Q(stripe_id=""), name="stripe_customer_id_once"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.customer} at Stripe"
-
-    def keep_card(self, facts: "CardFacts", *, by: "User | None") -> "CardOnFile | None":
-        """Note a card that Stripe keeps for this customer; None where it does not, or where it was taken off here.
-
-        The first is the default. One that was saved before, under another of Stripe's ids, gives it its place.
-        """
-        with unit_of_work():
-            self._lock()
-            if facts.customer != self.stripe_id or not self.stripe_id:
-                return None
-            cards = CardOnFile.objects.filter(customer=self.customer)
-            if known := cards.filter(method=facts.method).first():
-                return None if known.removed_at else known
-            kept = cards.filter(removed_at=None)
-            same = list(kept.filter(fingerprint=facts.fingerprint)) if facts.fingerprint else []
-            is_default = not kept.filter(is_default=True).exists() or any(card.is_default for card in same)
-            for card in same:
-                card._take_off(by=by)
-            if is_default:
-                kept.filter(is_default=True).update(is_default=False)
-            made = CardOnFile.objects.create(
-                customer=self.customer, stripe_customer=facts.customer, method=facts.method, brand=facts.brand,
-                last4=facts.last4, exp_month=facts.exp_month, exp_year=facts.exp_year, fingerprint=facts.fingerprint,
-                is_default=is_default, added_by=by,
-            )  # fmt: skip
-            audit.record(
-                "card.add", by=by, customer=self.customer, subject=str(made), after={"default": is_default}
-            )
-            return made
-
-    def forget(self) -> bool:
-        """Stripe has no such customer any more, nor their cards; the next card makes a new one."""
-        with unit_of_work():
-            fresh = self._lock()
-            if not self.stripe_id or fresh.stripe_id != self.stripe_id:
-                return False
-            for card in CardOnFile.objects.filter(customer=self.customer, removed_at=None):
-                card.note_gone()
-            StripeCustomer.objects.filter(pk=self.pk).update(
-                stripe_id="", asked_at=timezone.now(), keys_spent=models.F("keys_spent") + 1
-            )
-            return True
-
-    def _lock(self) -> "StripeCustomer":
-        """Cards of a customer change one after the other."""
-        return StripeCustomer.objects.select_for_update(no_key=True).get(pk=self.pk)
-
-
-class CardSetup(HostedPage):
-    """A page at Stripe where a card is saved, without anything being paid. A customer has one at a time that is open."""
-
-    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="card_setups")
-
-    class Meta:
-        ordering = ["-at"]
-        indexes = [
-            models.Index(fields=["next_look_at"], name="card_setup_to_look_at", condition=Q(ended_at=None))
-        ]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["customer"], condition=Q(ended_at=None), name="card_setup_one_open"
-            ),
-            models.UniqueConstraint(
-                fields=["session"], condition=~Q(session=""), name="card_setup_session_once"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Card of {self.customer_id} to be saved"
-
-    @property
-    def of(self) -> Customer:
-        return self.customer
 
 
 class CardOnFile(models.Model):
@@ -133,6 +42,13 @@ class CardOnFile(models.Model):
     fingerprint = models.CharField(max_length=100, blank=True, editable=False)
     is_default = models.BooleanField(default=False, help_text="Renewals are charged to it.")
     added_at = models.DateTimeField(default=timezone.now)
+    paid_on = models.ForeignKey(
+        "billing.Checkout",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The page of the payment for which alone it is kept; empty: somebody wants it for more.",
+    )
     added_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     removed_at = models.DateTimeField(null=True)
     removed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
@@ -173,7 +89,7 @@ class CardOnFile(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.brand} {self.last4}"
+        return f"{self.brand} {self.last4}" if self.brand else "A card of before"
 
     @property
     def expires_on(self) -> date:
@@ -194,6 +110,42 @@ class CardOnFile(models.Model):
             return "expired"
         return "expiring" if self.days_left <= FIRST_WARNING else "valid"
 
+    @property
+    def heir(self) -> "CardOnFile | None":
+        """The other card that is the default where this one is not: of those that have not expired, if there are any, the
+        one that was added last.
+        """
+        others = CardOnFile.objects.filter(customer=self.customer_id, removed_at=None).exclude(pk=self.pk)
+        newest = others.order_by("-added_at")[:MOST_LEFT]
+        return min(newest, key=lambda card: card.days_left < 0, default=None)
+
+    def add(self, *, by: "User | None") -> None:
+        """Keep this new one, in the unit of work under way, with the cards of its customer locked."""
+        kept = CardOnFile.objects.filter(customer=self.customer_id, removed_at=None)
+        same = list(kept.filter(fingerprint=self.fingerprint)) if self.fingerprint else []
+        default = kept.filter(is_default=True).first()
+        self.is_default = default is None or default in same or default._ends_before(self)
+        if same:
+            self.paid_on = None
+        for card in same:
+            card._take_off(by=by, heir=None)
+        if self.is_default:
+            kept.filter(is_default=True).update(is_default=False)
+        self.save()
+        after = {"default": self.is_default}
+        audit.record("card.add", by=by, customer=self.customer, subject=str(self), after=after)
+
+    def add_removed(self) -> None:
+        """Have Stripe forget this new one, which nobody wants. Nothing has changed for anybody, so nobody is told."""
+        self.save()
+        self._take_off(by=None, heir=None)
+
+    def want_more(self, paid_on: "Checkout | None") -> "CardOnFile | None":
+        """It was saved once more: another payment, or its owner, wants it as well. None where it was removed."""
+        if self.paid_on_id and (paid_on is None or paid_on.pk != self.paid_on_id):
+            CardOnFile.objects.filter(pk=self.pk).update(paid_on=None)
+        return None if self.removed_at else self
+
     def make_default(self, *, by: "User") -> bool:
         """Charge renewals to this card; false where that is so already, or where it is not kept any more."""
         with self._locked() as card:
@@ -201,19 +153,23 @@ class CardOnFile(models.Model):
                 return False
             former = CardOnFile.objects.filter(customer=card.customer, is_default=True).first()
             card._be_default(former)
+            CardOnFile.objects.filter(pk=card.pk).update(paid_on=None)
             before = {"card": str(former)} if former else None
             audit.record("card.make_default", by=by, customer=card.customer, subject=str(card), before=before)
             return True
 
-    def remove(self, *, by: "User | None") -> bool:
+    def remove(self, *, by: "User | None", spare_last: bool = False) -> bool:
         """Take it off: nothing is charged to it from now on, and Stripe is told to forget it. False where it was before.
 
-        Where it was the default, the one that was added last is from now on.
+        Where it was the default, its heir is from now on. `spare_last`: ValidationError where there is no other card.
         """
         with self._locked() as card:
             if card.removed_at:
                 return False
-            heir = card._take_off(by=by)
+            other = card.heir
+            if spare_last and other is None:
+                raise ValidationError(LAST)
+            heir = card._take_off(by=by, heir=other)
             after = {"default": str(heir)} if heir else None
             audit.record("card.remove", by=by, customer=card.customer, subject=str(card), after=after)
             return True
@@ -223,7 +179,7 @@ class CardOnFile(models.Model):
         with self._locked() as card:
             if card.removed_at:
                 return False
-            was_default, heir = card.is_default, card._take_off(by=None)
+            was_default, heir = card.is_default, card._take_off(by=None, heir=card.heir)
             after = {"default": str(heir)} if heir else None
             CardOnFile.objects.filter(pk=card.pk).update(next_look_at=None)
             audit.record("card.lose", by=None, customer=card.customer, subject=str(card), after=after)
@@ -235,11 +191,15 @@ class CardOnFile(models.Model):
         """Take over what has changed: a bank gives out a successor under the same id. False where nothing has."""
         names = ("brand", "last4", "exp_month", "exp_year", "fingerprint")
         with self._locked() as card:
-            changed = {name: new for name in names if (new := getattr(facts, name)) != getattr(card, name)}
+            changed: dict[str, Any] = {
+                name: new for name in names if (new := getattr(facts, name)) != getattr(card, name)
+            }
             if card.removed_at or not changed:
                 return False
             before = _known_by(card)
-            CardOnFile.objects.filter(pk=card.pk).update(**changed, warned_days=None)
+            if {"exp_month", "exp_year"} & changed.keys():
+                changed["warned_days"] = None
+            CardOnFile.objects.filter(pk=card.pk).update(**changed)
             card.refresh_from_db()
             if before != _known_by(card):
                 audit.record(
@@ -262,6 +222,8 @@ class CardOnFile(models.Model):
     @contextmanager
     def _locked(self) -> Iterator["CardOnFile"]:
         """The card as it is now, with all cards of its customer locked until the end of the unit of work."""
+        from billing.models.stripe_customer import StripeCustomer
+
         with unit_of_work():
             StripeCustomer.objects.select_for_update(no_key=True).get(customer=self.customer_id)
             yield CardOnFile.objects.select_related("customer").get(pk=self.pk)
@@ -271,8 +233,13 @@ class CardOnFile(models.Model):
             CardOnFile.objects.filter(pk=former.pk).update(is_default=False)
         CardOnFile.objects.filter(pk=self.pk).update(is_default=True)
 
-    def _take_off(self, *, by: "User | None") -> "CardOnFile | None":
-        """Returns the card that is the default from now on in its place."""
+    def _ends_before(self, other: "CardOnFile") -> bool:
+        """Whether the other takes its place: this one ends within a month, or is another account's."""
+        ends = self.days_left <= FIRST_WARNING and other.expires_on > self.expires_on
+        return ends or self.stripe_customer != other.stripe_customer
+
+    def _take_off(self, *, by: "User | None", heir: "CardOnFile | None") -> "CardOnFile | None":
+        """The heir is the default from now on where this one was, and is returned then."""
         from billing.tasks import look_at_card
 
         now = timezone.now()
@@ -280,11 +247,19 @@ class CardOnFile(models.Model):
             removed_at=now, removed_by=by, is_default=False, fingerprint="", looks=0, next_look_at=now
         )
         look_at_card.delay_on_commit(str(self.pk))
-        left = CardOnFile.objects.filter(customer=self.customer_id, removed_at=None).order_by("-added_at")
-        heir = left.first() if self.is_default else None
-        if heir:
-            heir._be_default(None)
+        if not self.is_default or heir is None:
+            return None
+        heir._be_default(None)
         return heir
+
+
+def blank_cards(cards: models.QuerySet[CardOnFile]) -> int:
+    """Of those that were removed, forget what their owners know them by, and who that was. Returns how many."""
+    return (
+        cards.exclude(removed_at=None)
+        .exclude(brand="")
+        .update(brand="", last4="0000", exp_month=1, exp_year=2000, added_by=None, removed_by=None)
+    )
 
 
 def end_of(year: int, month: int) -> date:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from billing.models.card import CardRefund, ReturnReason
+from billing.models.kept_card import CardOnFile
 from billing.models.payment import Payment, PaymentMethod
 from billing.models.status import OrderStatus
 from billing.money import format_amount, format_money
@@ -292,6 +293,9 @@ class Paying:
         for payment in self.payments.filter(method=PaymentMethod.CARD):
             if payment.kept_minor:
                 self._send_back(payment, payment.kept_minor)
+        # A card that is kept for this payment alone; one that somebody wants for more stays.
+        for card in CardOnFile.objects.filter(paid_on__in=self.checkouts.all(), removed_at=None):
+            card.remove(by=None)
         self._look_at_checkouts()
 
     def _send_back(self, payment: Payment, amount_minor: int) -> None:

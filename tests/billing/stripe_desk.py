@@ -13,10 +13,19 @@ from stripe import WebhookSignature
 
 from accounts import notices
 from accounts.models import Customer, Notice, User
-from billing import card_payments, card_refunds, card_setups, hosted_pages, kept_cards, stripe_events
+from billing import (
+    card_payments,
+    card_refunds,
+    card_setups,
+    hosted_pages,
+    kept_cards,
+    stripe_customers,
+    stripe_events,
+)
 from billing.models import CardOnFile, CardRefund, CardSetup, Checkout, StripeCustomer, StripeEvent
 from deploy.stripe_stand_in.payments import change_card, detach_method
 from deploy.stripe_stand_in.refunds import create_refund
+from deploy.stripe_stand_in.routes import delete_customer
 from deploy.stripe_stand_in.server import Server
 
 SECRET_KEY, WEBHOOK_SECRET = "sk_test_of_tests", "whsec_of_tests"
@@ -28,6 +37,9 @@ class StripeDesk:
 
     def __init__(self, server: Server) -> None:
         self.server, self.books = server, server.books
+        self.heard: list[str] = []
+        take = server.take_fault
+        server.take_fault = lambda call: self.heard.append(call) or take(call)  # type: ignore[func-returns-value, method-assign]
 
     def fail(self, on: str, *faults: str, **more: Any) -> None:
         """Let the next calls that begin so meet these faults, one after the other."""
@@ -62,7 +74,18 @@ class StripeDesk:
     def methods(self, customer: Customer) -> list[str]:
         """Ids of the cards that are kept for the customer there, newest first."""
         at_stripe = StripeCustomer.objects.get(customer=customer).stripe_id
-        return [each["id"] for each in self.books.all("payment_method", customer=at_stripe)]
+        found = self.books.all("payment_method", customer=at_stripe) if at_stripe else []
+        return [each["id"] for each in found]
+
+    def delete(self, customer: Customer) -> None:
+        """The customer, in the dashboard."""
+        at_stripe = StripeCustomer.objects.get(customer=customer).stripe_id
+        with self.books.lock:
+            delete_customer(self.books, self.books.objects[at_stripe], {})
+
+    def calls(self, begin: str) -> list[str]:
+        """Those so far whose method and path begin so, oldest first."""
+        return [call for call in self.heard if call.startswith(begin)]
 
     def send_by_hand(self, amount: int | None = None) -> dict[str, Any]:
         """What somebody does in the dashboard: a part of the last payment goes back, or all of it."""
@@ -126,6 +149,7 @@ def catch_up() -> None:
         Checkout.objects.filter(ended_at=None).update(next_look_at=timezone.now())
         CardSetup.objects.filter(ended_at=None).update(next_look_at=timezone.now())
         CardOnFile.objects.exclude(next_look_at=None).update(next_look_at=timezone.now())
+        StripeCustomer.objects.exclude(next_try_at=None).update(next_try_at=timezone.now())
         for event in stripe_events.due_events():
             stripe_events.work_event(event)
         for checkout in hosted_pages.due_pages(Checkout):
@@ -134,6 +158,8 @@ def catch_up() -> None:
             card_setups.look_at_card_setup(setup)
         for card in kept_cards.due_cards():
             kept_cards.look_at_card(card)
+        for row in stripe_customers.due_deletions():
+            stripe_customers.delete_when_due(row)
         for refund in card_refunds.due_refunds():
             card_refunds.send_card_refund(refund)
 

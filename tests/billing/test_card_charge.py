@@ -1,6 +1,7 @@
 """Charging a kept card while its owner is not there: once, whatever is lost on the way, and with a reason in our words."""
 
-from datetime import datetime
+import time
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -165,6 +166,61 @@ def test_a_card_that_was_removed_is_not_charged(stripe: StripeDesk, visa: CardOn
     visa.remove(by=alice)
     assert charge(visa).reason == declines.GONE
     assert stripe.charges == 0
+
+
+def test_one_that_is_under_way_when_its_card_is_removed_is_not_declined(
+    stripe: StripeDesk, visa: CardOnFile, alice: User, settings: Any
+) -> None:
+    """Its reply came too late, and Stripe still charges: nobody knows yet."""
+    begun_at, settings.STRIPE_DEADLINE = timezone.now(), 0.3
+    stripe.fail(CREATE, "slow", seconds=1.2)
+    with pytest.raises(StripeGatewayError):
+        charge(visa, key="one", begun_at=begun_at)
+    visa.remove(by=alice)
+    settings.STRIPE_DEADLINE = 5
+    with pytest.raises(StripeGatewayError, match="removed a moment ago") as error:
+        charge(visa, key="one", begun_at=begun_at)
+    assert (error.value.retry, error.value.spent) == (True, False)
+    while "one" not in stripe.books.replies:
+        time.sleep(0.02)
+    assert charge(visa, key="one", begun_at=begun_at).state is ChargeState.PAID
+    assert stripe.charges == 1
+
+
+def test_what_has_settled_after_its_card_was_removed_is_declined(
+    stripe: StripeDesk, visa: CardOnFile, alice: User
+) -> None:
+    stripe.fail(CREATE, "unreached")
+    begun_at = timezone.now() - timedelta(minutes=5)
+    with pytest.raises(StripeGatewayError):
+        charge(visa, begun_at=begun_at)
+    visa.remove(by=alice)
+    CardOnFile.objects.update(removed_at=timezone.now() - timedelta(minutes=3))
+    assert charge(visa, begun_at=begun_at).reason == declines.GONE
+
+
+def test_a_key_that_stripe_has_forgotten_charges_nothing_again(stripe: StripeDesk, visa: CardOnFile) -> None:
+    old = timezone.now() - timedelta(hours=25)
+    paid = charge(visa, key="one")
+    stripe.books.replies.clear()
+    assert charge(visa, key="one", begun_at=old) == paid
+    assert stripe.charges == 1
+    with pytest.raises(StripeGatewayError, match="forgotten") as error:
+        charge(visa, key="two", ours="invoice-8-1", begun_at=old)
+    assert (error.value.retry, error.value.spent, stripe.charges) == (True, True, 1)
+
+
+def test_what_came_in_is_what_is_said(stripe: StripeDesk, visa: CardOnFile) -> None:
+    facts = charge(visa)
+    stripe.books.objects[facts.intent]["amount_received"] = 5000
+    assert card_charges.look_at_charge(facts.intent).amount_minor == 5000
+
+
+def test_a_failed_3_d_secure_is_its_owners(stripe: StripeDesk, visa: CardOnFile) -> None:
+    stripe.change(visa, number="4000000000000341")
+    intent = stripe.books.objects[charge(visa).intent]
+    intent["last_payment_error"] = {"code": "payment_intent_authentication_failure", "type": "card_error"}
+    assert card_charges.look_at_charge(intent["id"]).state is ChargeState.NEEDS_OWNER
 
 
 def test_what_our_key_may_not_do_is_raised(stripe: StripeDesk, visa: CardOnFile) -> None:

@@ -1,16 +1,20 @@
 """The card that pays an order is kept for renewals, whoever hears of the payment, and not where nothing will renew."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from billing import card_payments
 from billing.kept_cards import default_card
-from billing.models import CardOnFile, Order, Payment, StripeCustomer
-from tests.billing.conftest import fresh
+from billing.models import CardOnFile, FraudCheck, Order, Payment, StripeCustomer
+from deploy.fraudrecord import Server
+from deploy.stripe_stand_in import sessions
+from tests.billing.conftest import check, fresh
 from tests.billing.stripe_desk import StripeDesk, catch_up, save_card
 
 AsPerson = Callable[[User], Client]
@@ -41,7 +45,7 @@ def test_both_pages_say_so_before(
     stripe: StripeDesk, page: str, unpaid: Order, alice: User, as_: AsPerson
 ) -> None:
     html = as_(alice).get(unpaid.get_absolute_url()).content.decode()
-    assert "Stripe keeps the card, and renewals are charged to it." in html
+    assert "renewals are charged to it unless another one is your default." in " ".join(html.split())
     assert "Your card is kept for renewals of this service." in requests.get(page, timeout=5).text
 
 
@@ -91,3 +95,78 @@ def test_a_card_that_wants_its_owner_is_charged_later_without(
     stripe.authenticate(page)
     catch_up()
     assert CardOnFile.objects.get().method in stripe.books.set_up
+
+
+@pytest.mark.parametrize("prefilled", [False, True])
+def test_of_an_order_that_came_to_nothing_the_card_of_before_stays(
+    stripe: StripeDesk, unpaid: Order, alice: User, monkeypatch: pytest.MonkeyPatch, prefilled: bool
+) -> None:
+    """The same card is entered again, or is the one that Stripe's page offers because it is saved."""
+    card = save_card(stripe, unpaid.customer, alice)
+    page = card_payments.pay_by_card(unpaid, by=alice)
+    fresh(unpaid).cancel(by=alice)
+    if prefilled:
+        monkeypatch.setattr(sessions, "new_method", lambda books, *_, **__: books.objects[card.method])
+    stripe.pay(page)
+    for _ in range(2):
+        catch_up()
+    assert list(unpaid.customer.cards.filter(removed_at=None)) == [card]
+    assert default_card(unpaid.customer) == card
+    assert stripe.methods(unpaid.customer) == [card.method]
+
+
+@pytest.fixture
+def rejected(
+    fraudrecord: Server, stripe: StripeDesk, ordered: Callable[..., Order], alice: User, sam: User
+) -> Any:
+    """Let an order be paid, have something done, and reject the order then."""
+
+    def reject(meanwhile: Callable[[Order], object]) -> Order:
+        order = check(ordered())
+        page = card_payments.pay_by_card(order, by=alice)
+        outage = {"outcome": "outage", "next_ask_at": timezone.now()}
+        FraudCheck.objects.filter(order=order).update(**outage, count=None, value=None, reliability=None)
+        stripe.pay(page)
+        card_payments.learn_payment(order)
+        assert order.customer.cards.filter(removed_at=None).exists()
+        meanwhile(order)
+        fresh(order).reject("", by=sam)
+        catch_up()
+        assert stripe.kept_minor == 0
+        return order
+
+    return reject
+
+
+def test_of_an_order_that_is_rejected_later_it_is_taken_off(rejected: Any, stripe: StripeDesk) -> None:
+    order = rejected(lambda order: None)
+    assert not order.customer.cards.filter(removed_at=None).exists()
+    assert stripe.methods(order.customer) == []
+
+
+def test_one_that_its_owner_chose_stays(rejected: Any, stripe: StripeDesk, alice: User) -> None:
+    def choose(order: Order) -> None:
+        save_card(stripe, order.customer, alice, "5555555555554444").make_default(by=alice)
+        order.customer.cards.get(last4="4242").make_default(by=alice)
+
+    order = rejected(choose)
+    assert {str(card) for card in order.customer.cards.filter(removed_at=None)} == {
+        "Visa 4242",
+        "Mastercard 4444",
+    }
+
+
+def test_one_that_its_owner_added_as_well_stays(rejected: Any, stripe: StripeDesk, alice: User) -> None:
+    order = rejected(lambda order: save_card(stripe, order.customer, alice))
+    assert str(default_card(order.customer)) == "Visa 4242"
+
+
+def test_another_account_can_be_paid_at(stripe: StripeDesk, unpaid: Order, alice: User) -> None:
+    """First Stripe's test mode, then live: nothing but the environment changes."""
+    StripeCustomer.objects.create(customer=unpaid.customer, stripe_id="cus_of_test_mode")
+    stripe.pay(card_payments.pay_by_card(unpaid, by=alice))
+    catch_up()
+    assert fresh(unpaid).status == "active"
+    row = StripeCustomer.objects.get()
+    assert row.former == ["cus_of_test_mode"]
+    assert CardOnFile.objects.get().stripe_customer == row.stripe_id

@@ -1,6 +1,7 @@
 """Cards that change, vanish or expire without our doing: noted once, whoever tells, and told to their owners."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -11,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, Notice, User
-from billing import kept_cards, stripe_events
+from billing import kept_cards, stripe_cards, stripe_events
 from billing.models import CardOnFile, StripeEvent
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails, save_card, signed
 
@@ -89,6 +90,7 @@ def test_the_key_of_another_account_loses_nothing(
     visa.refresh_from_db()
     assert (visa.state, visa.is_default) == ("valid", True)
     assert "resource_missing" in caplog.text
+    assert "ERROR" in {record.levelname for record in caplog.records}
     stripe.books.objects[visa.method] = known
     stripe.change(visa, last4="1881")
     catch_up()
@@ -178,6 +180,27 @@ def test_the_short_month_is_not_forgotten(ends_in_april: CardOnFile) -> None:
         assert kept_cards.warn_of_expiry() == 0
     with at(2031, 1, 29):
         assert kept_cards.warn_of_expiry() == 1
+
+
+def test_february_is_not_left_out(ends_in_april: CardOnFile) -> None:
+    """Thirty days after the end of January is March."""
+    CardOnFile.objects.update(exp_month=2)
+    with at(2031, 1, 30):
+        assert kept_cards.warn_of_expiry() == 1
+
+
+def test_what_changes_nothing_about_its_end_is_no_reason_to_write_again(
+    ends_in_april: CardOnFile, stripe: StripeDesk
+) -> None:
+    with at(2031, 4, 10):
+        assert kept_cards.warn_of_expiry() == 1
+    facts = stripe_cards.look_at_card(ends_in_april.method)
+    assert facts
+    assert ends_in_april.note_facts(
+        replace(facts, exp_month=4, exp_year=2031, last4="1881", fingerprint="other")
+    )
+    with at(2031, 4, 11):
+        assert kept_cards.warn_of_expiry() == 0
 
 
 def test_a_card_that_is_charged_for_nothing_is_no_reason_to_write(

@@ -1,14 +1,13 @@
 """Removing a card: nothing is charged to it from then on, and Stripe forgets it, at once or when it can be asked."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.test import Client
 
-from accounts import privacy
 from accounts.models import AuditEntry, Customer, User
 from billing import card_setups
+from billing.kept_card_views import CardRemoveForm
 from billing.kept_cards import default_card
 from billing.models import CardOnFile, Order
 from tests.billing.conftest import fresh, pay
@@ -80,6 +79,47 @@ def test_the_newest_of_the_others_is_the_default(
     assert AuditEntry.objects.get(action="card.remove").after == {"default": "Mastercard 4444"}
 
 
+def test_one_that_has_expired_is_the_default_where_no_other_is_left(
+    stripe: StripeDesk, visa: CardOnFile, acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    holds = save_card(stripe, acme, alice, "5555555555554444")
+    expired = save_card(stripe, acme, alice, "4000000000000341")
+    CardOnFile.objects.filter(pk=expired.pk).update(exp_year=2020)
+    html = as_(alice).get(path(visa)).content.decode()
+    assert "Renewals are charged to Mastercard ending in 4444 instead." in html
+    visa.remove(by=alice)
+    assert default_card(acme) == holds
+    html = " ".join(as_(alice).get(path(holds)).content.decode().split())
+    assert (
+        "Renewals are charged to Visa ending in 0341 instead. It has expired, so add another one as well."
+        in html
+    )
+    holds.remove(by=alice)
+    assert default_card(acme) == expired
+
+
+def test_two_tabs_leave_one(
+    stripe: StripeDesk, unpaid: Order, alice: User, sam: User, as_: AsPerson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are asked while the other card is there."""
+    pay(unpaid, "59.00", by=sam)
+    customer = fresh(unpaid).customer
+    first = save_card(stripe, customer, alice)
+    second = save_card(stripe, customer, alice, "5555555555554444")
+    valid = CardRemoveForm.is_valid
+
+    def late(form: CardRemoveForm) -> bool:
+        first.remove(by=alice)
+        return valid(form)
+
+    monkeypatch.setattr(CardRemoveForm, "is_valid", late)
+    where = f"/c/{customer.username}/billing/cards/{second.pk}/remove/"
+    html = as_(alice).post(where, follow=True).content.decode()
+    assert "It is the only card that is left now. Nothing was changed." in html
+    assert "It is the only card, and 10 GB renews with it." in html
+    assert default_card(customer) == second
+
+
 def test_the_last_one_of_a_running_service_wants_a_yes(
     stripe: StripeDesk, unpaid: Order, alice: User, sam: User, as_: AsPerson
 ) -> None:
@@ -139,18 +179,3 @@ def test_an_old_page_does_not_bring_it_back(
     catch_up()
     card_setups.look_at_session(session)
     assert not acme.cards.filter(removed_at=None).exists()
-
-
-def test_who_is_erased_leaves_no_card_behind(
-    stripe: StripeDesk, visa: CardOnFile, acme: Customer, other: Customer, alice: User, mallory: User
-) -> None:
-    theirs = save_card(stripe, other, mallory)
-    assert [card["last4"] for card in _export(alice)] == ["4242"]
-    privacy._holders["billing"].erase(alice)
-    catch_up()
-    assert stripe.methods(acme) == []
-    assert stripe.methods(other) == [theirs.method]
-
-
-def _export(person: User) -> Any:
-    return privacy._holders["billing"].export(person)["cards"]
