@@ -1,13 +1,26 @@
 """Workers that are killed, replies that are lost, fifty at once: the sum at Stripe stays the sum of the payments."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from accounts.models import Notice, User
-from billing import card_payments, card_refunds, screening, stripe_cards, stripe_events, stripe_gateway
+from accounts.models import Customer, Notice, User
+from billing import (
+    card_charges,
+    card_payments,
+    card_refunds,
+    card_setups,
+    declines,
+    kept_cards,
+    screening,
+    stripe_cards,
+    stripe_events,
+    stripe_gateway,
+)
 from billing.models import (
     CardOnFile,
     CardRefund,
@@ -18,13 +31,15 @@ from billing.models import (
     StripeEvent,
     Subscription,
 )
-from billing.stripe_gateway import StripeGatewayError
+from billing.stripe_calls import StripeGatewayError
+from billing.stripe_cards import ChargeFacts, ChargeState
 from tests.at_once import at_once
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up
 from tests.faults import Dice, kills, report
 
 AT_ONCE = 50
+GOOD = ("4242424242424242", "5555555555554444")
 FAULTS = ("lost", "unreached", "409", "429", "500", "500-after")
 ON = (
     "POST /v1/customers",
@@ -35,7 +50,21 @@ ON = (
     "GET /v1/refunds",
 )
 CALLS = ("open_checkout", "look_at_checkout", "expire_checkout", "send_refund", "find_refund")
-CALLS_ABOUT_CARDS = ("make_customer", "find_customer", "take_off_card", "look_at_card")
+ON_ABOUT_CARDS = (
+    "POST /v1/customers",
+    "GET /v1/customers",
+    "DELETE /v1/customers",
+    "POST /v1/checkout/sessions",
+    "GET /v1/checkout/sessions",
+    "GET /v1/payment_methods",
+    "POST /v1/payment_methods",
+    "POST /v1/payment_intents",
+    "GET /v1/payment_intents",
+)
+CALLS_ABOUT_CARDS = (
+    "make_customer", "find_customer", "delete_customer", "is_deleted", "open_setup", "look_at_setup", "expire_setup",
+    "look_at_card", "take_off_card", "charge_card", "find_charges", "look_at_charge", "end_charge",
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -124,6 +153,87 @@ def test_every_charge_is_one_payment(
     assert {each["id"] for each in stripe.books.all("payment_method") if each["customer"]} == kept
     assert len(stripe.books.all("customer")) == StripeCustomer.objects.count() == count
     report("payments by card under faults", rng, payments=count, faults=faults, charges=stripe.charges)
+
+
+class Attempts:
+    """A caller of `card_charges` that keeps its rules: another attempt only where Stripe has nothing of the last."""
+
+    def __init__(self, card: CardOnFile, ours: str) -> None:
+        self.card, self.ours, self.count, self.begun_at = card, ours, 0, timezone.now()
+
+    def charge(self) -> ChargeFacts | None:
+        """What came of it; None where that is not known yet."""
+        try:
+            facts = card_charges.charge(
+                self.card, key=f"{self.ours}-{self.count}", ours=self.ours, begun_at=self.begun_at, amount_minor=5900,
+                currency="USD", description="Renewal",
+            )  # fmt: skip
+        except StripeGatewayError as error:
+            if error.spent:
+                return self._begin_anew()
+            return None
+        except Killed:
+            return None
+        return facts
+
+    def _begin_anew(self) -> ChargeFacts | None:
+        try:
+            found = card_charges.find_charge(self.card, ours=self.ours, begun_at=self.begun_at)
+        except (Killed, StripeGatewayError):
+            return None
+        if found is None:
+            self.count, self.begun_at = self.count + 1, timezone.now()
+        return found
+
+
+@pytest.mark.usefixtures("deadly", "quiet_broker")
+@pytest.mark.timeout(1800)
+def test_every_charge_of_a_kept_card_is_known(
+    stripe: StripeDesk, acme: Customer, alice: User, rng: Dice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards are added, charged and removed, while calls fail and workers are killed; one attempt takes money once."""
+    count, faults, paid, declined = kills(25, 500), 0, 0, 0
+    for number in range(count):
+        for on in ON_ABOUT_CARDS:
+            if rng.random() < 0.3:
+                faults += 1
+                stripe.fail(on, rng.choice(FAULTS))
+        while not (url := lived(partial(card_setups.add_card, acme, by=alice))):
+            pass
+        stripe.pay(str(url), rng.choice(GOOD))
+        while not (card := kept_cards.default_card(acme)):
+            lived(catch_up)
+        attempts, removes = Attempts(card, f"renewal-{number}"), rng.random() < 0.3
+        facts = attempts.charge()
+        if removes:
+            card.remove(by=alice)
+            lived(catch_up)
+        for _ in range(50):
+            if facts:
+                break
+            CardOnFile.objects.exclude(removed_at=None).update(
+                removed_at=timezone.now() - timedelta(minutes=3)
+            )
+            facts = attempts.charge()
+        assert facts
+        assert facts.state is ChargeState.PAID or (removes and facts.reason == declines.GONE)
+        paid += facts.state is ChargeState.PAID
+        declined += facts.state is ChargeState.DECLINED
+        if rng.random() < 0.1:
+            StripeCustomer.objects.get().leave()
+            lived(catch_up)
+    assert stripe.charges == paid
+    for _ in range(5):
+        lived(catch_up)
+    stripe.server.faults.waiting.clear()
+    monkeypatch.undo()
+    catch_up()
+    kept = set(CardOnFile.objects.filter(removed_at=None).values_list("method", flat=True))
+    assert {each["id"] for each in stripe.books.all("payment_method") if each["customer"]} == kept
+    assert {each["id"] for each in stripe.books.all("customer")} == set(
+        StripeCustomer.objects.exclude(stripe_id="").values_list("stripe_id", flat=True)
+    )
+    report("charges of kept cards under faults", rng, charges=paid, declined=declined, faults=faults)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
