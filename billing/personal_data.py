@@ -103,8 +103,8 @@ def hold(user: User) -> None:
 
 def erase(user: User) -> None:
     """Cancel the orders that nobody paid for yet and blank them; what was paid stays for the books, and with it the billing
-    details. Elsewhere the person gets no invoices any more. Cards of customers that have no other owner are removed, here
-    and at Stripe.
+    details. Elsewhere the person gets no invoices any more. Customers that have no other owner are deleted at Stripe with
+    their cards.
     """
     hold(user)
     for row in StripeCustomer.objects.filter(customer__in=owned_alone(user)).select_related("customer"):
@@ -253,8 +253,8 @@ ABOUT = (
 )
 
 ERASES = (
-    "The address and your messages in orders that came to nothing; orders that are still open are cancelled. Cards kept "
-    "for customers that you alone own."
+    "The address and your messages in orders that came to nothing; orders that are still open are cancelled. Cards of "
+    "customers that you alone own, here and at Stripe, where these customers are deleted with your mail address."
 )
 
 privacy.register("billing", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders, hold))

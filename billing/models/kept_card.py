@@ -136,9 +136,12 @@ class CardOnFile(models.Model):
         audit.record("card.add", by=by, customer=self.customer, subject=str(self), after=after)
 
     def add_removed(self) -> None:
-        """Have Stripe forget this new one, which nobody wants. Nothing has changed for anybody, so nobody is told."""
+        """Have Stripe forget this new one, which nobody wants. Nothing has changed for anybody, so nobody is told, and
+        nothing is kept of it.
+        """
         self.save()
         self._take_off(by=None, heir=None)
+        blank_cards(CardOnFile.objects.filter(pk=self.pk))
 
     def want_more(self, paid_on: "Checkout | None") -> "CardOnFile | None":
         """It was saved once more: another payment, or its owner, wants it as well. None where it was removed."""

@@ -1,6 +1,6 @@
 """Customers as Stripe knows them, and the pages there on which they save a card."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from django.contrib.postgres.fields import ArrayField
@@ -94,7 +94,7 @@ class StripeCustomer(models.Model):
             if not self.stripe_id or fresh.stripe_id != self.stripe_id:
                 return False
             # The default comes last, so that no other card takes its place for a moment.
-            for card in self._kept().order_by("is_default"):
+            for card in self._kept().filter(stripe_customer=fresh.stripe_id).order_by("is_default"):
                 card.note_gone()
             self._drop_pages()
             self._begin_anew(former=fresh.former, next_try_at=None)
@@ -133,12 +133,14 @@ class StripeCustomer(models.Model):
 
     def _drop_pages(self) -> None:
         """Those that are open are for nobody any more; the sweep ends them at Stripe, and learns what was done there."""
-        of_customer = (
+        of_customer: tuple[models.QuerySet[Any], ...] = (
             CardSetup.objects.filter(customer=self.customer_id),
             Checkout.objects.filter(order__customer=self.customer_id),
         )
+        now = timezone.now()
         for pages in of_customer:
-            pages.filter(ended_at=None).update(is_dropped=True, next_look_at=timezone.now())
+            pages.filter(ended_at=None, session="").update(ended_at=now, next_look_at=None)
+            pages.filter(ended_at=None).update(is_dropped=True, next_look_at=now)
 
     def _begin_anew(self, *, stripe_id: str = "", **more: object) -> None:
         StripeCustomer.objects.filter(pk=self.pk).update(

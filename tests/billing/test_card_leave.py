@@ -77,7 +77,31 @@ def test_a_page_whose_answer_comes_late_is_not_kept(stripe: StripeDesk, acme: Cu
     CardSetup.objects.update(next_look_at=timezone.now())
     [setup] = hosted_pages.due_pages(CardSetup)
     card_setups.look_at_card_setup(setup)
-    assert CardOnFile.objects.get().removed_at
+    card = CardOnFile.objects.get()
+    assert (card.state, card.brand, card.added_by) == ("removed", "", None)
+
+
+def test_a_page_that_never_came_is_not_handed_out_later(
+    stripe: StripeDesk, visa: CardOnFile, acme: Customer, alice: User, carol: User
+) -> None:
+    """On it nothing would be kept."""
+    stripe.fail("POST /v1/checkout/sessions", "unreached")
+    with pytest.raises(hosted_pages.CardUnavailable):
+        card_setups.add_card(acme, by=alice)
+    StripeCustomer.objects.get().leave()
+    assert str(save_card(stripe, acme, carol)) == "Visa 4242"
+
+
+def test_cards_of_another_account_are_no_less_there(
+    stripe: StripeDesk, visa: CardOnFile, acme: Customer, alice: User
+) -> None:
+    """The customer of the account in use is deleted there, not the one of the account before."""
+    known = stripe.books.objects.pop(visa.stripe_customer)
+    save_card(stripe, acme, alice, "5555555555554444")
+    stripe.delete(acme)
+    StripeCustomer.objects.get().forget()
+    assert list(acme.cards.filter(removed_at=None)) == [visa]
+    stripe.books.objects[visa.stripe_customer] = known
 
 
 def test_a_customer_whose_reply_was_lost_is_deleted_as_well(

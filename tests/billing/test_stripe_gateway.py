@@ -58,6 +58,13 @@ def test_twice_under_one_key_is_one_page(stripe: StripeDesk) -> None:
     assert opened(key="one", customer=customer).session == opened(key="one", customer=customer).session
 
 
+def test_brands_are_words(stripe: StripeDesk) -> None:
+    session = paid(stripe).session
+    for method in stripe.books.all("payment_method"):
+        method["card"]["brand"] = "cartes_bancaires"
+    assert str(gateway.look_at_checkout(session).card) == "Cartes bancaires 4242"
+
+
 def test_a_page_that_was_paid_cannot_expire(stripe: StripeDesk) -> None:
     assert gateway.expire_checkout(opened().session).state == SessionState.EXPIRED
     assert gateway.expire_checkout(paid(stripe).session).state == SessionState.PAID
