@@ -230,8 +230,17 @@ def test_a_successor_is_warned_of_in_its_time(ends_in_april: CardOnFile, stripe:
         assert kept_cards.warn_of_expiry() == 1
 
 
-def test_the_page_says_what_expires(ends_in_april: CardOnFile, alice: User, as_: AsPerson) -> None:
+def test_the_page_says_what_expires(ends_in_april: CardOnFile, alice: User, bob: User, as_: AsPerson) -> None:
+    def page(reader: User) -> str:
+        return " ".join(as_(reader).get("/c/acme/billing/cards/").content.decode().split())
+
+    advice = "Add your new card, and renewals are charged to that one."
+    with at(2031, 3, 20):
+        assert advice not in page(alice)
     with at(2031, 4, 20):
-        assert "Expiring" in as_(alice).get("/c/acme/billing/cards/").content.decode()
+        assert "Expiring" in page(bob)
+        assert advice not in page(bob)
+        assert f"Visa ending in 4242 can be charged until 30 April 2031. {advice}" in page(alice)
     with at(2031, 5, 1):
-        assert "Expired" in as_(alice).get("/c/acme/billing/cards/").content.decode()
+        assert "Expired" in page(alice)
+        assert f"Visa ending in 4242 has expired. {advice}" in page(alice)
