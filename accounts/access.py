@@ -67,8 +67,8 @@ def customer_page(permission: Permission, *, before_activation: bool = False) ->
     """Put the page in the scope of the customer named in its URL.
 
     Sets `request.customer` and `request.role`. A stranger gets the 404 of something that does not exist; a
-    member without the right, 403. A POST before activation or under suspension answers 403 with the reason,
-    unless `before_activation` says that it is meant for then.
+    member without the right, 403. A POST before activation or under suspension by staff answers 403 with the
+    reason, unless `before_activation` says that it is meant for then.
     """
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -15,7 +15,16 @@ from accounts import audit, lifting
 from accounts.audit_words import act
 from accounts.factor_forms import FactorLiftAskForm
 from accounts.factors import factors_of
-from accounts.models import AuditEntry, Customer, CustomerSuspension, FactorLift, Membership, Notice, User
+from accounts.models import (
+    AuditEntry,
+    Customer,
+    CustomerSuspension,
+    FactorLift,
+    Membership,
+    Notice,
+    SuspensionCause,
+    User,
+)
 from foundation.lines import one_line
 from foundation.unit_of_work import unit_of_work
 
@@ -213,14 +222,21 @@ class CustomerAdmin(ReasonedAdmin, AuditedAdmin):
 
 @admin.register(CustomerSuspension)
 class CustomerSuspensionAdmin(ReasonedAdmin, VerbAdmin):
-    """Adding one suspends the customer; the action lifts it. Both go through the customer's verbs."""
+    """Adding one suspends the customer; the action lifts it. Both go through the customer's verbs, and never touch one for
+    money.
+    """
 
     form = forms.ModelForm  # its reason is a field of its own
-    list_display = ("customer", "stops", "reason", "at", "until", "lifted_at")
+    list_display = ("customer", "cause", "stops", "reason", "at", "until", "lifted_at")
+    list_filter = ("cause",)
     search_fields = ("customer__username", "reason")
     raw_id_fields = ("customer",)
     fields = ("customer", "stops", "reason", "until")
+    readonly_fields = ("cause",)
     actions = ("lift",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return (*self.fields, *self.readonly_fields) if obj else self.fields
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -234,8 +250,12 @@ class CustomerSuspensionAdmin(ReasonedAdmin, VerbAdmin):
 
     @admin.action(description="Lift these suspensions", permissions=["add"])
     def lift(self, request: Any, queryset: Any) -> None:
-        for suspension in queryset.select_related("customer")[:200]:
+        chosen = queryset.select_related("customer")
+        for suspension in chosen.filter(cause=SuspensionCause.STAFF)[:200]:
             suspension.customer.lift_suspension(by=request.user)
+        if chosen.filter(cause=SuspensionCause.UNPAID).exists():
+            text = "What is stopped until an invoice is paid was not lifted."
+            self.message_user(request, text, messages.WARNING)
 
 
 @admin.register(FactorLift)

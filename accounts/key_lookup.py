@@ -74,7 +74,7 @@ def _read(values: Any, extra: Extra) -> Any:
     key.customer, key.person = rows["customer__"], rows["person__"]
     key.role, key.wants_factor, is_suspended = next(values), next(values), next(values)
     if not is_suspended:
-        key.customer.suspension = None  # so that nobody asks for it again
+        key.customer.suspensions_in_force = {}  # so that nobody asks for it again
     for name, _ in extra:
         setattr(key, name, next(values))
     return key

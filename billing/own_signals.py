@@ -9,7 +9,7 @@ import maxminddb
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from accounts.models import CustomerSuspension
+from accounts.models import CustomerSuspension, SuspensionCause
 from billing import known_domains
 from billing.models import Decision, Order, OrderSignal, OrderTrait, SignalKind
 from billing.reserved_names import reserved_reason
@@ -82,8 +82,11 @@ def _match(order: Order, kind: SignalKind, key: str) -> str:
 
 
 def _unwelcome(kind: SignalKind, key: str) -> QuerySet[Order]:
-    """Orders with this trait that were rejected, or whose customer is suspended; the newest first."""
-    suspended = CustomerSuspension.objects.in_force().filter(customer=OuterRef("customer"))
+    """Orders with this trait that were rejected, or whose customer staff suspended; the newest first. Who owes us money
+    is no fraud for that.
+    """
+    in_force = CustomerSuspension.objects.in_force().filter(customer=OuterRef("customer"))
+    suspended = in_force.filter(cause=SuspensionCause.STAFF)
     orders = Order.objects.filter(traits__kind=kind, traits__key=key).select_related("customer", "decision")
     return orders.filter(Q(decision__decision=Decision.REJECT) | Exists(suspended)).order_by("-placed_at")
 

@@ -10,7 +10,7 @@ from accounts.models.invitation import Invitation
 from accounts.models.membership import Membership, Role
 from accounts.models.notice import Notice
 from accounts.models.ownership import OwnershipOffer
-from accounts.models.suspension import Stop, SuspensionBase
+from accounts.models.suspension import Stop, SuspensionBase, SuspensionCause
 from accounts.models.user import User
 from accounts.models.webhook import Webhook
 
@@ -37,6 +37,7 @@ __all__ = [
     "Role",
     "Stop",
     "SuspensionBase",
+    "SuspensionCause",
     "User",
     "Webhook",
     "WebhookEvent",

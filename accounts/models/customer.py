@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.models.invitation import Invitation, invite
 from accounts.models.membership import Membership, Role
 from accounts.models.ownership import OwnershipOffer, offer_ownership
-from accounts.models.suspension import Stop, SuspensionBase
+from accounts.models.suspension import Stop, SuspensionBase, SuspensionCause
 from accounts.signals import suspension_changed
 from foundation.unit_of_work import unit_of_work
 
@@ -57,17 +57,31 @@ class Customer(models.Model):
 
     @property
     def status(self) -> str:
-        """`pending` until the order is active, then `active`, `suspended` or `ended`."""
+        """`pending` until the order is active, then `active`, `restricted` (something is stopped until an invoice is
+        paid), `suspended` (by staff) or `ended`.
+        """
         if self.ended_at:
             return "ended"
         if not self.activated_at:
             return "pending"
-        return "suspended" if self.suspension else "active"
+        if self.suspension:
+            return "suspended"
+        return "restricted" if self.restriction else "active"
 
     @cached_property
+    def suspensions_in_force(self) -> "dict[str, CustomerSuspension]":
+        """By cause; together they stop what any of them stops."""
+        return {each.cause: each for each in self.suspensions.in_force()}
+
+    @property
     def suspension(self) -> "CustomerSuspension | None":
-        """The suspension in force, if there is one."""
-        return self.suspensions.in_force().first()
+        """The suspension by staff that is in force, if there is one: while it is, nothing can be changed."""
+        return self.suspensions_in_force.get(SuspensionCause.STAFF)
+
+    @property
+    def restriction(self) -> "CustomerSuspension | None":
+        """The suspension for money that is in force, if there is one: it stops mail and nothing else."""
+        return self.suspensions_in_force.get(SuspensionCause.UNPAID)
 
     @property
     def blocked_reason(self) -> str:
@@ -79,6 +93,14 @@ class Customer(models.Model):
         if self.suspension:
             return f"This customer is suspended. The reason: {self.suspension.reason.rstrip('.')}."
         return ""
+
+    @property
+    def restricted_reason(self) -> str:
+        """What is stopped until an invoice is paid, and why, in words for the customer; empty when nothing is."""
+        if not self.restriction:
+            return ""
+        stopped, reason = self.restriction.stops_text, self.restriction.reason.rstrip(".")
+        return f"Stopped for all mailboxes: {stopped}. The reason: {reason}."
 
     def member_addresses(self, **which: str) -> list[str]:
         """Where mails about the customer go: members who may sign in (`role=…`: those alone), TOLD at most."""
@@ -108,41 +130,52 @@ class Customer(models.Model):
         by: "User | None",
         stops: Iterable[str] = tuple(Stop.values),
         until: datetime | None = None,
+        cause: SuspensionCause = SuspensionCause.STAFF,
     ) -> "CustomerSuspension":
-        """Stop the whole customer with one row; while one is in force a second call returns that one."""
+        """Stop the whole customer with one row, beside that of the other cause. While one by staff is in force a second
+        call returns that one; one for money is replaced, unless it is the same.
+        """
+        stops = sorted(set(stops))
         with unit_of_work():
-            Customer.objects.select_for_update().get(pk=self.pk)
-            existing = self.suspensions.in_force().first()
-            if existing:
-                return existing
-            suspension = self.suspensions.create(stops=sorted(set(stops)), reason=reason, until=until, by=by)
-            self.__dict__.pop("suspension", None)
+            present = self._lock_suspension(cause)
+            same = present and (present.stops, present.reason, present.until) == (stops, reason, until)
+            if present and (same or cause == SuspensionCause.STAFF):
+                return present
+            self._lift(cause, by)
+            made = self.suspensions.create(stops=stops, reason=reason, until=until, by=by, cause=cause)
+            before = {"cause": cause.value, "stops": present.stops} if present else None
+            ends_at = until.isoformat() if until else None
+            after = {"cause": cause.value, "stops": stops, "reason": reason, "until": ends_at}
             audit.record(
-                "customer.suspend",
-                by=by,
-                customer=self,
-                subject=self.username,
-                after={
-                    "stops": suspension.stops,
-                    "reason": reason,
-                    "until": until.isoformat() if until else None,
-                },
+                "customer.suspend", by=by, customer=self, subject=self.username, before=before, after=after
             )
             suspension_changed.send(Customer, customer=self)
-        return suspension
+        return made
 
-    def lift_suspension(self, *, by: "User | None") -> bool:
-        """End the suspension in force; false when there is none."""
+    def lift_suspension(self, *, by: "User | None", cause: SuspensionCause = SuspensionCause.STAFF) -> bool:
+        """End the suspension of this cause; false when none is in force. What the other cause stops stays stopped."""
         with unit_of_work():
-            Customer.objects.select_for_update().get(pk=self.pk)
-            former = self.suspensions.in_force().first()
-            lifted = self.suspensions.in_force().update(lifted_at=timezone.now(), lifted_by=by)
-            self.__dict__.pop("suspension", None)
-            if former:
-                before = {"stops": former.stops}
-                audit.record("customer.unsuspend", by=by, customer=self, subject=self.username, before=before)
-                suspension_changed.send(Customer, customer=self)
-        return bool(lifted)
+            former = self._lock_suspension(cause)
+            if former is None:
+                return False
+            self._lift(cause, by)
+            after = {"cause": cause.value}
+            before = {**after, "stops": former.stops}
+            audit.record(
+                "customer.unsuspend", by=by, customer=self, subject=self.username, before=before, after=after
+            )
+            suspension_changed.send(Customer, customer=self)
+        return True
+
+    def _lock_suspension(self, cause: SuspensionCause) -> "CustomerSuspension | None":
+        """The one of this cause that is in force, which nobody else changes meanwhile."""
+        Customer.objects.select_for_update().get(pk=self.pk)
+        return self.suspensions.in_force().filter(cause=cause).first()
+
+    def _lift(self, cause: SuspensionCause, by: "User | None") -> None:
+        lifted = self.suspensions.in_force().filter(cause=cause)
+        lifted.update(lifted_at=timezone.now(), lifted_by=by)
+        self.__dict__.pop("suspensions_in_force", None)
 
     def add_member(self, user: "User", role: str, *, by: "User | None") -> "Membership":
         """Make `user` a member with `role`; a member already keeps the role it has."""
@@ -179,25 +212,35 @@ def owned_alone(user: "User") -> models.QuerySet[Customer]:
 
 def know_suspensions(customers: list[Customer]) -> None:
     """Read the suspensions in force of many customers at once, for lists."""
-    found = {
-        each.customer_id: each
-        for each in CustomerSuspension.objects.in_force().filter(customer__in=customers)
-    }
+    known = {customer.pk: customer for customer in customers}
     for customer in customers:
-        customer.suspension = found.get(customer.pk)
+        customer.suspensions_in_force = {}
+    for each in CustomerSuspension.objects.in_force().filter(customer__in=customers):
+        known[each.customer_id].suspensions_in_force[each.cause] = each
 
 
 class CustomerSuspension(SuspensionBase):
     """A customer stopped as a whole, by staff or for money."""
 
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="suspensions")
+    cause = models.CharField(
+        max_length=6,
+        choices=SuspensionCause.choices,
+        default=SuspensionCause.STAFF,
+        db_default=SuspensionCause.STAFF,
+        help_text="What is stopped for an invoice is lifted when that is paid, and never by hand.",
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["customer"],
+                fields=["customer", "cause"],
                 condition=models.Q(lifted_at=None, until=None),
                 name="customer_suspended_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cause__in=SuspensionCause.values),
+                name="customer_suspension_cause_known",
             ),
         ]
 

@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.text import get_text_list
 
 from foundation.lines import one_line
 
@@ -16,6 +17,13 @@ class Stop(models.TextChoices):
     SIGN_IN = "sign_in", "signing in"
     SEND = "send", "sending"
     RECEIVE = "receive", "receiving"
+
+
+class SuspensionCause(models.TextChoices):
+    """Why a customer is stopped."""
+
+    STAFF = "staff", "By staff"
+    UNPAID = "unpaid", "An invoice is not paid"
 
 
 class SuspensionQuerySet(models.QuerySet[Any]):
@@ -54,3 +62,7 @@ class SuspensionBase(models.Model):
     @property
     def in_force(self) -> bool:
         return self.lifted_at is None and (self.until is None or self.until > timezone.now())
+
+    @property
+    def stops_text(self) -> str:
+        return get_text_list([str(stop.label) for stop in Stop if stop in self.stops], "and")

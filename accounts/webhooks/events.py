@@ -67,6 +67,7 @@ FACTS = frozenset(
     {
         "quota_mb",
         "stops",
+        "cause",
         "until",
         "sends_per_day",
         "verb",

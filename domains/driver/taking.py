@@ -11,7 +11,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Customer, CustomerSuspension, User
+from accounts.models import Customer, CustomerSuspension, SuspensionCause, User
 from billing.entitlements import Feature, limits
 from domains import dkim
 from domains.driver.prospects import (
@@ -224,12 +224,28 @@ class Taker:
         if any(table.objects.filter(pk=key).exists() for table in tables):
             raise ValidationError(OTHERS)  # rows name all of them by their ids alone: it would hide that one
         if held.subject_kind == "customer":
-            customer = self._customer(held.subject)
-            return CustomerSuspension.objects.create(pk=key, customer=customer, by=self.by, **facts)
+            return self._suspend_customer(key, self._customer(held.subject), held, facts)
         mailbox = self._mailboxes().filter(pk=UUID(held.subject)).first()
         if held.subject_kind != "mailbox" or mailbox is None:
             raise ValidationError(NO_SUBJECT)
         return MailboxSuspension.objects.create(pk=key, mailbox=mailbox, by=self.by, by_staff=True, **facts)
+
+    def _suspend_customer(
+        self, key: UUID, customer: Customer, held: wire.State, facts: Mapping[str, object]
+    ) -> CustomerSuspension:
+        """Its cause is not known any more either, so it counts as staff's, of which a customer has one: where that stands
+        already, it stops from now on what both did.
+        """
+        staffs = customer.suspensions.filter(cause=SuspensionCause.STAFF, lifted_at=None, until=None)
+        standing = staffs.first() if held.until is None else None
+        if standing is None:
+            return CustomerSuspension.objects.create(pk=key, customer=customer, by=self.by, **facts)
+        standing.stops = sorted({*standing.stops, *held.stops})
+        if held.reason not in standing.reason:
+            standing.reason = f"{standing.reason.rstrip('.')}. {held.reason}"[:500]
+        standing.save(update_fields=["stops", "reason"])
+        stamp(customer, Kind.STATE, key, gone=True)
+        return standing
 
     def _lift(self, key: UUID) -> None:
         known = self._suspension(key)

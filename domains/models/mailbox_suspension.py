@@ -3,7 +3,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import Stop, SuspensionBase, User
+from accounts.models import SuspensionBase, User
 from domains.driver.stamping import stamp
 from domains.models.server import Kind
 from foundation.unit_of_work import unit_of_work
@@ -24,10 +24,6 @@ class MailboxSuspension(SuspensionBase):
 
     def __str__(self) -> str:
         return f"Suspension of {self.mailbox}"
-
-    @property
-    def stops_text(self) -> str:
-        return ", ".join(str(Stop(stop).label) for stop in self.stops)
 
     def put_back(self, *, by: User | None) -> bool:
         """Bring it back as it was before it was lifted; false while another is in force, or its time is over."""

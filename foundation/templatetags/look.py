@@ -55,6 +55,7 @@ TONES: Mapping[str, str] = {
         (
             "question",
             "unpaid",
+            "restricted",
             "held",
             "missing",
             "different",

@@ -1,4 +1,4 @@
-from accounts.models import Customer, Role
+from accounts.models import Customer, Role, SuspensionCause
 
 
 def test_one_customer_is_gone_to_at_once(as_, acme, alice):
@@ -11,10 +11,12 @@ def test_many_are_listed_at_the_same_cost(as_, acme, alice, sam, django_assert_m
         customer.memberships.create(user=alice, role=Role.READER)
         customer.activate(by=None)
     acme.suspend(reason="Spam was sent.", by=sam)
+    customer.suspend(reason="Unpaid.", by=None, cause=SuspensionCause.UNPAID)
     client = as_(alice)
     with django_assert_max_num_queries(8):
         page = client.get("/accounts/home/").content.decode()
-    assert page.count(">Active<") == 20
+    assert page.count(">Active<") == 19
+    assert page.count(">Restricted<") == 1
     assert page.count(">Suspended<") == 1
 
 

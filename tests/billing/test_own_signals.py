@@ -10,7 +10,7 @@ from django.core import signing
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Notice, User
+from accounts.models import Notice, SuspensionCause, User
 from billing import own_signals, screening
 from billing.models import FraudCheck, Order, OrderTrait, Plan
 from billing.ordering import place_order
@@ -91,6 +91,13 @@ def test_what_a_suspended_customer_had_does_too_until_that_ends(
         checked(order_of(mallory, address="9.9.9.9", **ELSEWHERE | {"phone": FIELDS["phone"]})).status
         == "unpaid"
     )
+
+
+def test_who_owes_money_is_no_fraud(alice: User, mallory: User, sam: User, fraudrecord: Server) -> None:
+    earlier = checked(order_of(alice))
+    earlier.customer.suspend(reason="Unpaid", by=None, stops=["send"], cause=SuspensionCause.UNPAID)
+    order = checked(order_of(mallory, address="9.9.9.9", **ELSEWHERE | {"phone": FIELDS["phone"]}))
+    assert (signals(order), order.status) == ({}, "unpaid")
 
 
 def test_what_good_customers_share_means_nothing(alice: User, mallory: User, fraudrecord: Server) -> None:

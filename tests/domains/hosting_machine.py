@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from accounts.models import Customer, Stop
+from accounts.models import Customer, Stop, SuspensionCause
 from billing.signals import service_ended, service_started
 from domains import purging
 from domains.driver.agent import AgentError
@@ -43,6 +43,7 @@ TASKS = [
     *["sync_server", "sync_slow_server", "pull_server", "rebuild_server", "digest_server", "compare_server"],
     *["take_over_server", "check_domain"],
 ]
+CAUSES = st.sampled_from(SuspensionCause)
 STOPS = st.sets(st.sampled_from(sorted(Stop.values)), min_size=1)
 WORK = st.sampled_from([sync, try_again, rebuild, digest, pull, compare, take_over])
 CUSTOMERS_AT_MOST, THINGS_AT_MOST = 3, 12
@@ -114,13 +115,13 @@ class Hosting(RuleBasedStateMachine):
         until = timezone.now() + timedelta(hours=hours) if hours else None
         self.on_mailbox(pick, "suspend", stops=stops, by_staff=by_staff, until=until)
 
-    @rule(pick=PICKS)
-    def suspend_customer(self, pick: int) -> None:
-        pick_of(Customer, pick).suspend(reason="Unpaid", by=None)
+    @rule(pick=PICKS, stops=STOPS, cause=CAUSES)
+    def suspend_customer(self, pick: int, stops: set[str], cause: SuspensionCause) -> None:
+        pick_of(Customer, pick).suspend(reason=f"For {cause}", stops=stops, by=None, cause=cause)
 
-    @rule(pick=PICKS)
-    def lift_suspension(self, pick: int) -> None:
-        pick_of(Customer, pick).lift_suspension(by=None)
+    @rule(pick=PICKS, cause=CAUSES)
+    def lift_suspension(self, pick: int, cause: SuspensionCause) -> None:
+        pick_of(Customer, pick).lift_suspension(by=None, cause=cause)
 
     @rule(pick=PICKS, ends=st.booleans())
     def service(self, pick: int, ends: bool) -> None:

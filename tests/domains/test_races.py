@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.models import Customer, SuspensionCause
 from domains.models import Domain, Mailbox, MailServer, ServerRow, add_domain
 from domains.placement import place
 from tests.at_once import at_once, refused
@@ -65,6 +66,14 @@ def test_changing_and_restoring_at_once_do_not_wait_for_each_other(acme, mx1, su
         at_once(lambda: mailbox.restore(by=None), lambda same=same, n=number: same.change(n, "", by=None))
         mailbox.refresh_from_db()
         assert mailbox.deleted_at is None
+
+
+def test_stopping_a_customer_at_once_is_one_suspension_of_each_cause(acme):
+    def stop(cause):
+        Customer.objects.get(pk=acme.pk).suspend(reason="r", stops=["send"], by=None, cause=cause)
+
+    at_once(*[lambda cause=cause: stop(cause) for cause in [*SuspensionCause] * 2])
+    assert sorted(acme.suspensions.values_list("cause", flat=True)) == ["staff", "unpaid"]
 
 
 def test_suspending_twice_at_once_is_one_suspension(acme, mx1, subscribe):
