@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Customer, Stop, Webhook
+from accounts.models import Customer, CustomerSuspension, Stop, Webhook
 from accounts.notices import owe_notices
 from accounts.webhooks import events
 from domains.models import Mailbox, MailboxSuspension
@@ -120,13 +120,15 @@ def _about(things: Iterable[Thing]) -> Q:
 
 
 def _undeliverable(begun: Iterable[QuotaWarning], uses: Iterable[Use]) -> set[UUID]:
-    """The mailboxes among them that take no mail now: full, or stopped from receiving."""
-    mailboxes = {warning.mailbox_id for warning in begun if warning.mailbox_id}
-    stopped = MailboxSuspension.objects.in_force().filter(
-        mailbox__in=mailboxes, stops__contains=[Stop.RECEIVE.value]
-    )
-    full = {use.mailbox for use in uses if use.mailbox in mailboxes and use.is_over(100)}
-    return full | set(stopped.values_list("mailbox_id", flat=True))
+    """The mailboxes among them that take no mail now: full, or stopped from receiving, also with their customer."""
+    customer_of = {warning.mailbox_id: warning.customer_id for warning in begun if warning.mailbox_id}
+    receive = {"stops__contains": [Stop.RECEIVE.value]}
+    stopped = MailboxSuspension.objects.in_force().filter(mailbox__in=customer_of, **receive)
+    whole = CustomerSuspension.objects.in_force().filter(customer__in=set(customer_of.values()), **receive)
+    customers = set(whole.values_list("customer_id", flat=True))
+    silent = {mailbox for mailbox, customer in customer_of.items() if customer in customers}
+    full = {use.mailbox for use in uses if use.mailbox in customer_of and use.is_over(100)}
+    return full | silent | set(stopped.values_list("mailbox_id", flat=True))
 
 
 def _is_for_summary(warning: QuotaWarning, undeliverable: set[UUID]) -> bool:

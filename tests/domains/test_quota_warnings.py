@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import notices
-from accounts.models import Customer, Notice, Stop, User
+from accounts.models import Customer, Notice, Stop, SuspensionCause, User
 from billing.models import Plan
 from domains.driver import watching
 from domains.models import Domain, Mailbox, MailServer
@@ -161,6 +161,17 @@ def test_one_that_takes_no_mail_is_told_to_those_who_look_after_it(
     assert len(summary.to) == 2
     assert "anna@acme.test: 100 %" in summary.body
     assert "ben@acme.test: 80 %" in summary.body
+
+
+@pytest.mark.parametrize("cause", SuspensionCause)
+def test_where_the_customer_takes_no_mail_nobody_is_told_by_mail_into_a_mailbox(
+    anna: Mailbox, acme: Customer, report: Any, cause: SuspensionCause
+) -> None:
+    acme.suspend(reason="r", stops=[Stop.RECEIVE], by=None, cause=cause)
+    report(anna, percent=80)
+    (summary,) = sent()
+    assert len(summary.to) == 2
+    assert "anna@acme.test: 80 %" in summary.body
 
 
 def test_the_plan_is_told_to_owner_and_admin(anna: Mailbox, small: Plan, report: Any) -> None:
