@@ -25,6 +25,8 @@ from billing.models import (
     Order,
     Payment,
     Plan,
+    Renewal,
+    RenewalCharge,
     StorageUsage,
     StripeEvent,
     Subscription,
@@ -68,7 +70,7 @@ class OrderAdmin(ReadOnlyAdmin):
 class PaymentAdmin(ReadOnlyAdmin):
     list_display = ("order", "method", "card", "reference", "amount_minor", "currency", "by", "at")
     list_select_related = ("order", "by")
-    search_fields = ("order__number", "reference", "order__customer__username")
+    search_fields = ("order__number", "renewal__invoices__number", "reference")
     date_hierarchy = "at"
     exclude = ("submission", "fingerprint")
 
@@ -137,6 +139,23 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_select_related = ("customer", "plan")
     list_filter = ("plan",)
     search_fields = ("customer__username", "order__number")
+
+
+@admin.register(Renewal)
+class RenewalAdmin(ReadOnlyAdmin):
+    list_display = ("subscription", "from_on", "until_on", "total", "made_at", "settled_at")
+    list_select_related = ("subscription__customer", "subscription__plan")
+    search_fields = ("subscription__customer__username", "invoices__number")
+    date_hierarchy = "from_on"
+
+
+@admin.register(RenewalCharge)
+class RenewalChargeAdmin(ReadOnlyAdmin):
+    list_display = ("renewal", "number", "card", "amount", "at", "state", "reason")
+    list_select_related = ("renewal__plan", "card")
+    list_filter = ("state",)
+    search_fields = ("renewal__subscription__customer__username", "intent")
+    date_hierarchy = "at"
 
 
 @admin.register(FraudReport)

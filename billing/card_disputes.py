@@ -4,9 +4,8 @@ told, once for each step.
 
 from accounts import audit, notices
 from accounts.models import AuditEntry
-from billing.models import Order, Payment, PaymentMethod
+from billing.models import Payment, PaymentMethod
 from billing.money import format_money
-from foundation.unit_of_work import unit_of_work
 
 
 def look_at_dispute(which: str) -> bool:
@@ -15,17 +14,14 @@ def look_at_dispute(which: str) -> bool:
 
     facts = gateway.look_at_dispute(which)
     payments = Payment.objects.filter(method=PaymentMethod.CARD, reference=facts.intent or "-")
-    payment = payments.select_related("order__customer").first()
+    payment = payments.select_related("order__customer", "renewal__subscription__customer").first()
     if payment is None:
         return False
     amount = format_money(facts.amount_minor, facts.currency)
     after = {"amount": amount, "status": facts.status, "reference": facts.dispute}
-    with unit_of_work():
-        order = Order.objects.select_for_update(no_key=True).get(pk=payment.order_id)
-        act = {"action": "payment.dispute", "subject": order.number}
+    with payment.sale._locked() as sale:
+        act = {"action": "payment.dispute", "subject": sale.label}
         if not AuditEntry.objects.filter(**act, after=after).exists():
-            audit.record(
-                "payment.dispute", by=None, customer=order.customer, subject=order.number, after=after
-            )
+            audit.record("payment.dispute", by=None, customer=sale.customer, subject=sale.label, after=after)
             notices.send_notice("payment.disputed", payment.pk)
     return True

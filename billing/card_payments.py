@@ -10,16 +10,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
 from billing import hosted_pages
 from billing.hosted_pages import CardRefused, CardUnavailable, end, is_open, may_look, told_to_people
-from billing.models import Checkout, Order, OrderConflict, OrderStatus, StripeCustomer
+from billing.models import Checkout, Sale, SaleConflict, StripeCustomer
 from billing.stripe_amounts import takes
 from billing.stripe_terms import is_on
-from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from billing.stripe_gateway import CheckoutFacts
@@ -28,30 +26,29 @@ __all__ = ["CardRefused", "CardUnavailable"]
 
 logger = logging.getLogger(__name__)
 
-_ENDED = (OrderStatus.CANCELLED, OrderStatus.REJECTED)
 NOT_BY_CARD = "This cannot be paid by card; pay in another way. Nothing was charged."
 
 
-def may_pay(order: Order) -> bool:
-    """Whether the order has a button for cards: something is due, and Stripe takes such an amount."""
-    return is_on() and order.due_minor > 0 and takes(order.due_minor, order.currency)
+def may_pay(sale: Sale) -> bool:
+    """Whether it has a button for cards: something is due, and Stripe takes such an amount."""
+    return is_on() and sale.due_minor > 0 and takes(sale.due_minor, sale.currency)
 
 
-def pay_by_card(order: Order, *, by: User) -> str:
+def pay_by_card(sale: Sale, *, by: User) -> str:
     """The address of the page at Stripe where what is due is paid: the one that is open, or a new one.
 
-    OrderConflict where nothing is due, CardUnavailable where Stripe does not answer, CardRefused where it never will.
+    SaleConflict where nothing is due, CardUnavailable where Stripe does not answer, CardRefused where it never will.
     """
     if not is_on():
-        raise OrderConflict("Orders cannot be paid by card here. Nothing was changed.")
+        raise SaleConflict("This cannot be paid by card here. Nothing was changed.")
     with told_to_people(NOT_BY_CARD):
-        return hosted_pages.find_page(lambda: _open_for(order, by=by), _page_of, _ask_for_page)
+        return hosted_pages.find_page(lambda: _open_for(sale, by=by), _page_of, _ask_for_page)
 
 
-def learn_payment(order: Order) -> None:
-    """Ask Stripe about the order's open page, now. CardUnavailable where it does not answer, or was asked just now."""
+def learn_payment(sale: Sale) -> None:
+    """Ask Stripe about its open page, now. CardUnavailable where it does not answer, or was asked just now."""
     with told_to_people(NOT_BY_CARD):
-        for checkout in order.checkouts.filter(ended_at=None).exclude(session=""):
+        for checkout in sale.checkouts.filter(ended_at=None).exclude(session=""):
             hosted_pages.look_for_person(checkout, look_at)
 
 
@@ -92,7 +89,7 @@ def look_at(checkout: Checkout) -> bool:
     if facts.state is gateway.SessionState.OPEN and not _is_wanted(checkout):
         facts = gateway.expire_checkout(checkout.session)
     if facts.state is gateway.SessionState.PAID:
-        checkout.order.receive_card_payment(
+        checkout.sale.receive_card_payment(
             intent=facts.intent,
             card=str(facts.card or ""),
             amount_minor=facts.amount_minor,
@@ -105,25 +102,22 @@ def look_at(checkout: Checkout) -> bool:
     return False
 
 
-def _open_for(order: Order, *, by: User) -> Checkout:
-    """The open page of the order, or the row of a new one. OrderConflict where nothing is due."""
-    with unit_of_work():
-        order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-        if order.status != OrderStatus.UNPAID:
-            raise OrderConflict(f"No payment is due: this order is {order.status}. Nothing was charged.")
-        if order.due_minor <= 0:
-            raise OrderConflict("No payment is due: the whole sum is in. Nothing was charged.")
-        if not takes(order.due_minor, order.currency):
-            raise OrderConflict(NOT_BY_CARD)
-        wanted = {"amount_minor": order.due_minor, "currency": order.currency}
-        checkout = order.checkouts.filter(ended_at=None).first()
+def _open_for(sale: Sale, *, by: User) -> Checkout:
+    """Its open page, or the row of a new one. SaleConflict where nothing is due."""
+    with sale._locked() as sale:
+        sale.refuse_payment()
+        if not takes(sale.due_minor, sale.currency):
+            raise SaleConflict(NOT_BY_CARD)
+        wanted = {"amount_minor": sale.due_minor, "currency": sale.currency}
+        checkout: Checkout | None = sale.checkouts.filter(ended_at=None).first()
         # One that has a page is looked at before it is ended, for it may have been paid.
         if checkout and (checkout.session or all(getattr(checkout, name) == wanted[name] for name in wanted)):
             return checkout
         if checkout:
             end(checkout, "")
         soon = timezone.now() + timedelta(minutes=1)
-        return Checkout.objects.create(order=order, by=by, next_look_at=soon, **wanted)
+        made: Checkout = sale.checkouts.create(by=by, next_look_at=soon, **wanted)
+        return made
 
 
 def _page_of(checkout: Checkout) -> str:
@@ -135,21 +129,21 @@ def _page_of(checkout: Checkout) -> str:
 def _ask_for_page(checkout: Checkout) -> str:
     from billing import stripe_gateway as gateway
 
-    order = checkout.order
+    sale = checkout.sale
 
     def make(customer: str) -> "CheckoutFacts":
         return gateway.open_checkout(
             key=f"checkout-{checkout.pk}",
             ours=str(checkout.pk),
-            number=order.number,
-            title=f"{order.plan.name}, {order.get_period_display().lower()}",
+            number=sale.label,
+            title=sale.title,
             amount_minor=checkout.amount_minor,
             currency=checkout.currency,
             customer=customer,
-            return_url=settings.PANEL_URL + reverse("billing:order-paid", args=[order.number]),
+            return_url=settings.PANEL_URL + sale.paid_path,
         )
 
-    return hosted_pages.ask_for_page(checkout, order.email, make, look_at)
+    return hosted_pages.ask_for_page(checkout, sale.payer_email, make, look_at)
 
 
 def _keep_card(checkout: Checkout, facts: "CheckoutFacts") -> None:
@@ -157,9 +151,9 @@ def _keep_card(checkout: Checkout, facts: "CheckoutFacts") -> None:
     row = StripeCustomer.objects.filter(customer=checkout.of).first()
     if row is None or facts.card is None:
         return
-    with checkout.order._locked() as order:
+    with checkout.sale._locked() as sale:
         checkout.refresh_from_db(fields=["is_dropped"])
-        wanted = order.status not in _ENDED and not checkout.is_dropped
+        wanted = not sale.is_over and not checkout.is_dropped
         row.keep_card(facts.card, by=checkout.by, wanted=wanted, paid_on=checkout)
 
 
@@ -167,5 +161,6 @@ def _is_wanted(checkout: Checkout) -> bool:
     """Whether the row has this page, and the order what it asks for."""
     if not is_open(checkout):
         return False
-    order = Order.objects.with_facts().get(pk=checkout.order_id)
-    return order.due_minor == checkout.amount_minor and order.currency == checkout.currency
+    checkout.refresh_from_db()
+    sale = checkout.sale
+    return sale.due_minor == checkout.amount_minor and sale.currency == checkout.currency

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAILED = "Stripe could not bring it to the card."
+_SALE = ("payment__order__customer", "payment__renewal__subscription__customer")
 LONGEST_WAIT = timedelta(hours=1)
 WATCHED = timedelta(days=30)  # after it was sent
 GAP, GAP_DONE = (
@@ -41,7 +42,7 @@ def send_card_refund(refund_id: str) -> bool:
     due = CardRefund.objects.filter(pk=refund_id, failed_at=None, next_try_at__lte=now)
     if not is_on() or not due.update(next_try_at=now + LEASE, attempts=F("attempts") + 1):
         return False
-    refund = CardRefund.objects.select_related("payment__order__customer").get(pk=refund_id)
+    refund = CardRefund.objects.select_related(*_SALE).get(pk=refund_id)
     try:
         _learn(refund, gateway.look_at_refund(refund.refund) if refund.sent_at else _ask(refund))
     except gateway.StripeGatewayError as error:
@@ -95,7 +96,7 @@ def _learn(refund: CardRefund, facts: "RefundFacts") -> None:
         return _fail(refund, FAILED)
     now = timezone.now()
     next_look_at = _next_look(refund.sent_at or now, facts)
-    with refund.payment.order._locked() as order:
+    with refund.payment.sale._locked() as sale:
         # One that another worker knows to have failed stays so.
         unsent = CardRefund.objects.filter(pk=refund.pk, sent_at=None, failed_at=None)
         if not unsent.update(sent_at=now, refund=facts.refund, next_try_at=next_look_at, problem=""):
@@ -103,7 +104,7 @@ def _learn(refund: CardRefund, facts: "RefundFacts") -> None:
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "reference": facts.refund}
         ledger.post_card_refund(refund)
-        audit.record("refund.send", by=None, customer=order.customer, subject=order.number, after=after)
+        audit.record("refund.send", by=None, customer=sale.customer, subject=sale.label, after=after)
         notices.send_notice("order.sent_back", refund.pk)
 
 
@@ -115,7 +116,7 @@ def _next_look(sent_at: datetime, facts: "RefundFacts") -> datetime | None:
 def _note_by_hand(payment: Payment, facts: "RefundFacts") -> None:
     if not facts.failed:
         now = timezone.now()
-        payment.order.note_refund_by_hand(
+        payment.sale.note_refund_by_hand(
             payment,
             refund=facts.refund,
             amount_minor=facts.amount_minor,
@@ -156,19 +157,19 @@ def _refused(refund: CardRefund, error: "StripeGatewayError") -> None:
 
 def _fail(refund: CardRefund, problem: str) -> None:
     now = timezone.now()
-    with refund.payment.order._locked() as order:
+    with refund.payment.sale._locked() as sale:
         unfailed = CardRefund.objects.filter(pk=refund.pk, failed_at=None)
         if not unfailed.update(failed_at=now, next_try_at=None, problem=problem):
             return
         after = {"amount": refund.amount, "card": refund.payment.card, "problem": problem}
-        audit.record("refund.fail", by=None, customer=order.customer, subject=order.number, after=after)
+        audit.record("refund.fail", by=None, customer=sale.customer, subject=sale.label, after=after)
         notices.send_notice("refund.failed", refund.pk)
-        order.take_back(refund)
+        sale.take_back(refund)
 
 
 def _known(which: str, ours: str) -> CardRefund | None:
     """The row of this refund, or the one that we called so where the reply that names it is under way or was lost."""
-    rows = CardRefund.objects.select_related("payment__order__customer")
+    rows = CardRefund.objects.select_related(*_SALE)
     if refund := rows.filter(refund=which).first():
         return refund
     try:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Permission
 from billing import card_payments
 from billing.access import find_order, order_page
-from billing.models import Order, OrderConflict, OrderStatus
+from billing.models import Order, OrderStatus, SaleConflict
 from billing.stripe_events import keep_event
 from billing.stripe_gateway import ForgedEvent, read_event
 from billing.views import show_order
@@ -23,7 +23,7 @@ from billing.views import show_order
 def order_pay(request: Any, order: Order) -> HttpResponse:
     try:
         return HttpResponseRedirect(card_payments.pay_by_card(order, by=request.user))
-    except OrderConflict as conflict:
+    except SaleConflict as conflict:
         return show_order(request, find_order(order.number), status=409, conflict=str(conflict))
     except card_payments.CardUnavailable as unavailable:
         return show_order(

@@ -21,6 +21,7 @@ from billing.models import (
     OrderMessage,
     Payment,
     QuestionLink,
+    Sale,
     VatState,
 )
 from billing.models.billing_details import details_of
@@ -72,29 +73,29 @@ def order_active(order_id: str) -> tuple[list[str], dict[str, Any]]:
 
 @notice_kind("order.sent_back", template="billing/emails/order_sent_back")
 def order_sent_back(refund_id: str) -> tuple[list[str], dict[str, Any]]:
-    refund = CardRefund.objects.select_related("payment").get(pk=refund_id)
-    recipients, context = _about(Order.objects.with_facts().get(pk=refund.payment.order_id))
+    refund, sale = _refund_and_sale(refund_id)
     paid = format_money(refund.payment.amount_minor, refund.payment.currency)
-    return recipients, context | {"refund": refund, "paid": paid}
+    context = {"refund": refund, "paid": paid, "sale": sale}
+    return addresses(sale.customer), context | {"sale_url": settings.PANEL_URL + sale.get_absolute_url()}
 
 
 @notice_kind("invoice.issued", template="billing/emails/invoice_issued")
 def invoice_issued(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
     """An invoice or a credit note, which goes along as PDF."""
-    invoice, context = _with_document(invoice_id)
-    return _addresses(invoice.customer), context
+    invoice, context = with_document(invoice_id)
+    return addresses(invoice.customer), context
 
 
 @notice_kind("invoice.copied", template="billing/emails/invoice_copied")
 def invoice_copied(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
     """The same for those whom the customer named, who may not see the panel."""
-    invoice, context = _with_document(invoice_id)
-    known = _addresses(invoice.customer)
+    invoice, context = with_document(invoice_id)
+    known = addresses(invoice.customer)
     return [each for each in details_of(invoice.customer).recipients if each not in known], context
 
 
-def _with_document(invoice_id: str) -> tuple[Invoice, dict[str, Any]]:
-    invoice = Invoice.objects.select_related("customer", "corrects", "order").get(pk=invoice_id)
+def with_document(invoice_id: str) -> tuple[Invoice, dict[str, Any]]:
+    invoice = Invoice.objects.select_related("customer", "corrects", "order", "renewal").get(pk=invoice_id)
     context = {
         "invoice": invoice,
         "invoice_url": settings.PANEL_URL + invoice.get_absolute_url(),
@@ -110,35 +111,35 @@ def vat_id_invalid(details_id: str) -> tuple[list[str], dict[str, Any]]:
         return [], {}
     path = reverse("billing:details-change", args=[details.customer.username])
     context = {"details": details, "details_url": settings.PANEL_URL + path, "tax_is_on": settings.TAX}
-    return _addresses(details.customer), context
+    return addresses(details.customer), context
 
 
 @notice_kind("refund.failed", template="billing/emails/card_alarm")
 def refund_failed(refund_id: str) -> tuple[list[str], dict[str, Any]]:
-    refund, order = _refund_and_order(refund_id)
-    if not order.refund_owed:
+    refund, sale = _refund_and_sale(refund_id)
+    owed = sale.refund_owed if isinstance(sale, Order) else refund.amount
+    if not owed:
         return [], {}
-    words = f"{refund.amount} of the order {order.number} could not go back to the card: {refund.problem}"
-    todo = f"{order.refund_owed} are owed now. Send them in another way, and record that."
-    return _for_staff(order, f"{refund.amount} could not go back to a card", words, todo)
+    words = f"{refund.amount} of the {sale.called} could not go back to the card: {refund.problem}"
+    todo = f"{owed} are owed now. Send them in another way, and record that."
+    return _for_staff(sale, f"{refund.amount} could not go back to a card", words, todo)
 
 
 @notice_kind("refund.found", template="billing/emails/card_alarm")
 def refund_found(refund_id: str) -> tuple[list[str], dict[str, Any]]:
-    refund, order = _refund_and_order(refund_id)
-    words = f"Somebody sent back {refund.amount} of the order {order.number} at Stripe ({refund.refund}), not here."
+    refund, sale = _refund_and_sale(refund_id)
+    words = f"Somebody sent back {refund.amount} of the {sale.called} at Stripe ({refund.refund}), not here."
     todo = "It is noted. If nobody of you did, change the keys and passwords at Stripe."
-    return _for_staff(order, f"{refund.amount} were sent back at Stripe", words, todo)
+    return _for_staff(sale, f"{refund.amount} were sent back at Stripe", words, todo)
 
 
 @notice_kind("payment.disputed", template="billing/emails/card_alarm")
 def payment_disputed(payment_id: str) -> tuple[list[str], dict[str, Any]]:
     payment = Payment.objects.get(pk=payment_id)
-    order = Order.objects.with_facts().get(pk=payment.order_id)
-    amount = format_money(payment.amount_minor, payment.currency)
-    words = f"The payment of {amount} for the order {order.number} ({payment.reference}) is disputed, or that has changed."
+    sale, amount = payment.sale, format_money(payment.amount_minor, payment.currency)
+    words = f"The payment of {amount} for the {sale.called} ({payment.reference}) is disputed, or that has changed."
     todo = "Answer in Stripe's dashboard, where its time limit stands; unanswered, the money is lost."
-    return _for_staff(order, f"A payment of {amount} is disputed", words, todo)
+    return _for_staff(sale, f"A payment of {amount} is disputed", words, todo)
 
 
 @notice_kind("card.expiring", template="billing/emails/card_expiring")
@@ -158,22 +159,28 @@ def card_gone(card_id: str) -> tuple[list[str], dict[str, Any]]:
 
 def _about_card(card: CardOnFile) -> tuple[list[str], dict[str, Any]]:
     url = settings.PANEL_URL + reverse("billing:card-list", args=[card.customer.username])
-    return _addresses(card.customer), {"card": card, "customer": card.customer, "cards_url": url}
+    return addresses(card.customer), {"card": card, "customer": card.customer, "cards_url": url}
 
 
-def _refund_and_order(refund_id: str) -> tuple[CardRefund, Order]:
+def _refund_and_sale(refund_id: str) -> tuple[CardRefund, Sale]:
     refund = CardRefund.objects.select_related("payment").get(pk=refund_id)
-    return refund, Order.objects.with_facts().get(pk=refund.payment.order_id)
+    return refund, refund.payment.sale
 
 
-def _for_staff(order: Order, title: str, words: str, todo: str) -> tuple[list[str], dict[str, Any]]:
+def _for_staff(sale: Sale, title: str, words: str, todo: str) -> tuple[list[str], dict[str, Any]]:
     """To all who may record refunds."""
     people = User.objects.filter(is_active=True, is_staff=True).order_by("pk")[:STAFF]
-    addresses = [person.email for person in people if person.has_perm("billing.add_refund")]
-    if not addresses:
+    recipients = [person.email for person in people if person.has_perm("billing.add_refund")]
+    if not recipients:
         logger.error("Nobody is told about cards: no active member of staff may record refunds.")
-    review_url = settings.PANEL_URL + reverse("billing:review-show", args=[order.number])
-    return addresses, {"title": title, "words": words, "todo": todo, "review_url": review_url}
+    return recipients, {"title": title, "words": words, "todo": todo, "sale_url": _staff_url(sale)}
+
+
+def _staff_url(sale: Sale) -> str:
+    """Where staff see it."""
+    if isinstance(sale, Order):
+        return settings.PANEL_URL + reverse("billing:review-show", args=[sale.number])
+    return settings.PANEL_URL + reverse("admin:billing_renewal_change", args=[sale.pk])
 
 
 def _about(order: Order) -> tuple[list[str], dict[str, Any]]:
@@ -183,10 +190,10 @@ def _about(order: Order) -> tuple[list[str], dict[str, Any]]:
         "takes_cards": card_payments.may_pay(order),
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }
-    return _addresses(order.customer), context
+    return addresses(order.customer), context
 
 
-def _addresses(customer: Customer) -> list[str]:
+def addresses(customer: Customer) -> list[str]:
     """Everybody who may deal with the customer's orders."""
     members = customer.memberships.select_related("user").filter(user__is_active=True).order_by("created_at")
     return [member.user.email for member in members if may(member.role, Permission.ORDERS_EDIT)]

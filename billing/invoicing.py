@@ -1,7 +1,7 @@
 """Issuing invoices and credit notes."""
 
 import logging
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +15,7 @@ from billing import ledger
 from billing.invoice_document import InvoiceDocument, Line, Party, TaxTotal
 from billing.models.billing_details import ADDRESS, BillingDetails, VatState, details_of
 from billing.models.invoice import Invoice, InvoiceKind, next_number
+from billing.models.sale import Sale
 from billing.models.status import OrderStatus
 from billing.tax import Split, TaxKind
 
@@ -24,71 +25,80 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def issue_invoice(order: "Order") -> Invoice:
-    """The invoice of an order, issued now unless it has one that was not taken back. The order's row is locked."""
-    found = order.invoice
+def issue_invoice(sale: Sale) -> Invoice:
+    """The invoice of a sale, issued now unless it has one that was not taken back. The sale's row is locked."""
+    found = sale.invoice
     if found and not found.is_taken_back:
         return found
-    details, taxed = details_of(order.customer), order.taxed
+    details, taxed = details_of(sale.customer), sale.taxed
     number, today = next_number(InvoiceKind.INVOICE)
-    text = f"{order.plan.name}, {order.get_period_display().lower()}"
-    rate, words, note = f"{order.tax_rate:f}", "", ""
+    from_on, last_on = sale.covers or (None, None)
+    rate, words, note = f"{sale.tax_rate:f}", "", ""
     if taxed:
         words, note = taxed.decision.words, taxed.decision.note
-    net, tax = order.amount_minor, order.tax_minor
+    net, tax = sale.amount_minor, sale.tax_minor
     document = InvoiceDocument(
         number=number,
         kind="invoice",
         issued_on=today,
-        due_on=today + timedelta(days=settings.INVOICE_DUE_DAYS),
-        currency=order.currency,
+        due_on=sale.due_on(today),
+        currency=sale.currency,
         seller=seller(),
-        buyer=_buyer(details, order.email),
-        reference=", ".join(filter(None, [f"Order {order.number}", details.reference])),
-        lines=(Line(text=text, net_minor=net, tax_rate=rate, tax_minor=tax),),
-        taxes=(TaxTotal(label=words, rate=rate, net_minor=net, tax_minor=tax),) if order.tax_rate else (),
+        buyer=_buyer(details, sale.payer_email),
+        reference=", ".join(filter(None, [sale.reference, details.reference])),
+        lines=(
+            Line(
+                text=sale.title,
+                from_on=from_on,
+                until_on=last_on,
+                net_minor=net,
+                tax_rate=rate,
+                tax_minor=tax,
+            ),
+        ),
+        taxes=(TaxTotal(label=words, rate=rate, net_minor=net, tax_minor=tax),) if sale.tax_rate else (),
         net_minor=net,
         tax_minor=tax,
-        total_minor=order.total_minor,
+        total_minor=sale.total_minor,
         notes=(note,) if note else (),
     )
-    invoice = _issue(document, order)
-    post_all(order)
+    invoice = _issue(document, sale)
+    post_all(sale)
     return invoice
 
 
-def post_all(order: "Order") -> None:
-    """What came in and went back for an order, as far as that is not posted."""
-    invoice = order.invoice
-    for payment in order.payments.all():
+def post_all(sale: Sale) -> None:
+    """What came in and went back for a sale, as far as that is not posted."""
+    invoice = sale.invoice
+    for payment in sale.payments.all():
         due = ledger.open_of([invoice.pk])[invoice.pk] if invoice else 0
         ledger.post_payment(payment, invoice, min(payment.kept_minor, due))
         for refund in payment.card_refunds.all():
             if refund.sent_at and not refund.failed_at:
                 ledger.post_card_refund(refund)
-    for sent in order.refunds.all():
+    for sent in sale.sent_back_by_staff:
         ledger.post_refund(sent)
 
 
-def issue_anew(order: "Order") -> None:
-    """What the order costs has changed before anything was paid: its invoice is taken back, and another issued. The
-    order's row is locked.
+def issue_anew(sale: Sale) -> None:
+    """What it costs has changed before anything was paid: its invoice is taken back, and another issued. The sale's row is
+    locked.
     """
-    if invoice := order.invoice:
+    if invoice := sale.invoice:
         credit(invoice)
-        issue_invoice(order)
+        issue_invoice(sale)
 
 
-def is_out_of_date(order: "Order") -> bool:
+def is_out_of_date(sale: Sale) -> bool:
     """Whether the invoice of a business that owes the tax itself names another VAT id than it has now."""
-    if order.tax_kind != TaxKind.REVERSE_CHARGE or not (invoice := order.invoice):
+    if sale.tax_kind != TaxKind.REVERSE_CHARGE or not (invoice := sale.invoice):
         return False
-    return invoice.said.buyer.vat_id != details_of(order.customer).vat_id
+    return invoice.said.buyer.vat_id != details_of(sale.customer).vat_id
 
 
 def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
     """A credit note over a part of an invoice, or over all that is left of it; None where nothing is. What had paid that
-    is the customer's again. The order's row is locked.
+    is the customer's again. The sale's row is locked.
     """
     said, left = InvoiceDocument.from_json(invoice.document), _left_of(invoice)
     total = left.total if amount_minor is None else min(amount_minor, left.total)
@@ -104,7 +114,7 @@ def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
             issued_on=today,
             due_on=None,
         ),
-        invoice.order,
+        invoice.sale,
         invoice,
     )
     ledger.post_release(note)
@@ -196,14 +206,13 @@ def _buyer(details: BillingDetails, email: str) -> Party:
     )
 
 
-def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None = None) -> Invoice:
+def _issue(document: InvoiceDocument, sale: Sale, corrects: Invoice | None = None) -> Invoice:
     """Keep it, post what it says, write it down, and mail it."""
-    invoice = Invoice.objects.create(
+    invoice: Invoice = sale.invoices.create(
         number=document.number,
         kind=document.kind,
-        edition=order.invoices.filter(kind=document.kind).count() + 1,
-        customer=order.customer,
-        order=order,
+        edition=sale.invoices.filter(kind=document.kind).count() + 1,
+        customer=sale.customer,
         corrects=corrects,
         issued_on=document.issued_on,
         due_on=document.due_on,
@@ -216,8 +225,10 @@ def _issue(document: InvoiceDocument, order: "Order", corrects: Invoice | None =
     ledger.post_document(invoice)
     action = "invoice.credit" if corrects else "invoice.issue"
     after = {"total": invoice.total, **({"corrects": corrects.number} if corrects else {})}
-    audit.record(action, by=None, customer=order.customer, subject=invoice.number, after=after)
-    notices.send_notice("invoice.issued", invoice.pk)
+    audit.record(action, by=None, customer=sale.customer, subject=invoice.number, after=after)
+    notices.send_notice(
+        "renewal.coming" if invoice.renewal and not corrects else "invoice.issued", invoice.pk
+    )
     if invoice.edition == 1:  # the addresses were named by the customer, and nobody there has said yes
         notices.send_notice("invoice.copied", invoice.pk)
     return invoice

@@ -63,7 +63,7 @@ def post_card_refund(refund: CardRefund) -> None:
     """
     payment = refund.payment
     if refund.reason == ReturnReason.BY_HAND and (invoice := _paid_by(payment)):
-        again = settled(invoice) - payment.order.paid_minor
+        again = settled(invoice) - payment.sale.paid_minor
         _post(
             payment,
             EntryKind.RELEASE,
@@ -89,7 +89,7 @@ def post_return(refund: CardRefund) -> None:
             card_refund=refund,
         )
     if invoice := _paid_by(payment):
-        again = min(open_of([invoice.pk])[invoice.pk], payment.order.paid_minor - settled(invoice))
+        again = min(open_of([invoice.pk])[invoice.pk], payment.sale.paid_minor - settled(invoice))
         _post(
             payment,
             EntryKind.SETTLE,
@@ -146,7 +146,7 @@ def _sum(account: Account) -> Sum:
 
 def _paid_by(payment: Payment) -> "Invoice | None":
     """The invoice that money of this payment can pay."""
-    invoice = payment.order.invoice
+    invoice = payment.sale.invoice
     return invoice if invoice and invoice.currency == payment.currency else None
 
 

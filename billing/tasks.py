@@ -10,6 +10,7 @@ from billing import (
     invoicing,
     kept_cards,
     presence,
+    renewing,
     reporting,
     screening,
     stripe_customers,
@@ -92,6 +93,17 @@ def look_at_card(card_id: str) -> None:
 @shared_task
 def delete_at_stripe(row_id: str) -> None:
     stripe_customers.delete_when_due(row_id)
+
+
+@shared_task
+def work_subscription(subscription_id: str) -> None:
+    renewing.work_subscription(subscription_id)
+
+
+@shared_task
+def sweep_subscriptions() -> None:
+    for subscription_id in renewing.due_subscriptions():
+        work_subscription.apply_async((subscription_id,), expires=SWEEP_SECONDS)
 
 
 @shared_task

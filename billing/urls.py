@@ -9,6 +9,7 @@ from billing import (
     invoice_views,
     kept_card_views,
     place_views,
+    renewal_views,
     review_views,
     views,
 )
@@ -49,6 +50,16 @@ urlpatterns = [
         "c/<slug:customer>/billing/invoices/<slug:invoice>/pdf/",
         invoice_views.invoice_pdf,
         name="invoice-pdf",
+    ),
+    path(
+        "c/<slug:customer>/billing/invoices/<slug:invoice>/pay/",
+        renewal_views.invoice_pay,
+        name="invoice-pay",
+    ),
+    path(
+        "c/<slug:customer>/billing/invoices/<slug:invoice>/paid/",
+        renewal_views.invoice_paid,
+        name="invoice-paid",
     ),
     path("c/<slug:customer>/billing/details/", details_views.details_change, name="details-change"),
     path("c/<slug:customer>/billing/cards/", kept_card_views.card_list, name="card-list"),

@@ -29,6 +29,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "pages, refunds, cards and events at Stripe that nobody has looked at": every(
         10, "billing.tasks.sweep_card_payments"
     ),
+    "subscriptions to be renewed, charged or reminded": every(10, "billing.tasks.sweep_subscriptions"),
     "orders to be paid that have no invoice, names in invoices past their years": every(
         3600, "billing.tasks.sweep_invoices"
     ),

@@ -33,6 +33,13 @@ SELLER_VAT_ID = env.str("SELLER_VAT_ID", "").replace(" ", "").upper()
 TAX = env.bool("TAX", False)  # prices are net, and tax is added to them (billing.tax)
 TAX_OSS = env.bool("TAX_OSS", True)  # false: consumers of other member states pay the seller's rate
 INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
+RENEWAL_AHEAD_YEARLY = env.int("RENEWAL_AHEAD_YEARLY", 7)  # days from its invoice to its being charged
+RENEWAL_AHEAD_MONTHLY = env.int("RENEWAL_AHEAD_MONTHLY", 3)
+RENEWAL_RETRY_DAYS = env.list("RENEWAL_RETRY_DAYS", int, [1, 3, 5, 7])  # after the day on which it was declined
+DUNNING_NOTICE_DAYS = env.int("DUNNING_NOTICE_DAYS", 3)  # from telling that something stops to stopping it
+DUNNING_STOP_SENDING_DAYS = env.int("DUNNING_STOP_SENDING_DAYS", 10)  # these three: after it was to be paid
+DUNNING_STOP_RECEIVING_DAYS = env.int("DUNNING_STOP_RECEIVING_DAYS", 24)
+DUNNING_HAND_OVER_DAYS = env.int("DUNNING_HAND_OVER_DAYS", 45)  # staff decide then
 INVOICE_YEARS = env.int("INVOICE_YEARS", 10)  # how long the law wants invoices and billing details kept
 TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 

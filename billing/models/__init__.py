@@ -8,14 +8,17 @@ from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceS
 from billing.models.kept_card import CardOnFile
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
-from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund, Subscription
+from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund
 from billing.models.plan import Period, Plan
 from billing.models.question import QuestionLink
+from billing.models.renewal import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.risk import Risk
+from billing.models.sale import Sale, SaleConflict
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
 from billing.models.status import OrderStatus
 from billing.models.stripe_customer import CardSetup, StripeCustomer
+from billing.models.subscription import Subscription
 from billing.models.tax import TaxRate
 from billing.models.usage import StorageUsage
 
@@ -31,8 +34,11 @@ __all__ = [
     "CardOnFile",
     "CardRefund",
     "CardSetup",
+    "ChargeState",
     "Checkout",
     "Decision",
+    "DunningKind",
+    "DunningStep",
     "EntryKind",
     "EventOutcome",
     "FraudCheck",
@@ -59,6 +65,8 @@ __all__ = [
     "Plan",
     "QuestionLink",
     "Refund",
+    "Renewal",
+    "RenewalCharge",
     "ReportState",
     "ReportWithdrawal",
     "ReturnReason",
@@ -66,6 +74,8 @@ __all__ = [
     "ReviewNote",
     "ReviewPresence",
     "Risk",
+    "Sale",
+    "SaleConflict",
     "SignalKind",
     "StorageUsage",
     "StripeCustomer",

@@ -12,7 +12,8 @@ from accounts import audit
 from accounts.models import Customer
 from billing.countries import COUNTRIES
 from billing.models.order import Order
-from billing.models.payment import Payment, Subscription
+from billing.models.payment import Payment
+from billing.models.subscription import Subscription
 from billing.tax import BuyerTax
 from foundation.unit_of_work import unit_of_work
 
@@ -192,6 +193,7 @@ def forget_old_details() -> int:
         Exists(Subscription.objects.filter(Q(ended_at=None) | Q(ended_at__gte=until), **mine)),
         Exists(Order.objects.filter(placed_at__gte=until, **mine)),
         Exists(Payment.objects.filter(at__gte=until, order__customer=OuterRef("customer"))),
+        Exists(Payment.objects.filter(at__gte=until, renewal__subscription__customer=OuterRef("customer"))),
     )
     rows = BillingDetails.objects.filter(changed_at__lt=until)
     for each in recent:

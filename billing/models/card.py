@@ -8,23 +8,27 @@ from django.utils import timezone
 
 from accounts.models import Customer
 from billing.models.hosted_page import HostedPage
+from billing.models.of_sale import OfSale
 from billing.money import CurrencyField, format_money
 
 
-class Checkout(HostedPage):
-    """A page at Stripe where what is due for an order is paid by card. An order has one at a time that is open."""
+class Checkout(OfSale, HostedPage):
+    """A page at Stripe where what is due is paid by card. An order or a renewal has one at a time that is open."""
 
-    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="checkouts")
     amount_minor = models.PositiveIntegerField()
     currency = CurrencyField()
 
-    class Meta:
+    class Meta(OfSale.Meta):
         ordering = ["-at"]
         indexes = [
             models.Index(fields=["next_look_at"], name="checkout_to_look_at", condition=Q(ended_at=None))
         ]
         constraints = [
+            *OfSale.Meta.constraints,
             models.UniqueConstraint(fields=["order"], condition=Q(ended_at=None), name="checkout_one_open"),
+            models.UniqueConstraint(
+                fields=["renewal"], condition=Q(ended_at=None), name="checkout_of_renewal_one_open"
+            ),
             models.UniqueConstraint(
                 fields=["session"], condition=~Q(session=""), name="checkout_session_once"
             ),
@@ -32,11 +36,11 @@ class Checkout(HostedPage):
         ]
 
     def __str__(self) -> str:
-        return f"Payment by card for {self.order_id}"
+        return f"Payment by card for {self.sale_id}"
 
     @property
     def of(self) -> Customer:
-        return self.order.customer
+        return self.sale.customer
 
 
 class ReturnReason(models.TextChoices):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from billing.invoice_document import InvoiceDocument, in_words
+from billing.models.of_sale import OfSale
 from billing.money import CurrencyField, format_money
 
 
@@ -71,7 +72,7 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
         return self.annotate(open_minor=open_of_outer(), credited_minor=Coalesce(Subquery(credited), 0))
 
 
-class Invoice(models.Model):
+class Invoice(OfSale):
     """What a customer is asked to pay, or, as a credit note, what of an invoice is taken back. `document` is all that it
     says (`billing.invoice_document`); what was paid stands in the ledger.
     """
@@ -80,9 +81,8 @@ class Invoice(models.Model):
     number = models.CharField(max_length=20, unique=True, editable=False)
     kind = models.CharField(max_length=11, choices=InvoiceKind.choices)
     customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="invoices")
-    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="invoices")
     edition = models.PositiveSmallIntegerField(
-        default=1, help_text="Which of its kind for its order: one was taken back, and another issued."
+        default=1, help_text="Which of its kind for its sale: one was taken back, and another issued."
     )
     corrects = models.ForeignKey("self", models.PROTECT, null=True, related_name="credit_notes")
     issued_at = models.DateTimeField(default=timezone.now)
@@ -97,13 +97,14 @@ class Invoice(models.Model):
 
     objects = InvoiceQuerySet.as_manager()
 
-    class Meta:
+    class Meta(OfSale.Meta):
         ordering = ["-issued_at"]
         indexes = [
             models.Index(fields=["customer", "-issued_at", "-number"], name="invoice_of_customer"),
             models.Index(fields=["issued_on"], name="invoice_by_day"),
         ]
         constraints = [
+            *OfSale.Meta.constraints,
             models.CheckConstraint(
                 condition=Q(total_minor=F("net_minor") + F("tax_minor")) & Q(total_minor__gt=0),
                 name="invoice_total_is_the_sum",
@@ -115,6 +116,7 @@ class Invoice(models.Model):
                 name="invoice_kind_known",
             ),
             models.UniqueConstraint(fields=["order", "kind", "edition"], name="invoice_of_order_once"),
+            models.UniqueConstraint(fields=["renewal", "kind", "edition"], name="invoice_of_renewal_once"),
         ]
 
     def __str__(self) -> str:

@@ -17,16 +17,14 @@ from accounts.models import Customer
 from billing import signals
 from billing.countries import COUNTRIES
 from billing.models.fraud import CLEARING
-from billing.models.paying import Paying
-from billing.models.payment import Subscription
+from billing.models.paying import OrderConflict, Paying
 from billing.models.plan import Period
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.reviewing import Reviewing
 from billing.models.signal import DECIDING
 from billing.models.status import OrderQuerySet, OrderStatus
-from billing.money import CurrencyField
+from billing.models.subscription import Subscription
 from billing.submissions import new_token
-from billing.tax import TaxKind
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -40,17 +38,13 @@ _NUMBER_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 ERASED_EMAIL = "erased@invalid.invalid"  # of an order whose person was erased
 
 
-class OrderConflict(Exception):
-    """The order is not in the state that the act was meant for. The text is for the person who acted."""
-
-
 def new_number() -> str:
     """`XXXX-XXXX-XX`: 50 random bits, so that a number can be read out and cannot be guessed."""
     letters = "".join(secrets.choice(_NUMBER_ALPHABET) for _ in range(10))
     return f"{letters[:4]}-{letters[4:8]}-{letters[8:]}"
 
 
-class Order(Paying, Reviewing, models.Model):
+class Order(Reviewing, Paying):
     """A wish for a plan, and the address given with it. Facts only; `status` says what they mean together."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -60,19 +54,6 @@ class Order(Paying, Reviewing, models.Model):
     placed_at = models.DateTimeField(default=timezone.now)
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="orders")
     period = models.CharField(max_length=7, choices=Period.choices)
-    amount_minor = models.PositiveIntegerField(
-        help_text="Price of the first period when the order was placed."
-    )
-    currency = CurrencyField()
-    tax_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="On top of the price.")
-    tax_kind = models.CharField(
-        max_length=14, choices=TaxKind.choices, default=TaxKind.OFF, db_default=TaxKind.OFF
-    )
-    tax_rate = models.DecimalField(
-        max_digits=5, decimal_places=2, default=0, db_default=0, help_text="In per cent."
-    )
-    tax_label = models.CharField(max_length=20, blank=True, db_default="")
-    tax_country = models.CharField(max_length=2, blank=True, db_default="", help_text="Whose tax it is.")
     name = models.CharField(max_length=100)
     company = models.CharField(max_length=100, blank=True)
     email = models.EmailField(max_length=254, help_text="Of the person who placed it, at that time.")
@@ -91,15 +72,12 @@ class Order(Paying, Reviewing, models.Model):
 
     objects = OrderQuerySet.as_manager()
 
-    class Meta:
+    class Meta(Paying.Meta):
         ordering = ["-placed_at"]
         indexes = [models.Index(fields=["placed_at"], name="order_by_age")]
         constraints = [
+            *Paying.Meta.constraints,
             models.UniqueConstraint(fields=["placed_by", "submission"], name="order_submitted_once"),
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="order_amount_positive"),
-            models.CheckConstraint(condition=Q(tax_kind__in=TaxKind.values), name="order_tax_kind_known"),
-            models.CheckConstraint(condition=Q(tax_minor=0) | Q(tax_rate__gt=0), name="order_tax_at_a_rate"),
-            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="order_currency_form"),
             models.CheckConstraint(condition=Q(country__regex=r"^[A-Z]{2}$"), name="order_country_form"),
             models.CheckConstraint(condition=Q(period__in=Period.values), name="order_period_known"),
         ]

@@ -1,12 +1,12 @@
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from billing.models.plan import Period
+from billing.models.of_sale import OfSale
 from billing.money import CurrencyField, format_money
 
 
@@ -19,11 +19,10 @@ class PaymentMethod(models.TextChoices):
 BY_HAND = [PaymentMethod.BANK_TRANSFER, PaymentMethod.OTHER]  # what staff record; cards come from Stripe
 
 
-class Payment(models.Model):
-    """Money that came in for an order. Written once; a mistake is answered by a refund, never by an edit."""
+class Payment(OfSale):
+    """Money that came in for an order or a renewal. Written once; a mistake is answered by a refund, never by an edit."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="payments")
     method = models.CharField(max_length=13, choices=PaymentMethod.choices)
     reference = models.CharField(max_length=100, blank=True)
     card = models.CharField(
@@ -39,20 +38,24 @@ class Payment(models.Model):
     submission = models.CharField(max_length=64, default=uuid4, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False, blank=True)
 
-    class Meta:
+    class Meta(OfSale.Meta):
         ordering = ["at"]
         constraints = [
+            *OfSale.Meta.constraints,
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payment_positive"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="payment_currency_form"),
             models.CheckConstraint(condition=Q(method__in=PaymentMethod.values), name="payment_method_known"),
             models.UniqueConstraint(fields=["order", "submission"], name="payment_submitted_once"),
+            models.UniqueConstraint(
+                fields=["renewal", "submission"], name="payment_of_renewal_submitted_once"
+            ),
             models.UniqueConstraint(
                 fields=["reference"], condition=Q(method=PaymentMethod.CARD), name="payment_by_card_once"
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{format_money(self.amount_minor, self.currency)} for {self.order_id}"
+        return f"{format_money(self.amount_minor, self.currency)} for {self.sale_id}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
@@ -63,39 +66,14 @@ class Payment(models.Model):
         raise TypeError("A payment is never deleted. Record what corrects it.")
 
     @property
+    def customer_id(self) -> UUID:
+        return self.sale.customer_id
+
+    @property
     def kept_minor(self) -> int:
         """What of it does not go back to the card."""
         back = [refund for refund in self.card_refunds.all() if not refund.failed_at]
         return max(0, self.amount_minor - sum(refund.amount_minor for refund in back))
-
-
-class Subscription(models.Model):
-    """The service that a paid order started; a customer has one at a time."""
-
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="subscriptions")
-    order = models.OneToOneField("billing.Order", models.PROTECT, related_name="subscription")
-    plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="subscriptions")
-    period = models.CharField(max_length=7, choices=Period.choices)
-    amount_minor = models.PositiveIntegerField(help_text="Price of one period, as sold.")
-    currency = CurrencyField()
-    started_at = models.DateTimeField(default=timezone.now, help_text="Periods are counted from here.")
-    ended_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["customer"], condition=Q(ended_at=None), name="subscription_one_running"
-            ),
-            models.CheckConstraint(condition=Q(period__in=Period.values), name="subscription_period_known"),
-            models.CheckConstraint(
-                condition=Q(ended_at=None) | Q(ended_at__gte=models.F("started_at")),
-                name="subscription_ends_after_start",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.plan} of {self.customer}"
 
 
 class Refund(models.Model):

@@ -142,7 +142,7 @@ def test_the_reference_of_a_payment_stays_with_staff(as_, acme, bob, sam):
     for action in ("payment.record", "refund.record"):
         audit.record(action, customer=acme, by=sam, subject="ABCD", after={"reference": "IBAN of Anna"})
     page = as_(bob).get(PAGE).content.decode()
-    assert "recorded a payment for the order ABCD" in page
+    assert "recorded a payment for ABCD" in page
     assert "recorded a refund for the order ABCD" in page
     assert "IBAN of Anna" not in page
 

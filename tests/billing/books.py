@@ -13,6 +13,7 @@ from billing.models import (
     Payment,
     PaymentMethod,
     Refund,
+    Renewal,
     ReturnReason,
 )
 
@@ -23,7 +24,7 @@ def must_balance() -> None:
     """AssertionError unless everything that came in, went back and is owed stands in the ledger, and nothing else."""
     for customer in Customer.objects.filter(orders__isnull=False).distinct():
         found = balances(customer)
-        paid = Payment.objects.filter(order__customer=customer).values_list("currency", flat=True)
+        paid = Payment.objects.filter(of(customer)).values_list("currency", flat=True)
         for currency in {*found, *paid}:
             sums = found.get(currency, NOTHING)
             for account in (Account.CARDS, Account.BANK):
@@ -33,26 +34,33 @@ def must_balance() -> None:
             assert sums[Account.CREDIT] <= by_hand(customer), sums
     for order in Order.objects.with_facts():
         must_owe_what_is_due(order)
+    for renewal in Renewal.objects.all():
+        must_owe_what_is_not_paid(renewal)
+
+
+def of(customer: Customer, prefix: str = "") -> Q:
+    """What is of an order or a renewal of the customer; `prefix` leads to the payment."""
+    by_order, by_renewal = f"{prefix}order__customer", f"{prefix}renewal__subscription__customer"
+    return Q((by_order, customer)) | Q((by_renewal, customer))
 
 
 def cash_of(customer: Customer, currency: str, account: Account) -> int:
     """What came in less what went back, in minor units; at Stripe, or otherwise."""
-    mine, by_card = {"currency": currency, "order__customer": customer}, Q(method=PaymentMethod.CARD)
+    mine, by_card = Q(currency=currency) & of(customer), Q(method=PaymentMethod.CARD)
     if account == Account.BANK:
-        staff = sum(Refund.objects.filter(**mine).values_list("amount_minor", flat=True))
-        return sum(Payment.objects.filter(~by_card, **mine).values_list("amount_minor", flat=True)) - staff
-    came = sum(Payment.objects.filter(by_card, **mine).values_list("amount_minor", flat=True))
+        by_staff = Refund.objects.filter(currency=currency, order__customer=customer)
+        staff = sum(by_staff.values_list("amount_minor", flat=True))
+        return sum(Payment.objects.filter(~by_card, mine).values_list("amount_minor", flat=True)) - staff
+    came = sum(Payment.objects.filter(by_card, mine).values_list("amount_minor", flat=True))
     sent = CardRefund.objects.filter(
-        payment__currency=currency, payment__order__customer=customer, failed_at=None, sent_at__isnull=False
+        of(customer, "payment__"), payment__currency=currency, failed_at=None, sent_at__isnull=False
     )
     return came - sum(sent.values_list("amount_minor", flat=True))
 
 
 def by_hand(customer: Customer) -> int:
     """What somebody sent back at Stripe, which can be more than we held."""
-    sent = CardRefund.objects.filter(
-        payment__order__customer=customer, reason=ReturnReason.BY_HAND, failed_at=None
-    )
+    sent = CardRefund.objects.filter(of(customer, "payment__"), reason=ReturnReason.BY_HAND, failed_at=None)
     return sum(sent.values_list("amount_minor", flat=True))
 
 
@@ -80,3 +88,12 @@ def must_owe_what_is_due(order: Order) -> None:
     )
     assert not credited or order.status == OrderStatus.ACTIVE
     assert still_open or order.status != OrderStatus.UNPAID, f"{order} is paid and does not start"
+
+
+def must_owe_what_is_not_paid(renewal: Renewal) -> None:
+    invoice = renewal.invoice
+    assert invoice, f"{renewal} has no invoice"
+    still_open = open_of([invoice.pk])[invoice.pk]
+    assert invoice.total_minor == renewal.total_minor
+    assert still_open == max(0, renewal.total_minor - invoice.credited_minor - renewal.paid_minor)
+    assert renewal.is_open == bool(still_open), f"{renewal} is open, or is not, against the ledger"

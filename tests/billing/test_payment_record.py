@@ -125,7 +125,7 @@ def test_only_for_an_order_that_is_to_be_paid(
         order.cancel(by=alice)
     answer = record(as_(sam), order)
     assert answer.status_code == 409
-    assert "Nothing was recorded" in answer.content.decode()
+    assert "Nothing was changed" in answer.content.decode()
     assert Payment.objects.count() == 0
 
 

@@ -1,0 +1,278 @@
+"""Renewing a service by one period: what it costs, the charges of a card for it, and what its not being paid led to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import audit, notices
+from accounts.models import Customer, Role, SuspensionCause
+from billing.invoice_document import in_words
+from billing.models.sale import Sale, SaleConflict
+from billing.money import CurrencyField, format_money
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from billing.models.kept_card import CardOnFile
+
+
+class Renewal(Sale):
+    """One more period of a subscription, sold by the panel itself. A subscription has one at a time that is open."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="renewals")
+    number = models.PositiveIntegerField(help_text="Of its period: that of the order is 0.")
+    plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="+")
+    from_on = models.DateField(help_text="Its first day, on which it is to be paid.")
+    until_on = models.DateField(help_text="The first day after it.")
+    made_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, help_text="When its invoice was paid, or taken back.")
+
+    class Meta(Sale.Meta):
+        ordering = ["-from_on"]
+        constraints = [
+            *Sale.Meta.constraints,
+            models.UniqueConstraint(fields=["subscription", "number"], name="renewal_of_a_period_once"),
+            models.UniqueConstraint(
+                fields=["subscription"], condition=Q(settled_at=None), name="renewal_one_open"
+            ),
+            models.CheckConstraint(condition=Q(until_on__gt=F("from_on")), name="renewal_ends_after_start"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} from {self.from_on.isoformat()}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("billing:invoice-show", args=[self.customer.username, self.label])
+
+    @property
+    def customer(self) -> Customer:
+        return self.subscription.customer
+
+    @property
+    def customer_id(self) -> UUID:
+        return self.subscription.customer_id
+
+    @property
+    def label(self) -> str:
+        return self.invoice.number if self.invoice else str(self)
+
+    @property
+    def called(self) -> str:
+        return f"renewal {self.label}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.plan.name}, {self.subscription.get_period_display().lower()}"
+
+    @property
+    def days(self) -> str:
+        """What it covers: "31 January 2026 to 27 February 2026"."""
+        return f"{in_words(self.from_on)} to {in_words(self.last_on)}"
+
+    @property
+    def last_on(self) -> date:
+        return date.fromordinal(self.until_on.toordinal() - 1)
+
+    @property
+    def payer_email(self) -> str:
+        return next(iter(self.customer.member_addresses(role=Role.OWNER)), "")
+
+    @property
+    def paid_path(self) -> str:
+        return reverse("billing:invoice-paid", args=[self.customer.username, self.label])
+
+    @property
+    def is_open(self) -> bool:
+        return self.settled_at is None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is past the day on which it was to be paid."""
+        return self.is_open and timezone.localdate() >= self.from_on
+
+    @property
+    def reference(self) -> str:
+        return self.subscription.order.reference
+
+    @property
+    def covers(self) -> tuple[date, date]:
+        return self.from_on, self.last_on
+
+    def due_on(self, today: date) -> date:
+        return max(today, self.from_on)
+
+    @property
+    def wanted_minor(self) -> int:
+        credited = self.invoice.credited_minor if self.invoice else 0
+        return max(0, self.total_minor - credited - self.paid_minor) if self.is_open else 0
+
+    @property
+    def due_minor(self) -> int:
+        return self.wanted_minor
+
+    @property
+    def is_running(self) -> bool:
+        return not self.is_open
+
+    @property
+    def open_charge(self) -> "RenewalCharge | None":
+        """The one of which Stripe has not said yet what came of it."""
+        return self.charges.filter(ended_at=None).first()
+
+    def refuse_payment(self) -> None:
+        if self.due_minor <= 0:
+            raise SaleConflict("No payment is due: the whole sum is in. Nothing was changed.")
+
+    def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
+        """Note that what is due is charged to this card; the charge that is under way, if there is one. None where nothing
+        is due.
+        """
+        with self._locked() as renewal:
+            if found := renewal.open_charge:
+                return found
+            if renewal.due_minor <= 0:
+                return None
+            made: RenewalCharge = renewal.charges.create(
+                number=renewal.charges.count() + 1, card=card, amount_minor=renewal.due_minor,
+                currency=renewal.currency,
+            )  # fmt: skip
+            return made
+
+    def take_step(self, kind: "DunningKind") -> bool:
+        """What its not being paid leads to now, told to the customer in the same transaction; false where that was done, or
+        it is paid.
+        """
+        with self._locked() as renewal:
+            if not renewal.is_open or renewal.steps.filter(kind=kind).exists():
+                return False
+            step = renewal.steps.create(kind=kind)
+            if stops := STOPS.get(kind):
+                reason = f"The invoice {renewal.label} is not paid."
+                renewal.customer.suspend(reason=reason, by=None, stops=stops, cause=SuspensionCause.UNPAID)
+            audit.record(
+                "renewal.dun", by=None, customer=renewal.customer, subject=renewal.label,
+                after={"step": kind.label},
+            )  # fmt: skip
+            notices.send_notice("renewal.overdue", step.pk)
+            return True
+
+    def _be_settled(self, *, by: "User | None") -> None:
+        """What was stopped for it goes on, and the next period is looked at."""
+        if not self.is_open:
+            return
+        Renewal.objects.filter(pk=self.pk).update(settled_at=timezone.now())
+        self.settled_at = timezone.now()
+        self.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)
+        notices.send_notice("renewal.paid", self.pk)
+        self.subscription.step_soon()
+
+    @contextmanager
+    def _locked(self) -> Iterator["Renewal"]:
+        """It with its row locked until the end of the unit of work."""
+        with unit_of_work():
+            yield Renewal.objects.select_for_update(no_key=True).get(pk=self.pk)
+
+
+class ChargeState(models.TextChoices):
+    UNDER_WAY = "", "Under way"
+    PAID = "paid", "Paid"
+    DECLINED = "declined", "Declined"
+    NEEDS_OWNER = "needs_owner", "The bank wants to hear from the owner of the card"
+
+
+class RenewalCharge(models.Model):
+    """An attempt to charge a kept card for a renewal. It is written down before Stripe is asked."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    renewal = models.ForeignKey(Renewal, models.PROTECT, related_name="charges")
+    number = models.PositiveSmallIntegerField()
+    card = models.ForeignKey("billing.CardOnFile", models.PROTECT, related_name="charges")
+    amount_minor = models.PositiveIntegerField()
+    currency = CurrencyField()
+    at = models.DateTimeField(default=timezone.now)
+    key_at = models.DateTimeField(default=timezone.now, help_text="Since when the present key is used.")
+    keys_spent = models.PositiveSmallIntegerField(default=0)
+    looks = models.PositiveSmallIntegerField(default=0)
+    intent = models.CharField(
+        max_length=100, blank=True, help_text="Stripe's id; empty until Stripe answered."
+    )
+    state = models.CharField(max_length=11, choices=ChargeState.choices, blank=True)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it was not paid.")
+    is_final = models.BooleanField(default=False, help_text="The same card will not do it later either.")
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["renewal", "number"], name="renewal_charge_once"),
+            models.UniqueConstraint(
+                fields=["renewal"], condition=Q(ended_at=None), name="renewal_charge_one_open"
+            ),
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="renewal_charge_positive"),
+            models.CheckConstraint(
+                condition=Q(state__in=ChargeState.values), name="renewal_charge_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="", ended_at=None) | (~Q(state="") & Q(ended_at__isnull=False)),
+                name="renewal_charge_ends_with_a_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Charge {self.number} of {self.amount}"
+
+    @property
+    def amount(self) -> str:
+        return format_money(self.amount_minor, self.currency)
+
+    @property
+    def ours(self) -> str:
+        """What we call it at Stripe."""
+        return f"{self.renewal_id}-{self.number}"
+
+    @property
+    def key(self) -> str:
+        return f"renewal-{self.ours}-{self.keys_spent}"
+
+
+class DunningKind(models.TextChoices):
+    """What the customer is told, or what is stopped, in this order."""
+
+    REMINDED = "reminded", "Asked to pay"
+    SENDING_ANNOUNCED = "sending_announced", "Told that sending stops"
+    SENDING_STOPPED = "sending_stopped", "Sending stopped"
+    RECEIVING_ANNOUNCED = "receiving_announced", "Told that receiving stops"
+    RECEIVING_STOPPED = "receiving_stopped", "Receiving stopped"
+    HANDED_OVER = "handed_over", "For staff to decide"
+
+
+STOPS = {
+    DunningKind.SENDING_STOPPED: ("send",),
+    DunningKind.RECEIVING_STOPPED: ("receive", "send"),
+}
+
+
+class DunningStep(models.Model):
+    """A step that was taken because a renewal is not paid."""
+
+    renewal = models.ForeignKey(Renewal, models.PROTECT, related_name="steps")
+    kind = models.CharField(max_length=19, choices=DunningKind.choices)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["at"]
+        constraints = [
+            models.UniqueConstraint(fields=["renewal", "kind"], name="dunning_step_once"),
+            models.CheckConstraint(condition=Q(kind__in=DunningKind.values), name="dunning_step_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.renewal_id}"

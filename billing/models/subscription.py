@@ -1,0 +1,122 @@
+"""The service that a paid order started, and when its next period begins."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import audit
+from billing.models.plan import Period
+from billing.money import CurrencyField, format_money
+from billing.periods import period_start
+from foundation.unit_of_work import unit_of_work
+
+if TYPE_CHECKING:
+    from billing.models.renewal import Renewal
+
+
+class Subscription(models.Model):
+    """The service that a paid order started; a customer has one at a time."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="subscriptions")
+    order = models.OneToOneField("billing.Order", models.PROTECT, related_name="subscription")
+    plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="subscriptions")
+    period = models.CharField(max_length=7, choices=Period.choices)
+    amount_minor = models.PositiveIntegerField(help_text="Price of one period, as sold.")
+    currency = CurrencyField()
+    started_at = models.DateTimeField(default=timezone.now, help_text="Periods are counted from here.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    periods = models.PositiveIntegerField(
+        default=1, db_default=1, help_text="How many were sold: the one of the order, and a renewal each."
+    )
+    next_step_at = models.DateTimeField(
+        null=True,
+        default=timezone.now,
+        db_default=Now(),
+        help_text="When it is looked at: to be renewed, charged, or reminded.",
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["next_step_at"], name="subscription_to_step", condition=Q(ended_at=None))
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer"], condition=Q(ended_at=None), name="subscription_one_running"
+            ),
+            models.CheckConstraint(condition=Q(period__in=Period.values), name="subscription_period_known"),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gte=models.F("started_at")),
+                name="subscription_ends_after_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan} of {self.customer}"
+
+    @property
+    def price(self) -> str:
+        """Of one period, without tax."""
+        return format_money(self.amount_minor, self.currency)
+
+    @property
+    def renews_on(self) -> date:
+        """The first day that is not sold yet."""
+        return self.starts_on(self.periods)
+
+    def starts_on(self, number: int) -> date:
+        """The first day of a period, counted from 0."""
+        return period_start(timezone.localdate(self.started_at), self.period, number)
+
+    @property
+    def open_renewal(self) -> "Renewal | None":
+        """The renewal that is still to be paid; there is one at most, because none is made before the last is paid."""
+        last: Renewal | None = self.renewals.order_by("-number").first()
+        return last if last and last.is_open else None
+
+    def renew(self) -> "Renewal | None":
+        """Sell the next period: its tax is decided, and its invoice issued. None where the service has ended, or the last
+        renewal is not paid yet. ValidationError where the tax cannot be decided.
+        """
+        from billing.invoicing import issue_invoice
+        from billing.models.billing_details import details_of
+        from billing.models.renewal import Renewal
+        from billing.models.sale import decided
+        from billing.taxing import decide
+
+        with self._locked() as own:
+            if own.ended_at or own.open_renewal:
+                return None
+            decision = decide(details_of(own.customer).buyer)
+            renewal = Renewal.objects.create(
+                subscription=own, number=own.periods, plan=own.plan, from_on=own.renews_on,
+                until_on=own.starts_on(own.periods + 1), amount_minor=own.amount_minor, currency=own.currency,
+                **decided(own.amount_minor, decision),
+            )  # fmt: skip
+            Subscription.objects.filter(pk=own.pk).update(periods=own.periods + 1)
+            after = {"from": renewal.from_on.isoformat(), "total": renewal.total}
+            audit.record(
+                "subscription.renew", by=None, customer=own.customer, subject=own.plan.name, after=after
+            )
+            issue_invoice(renewal)
+            return renewal
+
+    def step_soon(self) -> None:
+        """Have it looked at now. Call inside a unit of work."""
+        from billing.tasks import work_subscription
+
+        Subscription.objects.filter(pk=self.pk, ended_at=None).update(next_step_at=timezone.now())
+        work_subscription.delay_on_commit(str(self.pk))
+
+    @contextmanager
+    def _locked(self) -> Iterator["Subscription"]:
+        """It with its row locked until the end of the unit of work."""
+        with unit_of_work():
+            yield Subscription.objects.select_for_update(no_key=True).get(pk=self.pk)

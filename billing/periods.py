@@ -1,0 +1,17 @@
+"""The calendar of what is paid by the period."""
+
+from calendar import monthrange
+from datetime import date
+
+from billing.models.plan import Period
+
+_MONTHS = {Period.MONTHLY: 1, Period.YEARLY: 12}
+
+
+def period_start(anchor: date, period: str, number: int) -> date:
+    """The first day of period `number`, counted from 0, which begins on `anchor`. A month that lacks the anchor's day lends
+    its last: 31 January, 28 February, 31 March.
+    """
+    months = anchor.year * 12 + anchor.month - 1 + number * _MONTHS[Period(period)]
+    year, month = divmod(months, 12)
+    return date(year, month + 1, min(anchor.day, monthrange(year, month + 1)[1]))

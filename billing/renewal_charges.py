@@ -1,0 +1,87 @@
+"""Charging the card of a customer for a renewal, once for each attempt, whatever is lost on the way."""
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+from django.utils import timezone
+
+from accounts import audit, notices
+from billing import card_charges
+from billing.hosted_pages import KEY_HOLDS
+from billing.models import CardOnFile, ChargeState, Renewal, RenewalCharge
+
+if TYPE_CHECKING:
+    from billing.stripe_cards import ChargeFacts
+
+_STATES = {
+    "DECLINED": ChargeState.DECLINED,
+    "NEEDS_OWNER": ChargeState.NEEDS_OWNER,
+}
+
+
+def charge_renewal(renewal: Renewal, card: CardOnFile) -> bool:
+    """Charge it, or learn what came of the charge that is under way; false while that is not known. StripeGatewayError."""
+    charge = renewal.begin_charge(card)
+    return charge is None or learn_charge(charge)
+
+
+def learn_charge(charge: RenewalCharge) -> bool:
+    """Ask Stripe, and make true here what it says; false while it does not know yet itself. StripeGatewayError."""
+    from billing.stripe_cards import ChargeState as AtStripe
+
+    RenewalCharge.objects.filter(pk=charge.pk).update(looks=F("looks") + 1)
+    facts = _ask(charge)
+    if facts.intent and not charge.intent:
+        RenewalCharge.objects.filter(pk=charge.pk, intent="").update(intent=facts.intent)
+    if facts.state is AtStripe.UNDER_WAY:
+        return False
+    with charge.renewal._locked() as renewal:
+        state = ChargeState.PAID if facts.state is AtStripe.PAID else _STATES[facts.state.name]
+        ended = RenewalCharge.objects.filter(pk=charge.pk, ended_at=None).update(
+            state=state, reason=facts.reason, is_final=facts.final, ended_at=timezone.now()
+        )
+        if not ended:
+            return True
+        if state == ChargeState.PAID:
+            renewal.receive_card_payment(
+                intent=facts.intent, card=str(charge.card), amount_minor=facts.amount_minor,
+                currency=facts.currency,
+            )  # fmt: skip
+            return True
+        after = {"amount": charge.amount, "card": str(charge.card), "reason": facts.reason}
+        audit.record(
+            "payment.decline", by=None, customer=renewal.customer, subject=renewal.label, after=after
+        )
+        if renewal.is_open:
+            notices.send_notice("renewal.declined", charge.pk)
+    return True
+
+
+def _ask(charge: RenewalCharge) -> "ChargeFacts":
+    """Under its key; after an error, and before another key, what Stripe has of it is looked for."""
+    from billing.stripe_calls import StripeGatewayError
+
+    if charge.intent:
+        return card_charges.look_at_charge(charge.intent)
+    if charge.looks:
+        if found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at):
+            return found
+        if charge.key_at < timezone.now() - KEY_HOLDS:
+            _spend_key(charge)
+    try:
+        return card_charges.charge(
+            charge.card, key=charge.key, ours=charge.ours, begun_at=charge.key_at,
+            amount_minor=charge.amount_minor, currency=charge.currency,
+            description=f"{charge.renewal.label}: {charge.renewal.title}",
+        )  # fmt: skip
+    except StripeGatewayError as error:
+        if error.spent:
+            _spend_key(charge)
+        raise
+
+
+def _spend_key(charge: RenewalCharge) -> None:
+    """No reply under the present key will be another one; whoever was faster has spent it already."""
+    present = RenewalCharge.objects.filter(pk=charge.pk, keys_spent=charge.keys_spent)
+    present.update(keys_spent=F("keys_spent") + 1, key_at=timezone.now())
+    charge.refresh_from_db()

@@ -1,0 +1,101 @@
+"""The clock of subscriptions: each is looked at when something of it is due, and whatever is due by then is done, one step
+after the other. So a day of downtime only delays, and whoever dies half-way is followed by somebody who goes on.
+"""
+
+import logging
+from datetime import date, datetime, time, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from billing import dunning
+from billing.models import Period, Renewal, RenewalCharge, Subscription
+from billing.renewal_charges import charge_renewal, learn_charge
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=2)  # the deadlines of the calls of one look, and room
+AT_HOUR = time(6)  # when what is due on a day is done, in the panel's time zone
+LONGEST_GAP = timedelta(hours=1)  # between two looks at a charge that Stripe has not answered about
+AGAIN = timedelta(hours=1)  # where it could not be renewed
+STEPS = 10  # in one go: more than can be due at once
+
+
+def work_subscription(subscription_id: str) -> bool:
+    """Do what is due for it; false where nothing is, or somebody else is at it."""
+    now = timezone.now()
+    lease = now + LEASE
+    due = Subscription.objects.filter(pk=subscription_id, ended_at=None, next_step_at__lte=now)
+    if not due.update(next_step_at=lease):
+        return False
+    next_step_at: datetime | None = now
+    for _ in range(STEPS):
+        next_step_at = _step(subscription_id)
+        if next_step_at is None or next_step_at > timezone.now():
+            break
+    mine = Subscription.objects.filter(pk=subscription_id, next_step_at=lease)
+    if not mine.update(next_step_at=next_step_at):  # somebody has asked for a look meanwhile
+        work_subscription(subscription_id)
+    return True
+
+
+def due_subscriptions(limit: int = 1000) -> list[str]:
+    """Those that the sweep has to look at."""
+    due = Subscription.objects.filter(ended_at=None, next_step_at__lte=timezone.now())
+    return [str(pk) for pk in due.order_by("next_step_at").values_list("pk", flat=True)[:limit]]
+
+
+def announced_days(period: str) -> int:
+    """How many days before it is to be paid a renewal's invoice is issued."""
+    return settings.RENEWAL_AHEAD_YEARLY if period == Period.YEARLY else settings.RENEWAL_AHEAD_MONTHLY
+
+
+def _step(subscription_id: str) -> datetime | None:
+    """Do the next thing that is due. Returns when to go on: now, a later time, or never by itself."""
+    from billing.stripe_calls import StripeGatewayError
+
+    subscription = Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
+    if subscription.ended_at or subscription.customer.ended_at:
+        return None
+    if (renewal := subscription.open_renewal) is None:
+        return _renew(subscription)
+    try:
+        return _go_on(renewal)
+    except StripeGatewayError as error:
+        logger.warning("Renewal %s was not charged: %s", renewal.pk, error)
+        return _later(renewal.open_charge)
+
+
+def _renew(subscription: Subscription) -> datetime | None:
+    on = subscription.renews_on - timedelta(days=announced_days(subscription.period))
+    if timezone.localdate() < on:
+        return _at(on)
+    try:
+        subscription.renew()
+    except ValidationError:  # logged where it was decided; staff enter what is missing
+        return timezone.now() + AGAIN
+    return timezone.now()
+
+
+def _go_on(renewal: Renewal) -> datetime | None:
+    """Charge, or take the next step where its day has come. StripeGatewayError."""
+    if charge := renewal.open_charge:
+        return timezone.now() if learn_charge(charge) else _later(charge)
+    today, next_ = timezone.localdate(), dunning.outlook(renewal)
+    if next_.card and next_.charge_on and next_.charge_on <= today:
+        return timezone.now() if charge_renewal(renewal, next_.card) else _later(renewal.open_charge)
+    if next_.step and next_.step_on and next_.step_on <= today:
+        renewal.take_step(next_.step)
+        return timezone.now()
+    return _at(next_.next_on) if next_.next_on else None
+
+
+def _later(charge: RenewalCharge | None) -> datetime:
+    """After 1, 2, 4 … minutes."""
+    looks = charge.looks if charge else 1
+    return timezone.now() + min(timedelta(minutes=2 ** min(max(looks - 1, 0), 6)), LONGEST_GAP)
+
+
+def _at(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, AT_HOUR))
