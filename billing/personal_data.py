@@ -26,6 +26,7 @@ from billing.models import (
     Subscription,
 )
 from billing.models.billing_details import ADDRESS
+from billing.models.of_sale import of_customer
 
 _DETAILS = (
     "customer__username", *ADDRESS, "vat_id", "vat_is_valid", "vat_checked_at", "vat_consultation", "vat_last_invalid",
@@ -155,7 +156,7 @@ def _sent_to(user: User) -> QuerySet[BillingDetails]:
 def _paid_alone(user: User) -> QuerySet[Customer]:
     """The customers that nobody else owns and for which something was paid."""
     return owned_alone(user).filter(
-        Exists(Payment.objects.filter(order__customer=OuterRef("pk")))
+        Exists(Payment.objects.filter(of_customer(OuterRef("pk"))))
         | Exists(Subscription.objects.filter(customer=OuterRef("pk")))
     )
 

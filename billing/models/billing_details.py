@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Customer
 from billing.countries import COUNTRIES
+from billing.models.of_sale import of_customer
 from billing.models.order import Order
 from billing.models.payment import Payment
 from billing.models.subscription import Subscription
@@ -192,8 +193,7 @@ def forget_old_details() -> int:
     recent = (
         Exists(Subscription.objects.filter(Q(ended_at=None) | Q(ended_at__gte=until), **mine)),
         Exists(Order.objects.filter(placed_at__gte=until, **mine)),
-        Exists(Payment.objects.filter(at__gte=until, order__customer=OuterRef("customer"))),
-        Exists(Payment.objects.filter(at__gte=until, renewal__subscription__customer=OuterRef("customer"))),
+        Exists(Payment.objects.filter(of_customer(OuterRef("customer")), at__gte=until)),
     )
     rows = BillingDetails.objects.filter(changed_at__lt=until)
     for each in recent:

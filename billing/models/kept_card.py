@@ -134,6 +134,8 @@ class CardOnFile(models.Model):
         self.save()
         after = {"default": self.is_default}
         audit.record("card.add", by=by, customer=self.customer, subject=str(self), after=after)
+        if self.is_default:
+            _charge_soon(self.customer)
 
     def add_removed(self) -> None:
         """Have Stripe forget this new one, which nobody wants. Nothing has changed for anybody, so nobody is told, and
@@ -159,6 +161,7 @@ class CardOnFile(models.Model):
             CardOnFile.objects.filter(pk=card.pk).update(paid_on=None)
             before = {"card": str(former)} if former else None
             audit.record("card.make_default", by=by, customer=card.customer, subject=str(card), before=before)
+            _charge_soon(card.customer)
             return True
 
     def remove(self, *, by: "User | None", spare_last: bool = False) -> bool:
@@ -268,6 +271,12 @@ def blank_cards(cards: models.QuerySet[CardOnFile]) -> int:
 def end_of(year: int, month: int) -> date:
     """The last day of a month."""
     return date(year, month, monthrange(year, month)[1])
+
+
+def _charge_soon(customer: Customer) -> None:
+    """What is to be paid, and could not be charged to the former card, is charged to the new one at once."""
+    for subscription in customer.subscriptions.filter(ended_at=None):
+        subscription.step_soon()
 
 
 def _known_by(card: CardOnFile) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What belongs to an order or to a renewal: payments, pages at Stripe, invoices."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import models
@@ -9,6 +9,11 @@ from django.db.models import Q
 if TYPE_CHECKING:
     from billing.models.order import Order
     from billing.models.renewal import Renewal
+
+
+def of_customer(customer: Any, prefix: str = "") -> Q:
+    """Those of a customer, or of one to whom an expression leads; `prefix` leads to what is of a sale."""
+    return Q((f"{prefix}order__customer", customer)) | Q((f"{prefix}renewal__subscription__customer", customer))
 
 
 class OfSale(models.Model):

@@ -12,6 +12,7 @@ from accounts.models import Customer
 from billing.models.card import Checkout
 from billing.models.hosted_page import HostedPage
 from billing.models.kept_card import CardOnFile, blank_cards
+from billing.models.of_sale import of_customer
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -133,12 +134,12 @@ class StripeCustomer(models.Model):
 
     def _drop_pages(self) -> None:
         """Those that are open are for nobody any more; the sweep ends them at Stripe, and learns what was done there."""
-        of_customer: tuple[models.QuerySet[Any], ...] = (
+        theirs: tuple[models.QuerySet[Any], ...] = (
             CardSetup.objects.filter(customer=self.customer_id),
-            Checkout.objects.filter(order__customer=self.customer_id),
+            Checkout.objects.filter(of_customer(self.customer_id)),
         )
         now = timezone.now()
-        for pages in of_customer:
+        for pages in theirs:
             pages.filter(ended_at=None, session="").update(ended_at=now, next_look_at=None)
             pages.filter(ended_at=None).update(is_dropped=True, next_look_at=now)
 

@@ -16,6 +16,7 @@ from billing.models import (
     Renewal,
     ReturnReason,
 )
+from billing.models.of_sale import of_customer
 
 NOTHING = dict.fromkeys(Account, 0)
 
@@ -24,7 +25,7 @@ def must_balance() -> None:
     """AssertionError unless everything that came in, went back and is owed stands in the ledger, and nothing else."""
     for customer in Customer.objects.filter(orders__isnull=False).distinct():
         found = balances(customer)
-        paid = Payment.objects.filter(of(customer)).values_list("currency", flat=True)
+        paid = Payment.objects.filter(of_customer(customer)).values_list("currency", flat=True)
         for currency in {*found, *paid}:
             sums = found.get(currency, NOTHING)
             for account in (Account.CARDS, Account.BANK):
@@ -38,29 +39,23 @@ def must_balance() -> None:
         must_owe_what_is_not_paid(renewal)
 
 
-def of(customer: Customer, prefix: str = "") -> Q:
-    """What is of an order or a renewal of the customer; `prefix` leads to the payment."""
-    by_order, by_renewal = f"{prefix}order__customer", f"{prefix}renewal__subscription__customer"
-    return Q((by_order, customer)) | Q((by_renewal, customer))
-
-
 def cash_of(customer: Customer, currency: str, account: Account) -> int:
     """What came in less what went back, in minor units; at Stripe, or otherwise."""
-    mine, by_card = Q(currency=currency) & of(customer), Q(method=PaymentMethod.CARD)
+    mine, by_card = Q(currency=currency) & of_customer(customer), Q(method=PaymentMethod.CARD)
     if account == Account.BANK:
         by_staff = Refund.objects.filter(currency=currency, order__customer=customer)
         staff = sum(by_staff.values_list("amount_minor", flat=True))
         return sum(Payment.objects.filter(~by_card, mine).values_list("amount_minor", flat=True)) - staff
     came = sum(Payment.objects.filter(by_card, mine).values_list("amount_minor", flat=True))
     sent = CardRefund.objects.filter(
-        of(customer, "payment__"), payment__currency=currency, failed_at=None, sent_at__isnull=False
+        of_customer(customer, "payment__"), payment__currency=currency, failed_at=None, sent_at__isnull=False
     )
     return came - sum(sent.values_list("amount_minor", flat=True))
 
 
 def by_hand(customer: Customer) -> int:
     """What somebody sent back at Stripe, which can be more than we held."""
-    sent = CardRefund.objects.filter(of(customer, "payment__"), reason=ReturnReason.BY_HAND, failed_at=None)
+    sent = CardRefund.objects.filter(of_customer(customer, "payment__"), reason=ReturnReason.BY_HAND, failed_at=None)
     return sum(sent.values_list("amount_minor", flat=True))
 
 

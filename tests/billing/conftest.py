@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Customer, User
 from billing import card_payments, screening
-from billing.models import FraudCheck, Order
+from billing.models import CardOnFile, FraudCheck, Order, Subscription
 from billing.money import parse_amount
 from billing.ordering import place_order
 from billing.submissions import Submission, new_token
@@ -18,7 +18,8 @@ from deploy import vies as vies_stand_in
 from deploy.fraudrecord import Server
 from mxpanel.celery import HintTask
 from tests.billing.books import must_balance
-from tests.billing.stripe_desk import SECRET_KEY, WEBHOOK_SECRET, StripeDesk, at_desk, catch_up
+from tests.billing.renewed import BEGAN, begin
+from tests.billing.stripe_desk import SECRET_KEY, WEBHOOK_SECRET, StripeDesk, at_desk, catch_up, save_card
 
 API_KEY = "0123456789abcdef"
 FIELDS = {
@@ -219,3 +220,21 @@ def looked_at_again(
     order = fresh(order)
     assert (order.status, order.paid_minor, stripe.kept_minor) == ("review", 5900, 5900)
     return order
+
+
+@pytest.fixture
+def service(unpaid: Order, sam: User) -> Subscription:
+    """Ten gigabytes a year for 59.00 USD, which began on 15 March 2027."""
+    return begin(unpaid, on=BEGAN, by=sam)
+
+
+@pytest.fixture
+def anna(service: Subscription) -> Customer:
+    """Whose service it is."""
+    return service.customer
+
+
+@pytest.fixture
+def visa(stripe: StripeDesk, anna: Customer, alice: User) -> CardOnFile:
+    """The card to which it is charged."""
+    return save_card(stripe, anna, alice)

@@ -11,32 +11,10 @@ from django.db import connection
 from accounts.models import AuditEntry, Customer, Notice, User
 from billing import renewing
 from billing.ledger import balances
-from billing.models import Account, InvoiceStatus, Order, Payment, Renewal, Subscription
+from billing.models import Account, CardOnFile, InvoiceStatus, Order, Payment, Renewal, Subscription
 from billing.periods import period_start
-from tests.billing.renewed import begin, live, newest, on_day, sweep
+from tests.billing.renewed import NEXT, begin, live, newest, on_day, sweep
 from tests.billing.stripe_desk import StripeDesk, save_card
-
-BEGAN = date(2027, 3, 15)
-NEXT = date(2028, 3, 15)
-
-
-@pytest.fixture
-def service(unpaid: Order, sam: User) -> Subscription:
-    """Ten gigabytes a year for 59.00 USD since BEGAN."""
-    return begin(unpaid, on=BEGAN, by=sam)
-
-
-@pytest.fixture
-def anna(service: Subscription) -> Customer:
-    """Whose service it is."""
-    return service.customer
-
-
-@pytest.fixture
-def by_card(stripe: StripeDesk, service: Subscription, anna: Customer, alice: User) -> Subscription:
-    """The same, with a card on file."""
-    save_card(stripe, anna, alice)
-    return service
 
 
 @pytest.mark.parametrize(
@@ -57,14 +35,18 @@ def test_periods_begin_on_the_anchor(anchor: date, period: str, starts: list[str
 
 
 class TestWorks:
-    def test_nothing_happens_before_its_time(self, by_card: Subscription, anna: Customer) -> None:
+    def test_nothing_happens_before_its_time(
+        self, service: Subscription, visa: CardOnFile, anna: Customer
+    ) -> None:
         live(anna, NEXT - timedelta(days=10), NEXT - timedelta(days=8))
         assert not Renewal.objects.exists()
-        by_card.refresh_from_db()
-        assert by_card.next_step_at
-        assert by_card.next_step_at.date() == NEXT - timedelta(days=7)
+        service.refresh_from_db()
+        assert service.next_step_at
+        assert service.next_step_at.date() == NEXT - timedelta(days=7)
 
-    def test_the_invoice_comes_a_week_ahead(self, by_card: Subscription, anna: Customer) -> None:
+    def test_the_invoice_comes_a_week_ahead(
+        self, service: Subscription, visa: CardOnFile, anna: Customer
+    ) -> None:
         live(anna, NEXT - timedelta(days=8), NEXT - timedelta(days=1))
         renewal = newest(anna)
         assert (renewal.from_on, renewal.until_on, renewal.total_minor) == (NEXT, date(2029, 3, 15), 5900)
@@ -78,7 +60,7 @@ class TestWorks:
         assert not Notice.objects.filter(kind="invoice.issued", subject_id=str(invoice.pk)).exists()
 
     def test_the_card_is_charged_on_the_day(
-        self, stripe: StripeDesk, by_card: Subscription, anna: Customer
+        self, stripe: StripeDesk, service: Subscription, visa: CardOnFile, anna: Customer
     ) -> None:
         live(anna, NEXT - timedelta(days=8), NEXT)
         renewal, payment = newest(anna), Payment.objects.get(renewal__isnull=False)
@@ -90,10 +72,10 @@ class TestWorks:
         assert renewal.invoice.status == InvoiceStatus.PAID
         assert balances(anna)["USD"][Account.CARDS] == 5900
         assert Notice.objects.filter(kind="renewal.paid", subject_id=str(renewal.pk)).count() == 1
-        by_card.refresh_from_db()
-        assert (by_card.periods, by_card.renews_on) == (2, date(2029, 3, 15))
-        assert by_card.next_step_at
-        assert by_card.next_step_at.date() == date(2029, 3, 8)
+        service.refresh_from_db()
+        assert (service.periods, service.renews_on) == (2, date(2029, 3, 15))
+        assert service.next_step_at
+        assert service.next_step_at.date() == date(2029, 3, 8)
 
     def test_months_follow_each_other(
         self, stripe: StripeDesk, unpaid: Order, alice: User, sam: User
@@ -107,7 +89,9 @@ class TestWorks:
         assert AuditEntry.objects.filter(action="subscription.renew").count() == 3
 
 
-def test_a_day_of_downtime_only_delays(stripe: StripeDesk, by_card: Subscription, anna: Customer) -> None:
+def test_a_day_of_downtime_only_delays(
+    stripe: StripeDesk, service: Subscription, visa: CardOnFile, anna: Customer
+) -> None:
     live(anna, NEXT + timedelta(days=3), NEXT + timedelta(days=3))
     renewal = newest(anna)
     assert renewal.settled_at
@@ -118,7 +102,12 @@ def test_a_day_of_downtime_only_delays(stripe: StripeDesk, by_card: Subscription
 
 
 def test_tax_is_that_of_its_day(
-    stripe: StripeDesk, taxed: Any, by_card: Subscription, anna: Customer, ordered: Callable[..., Order]
+    stripe: StripeDesk,
+    taxed: Any,
+    service: Subscription,
+    visa: CardOnFile,
+    anna: Customer,
+    ordered: Callable[..., Order],
 ) -> None:
     live(anna, NEXT - timedelta(days=8), NEXT)
     renewal = newest(anna)
@@ -127,34 +116,40 @@ def test_tax_is_that_of_its_day(
     assert renewal.settled_at
 
 
-def test_who_has_ended_is_not_renewed(by_card: Subscription, anna: Customer, stripe: StripeDesk) -> None:
+def test_who_has_ended_is_not_renewed(
+    service: Subscription, visa: CardOnFile, anna: Customer, stripe: StripeDesk
+) -> None:
     with on_day(NEXT - timedelta(days=30)):
-        Subscription.objects.filter(pk=by_card.pk).update(ended_at=by_card.started_at)
+        Subscription.objects.filter(pk=service.pk).update(ended_at=service.started_at)
     live(anna, NEXT - timedelta(days=8), NEXT)
     assert not Renewal.objects.exists()
     assert stripe.charges == 0
 
 
-def test_twice_is_harmless(stripe: StripeDesk, by_card: Subscription, anna: Customer) -> None:
+def test_twice_is_harmless(
+    stripe: StripeDesk, service: Subscription, visa: CardOnFile, anna: Customer
+) -> None:
     with on_day(NEXT):
         for _ in range(3):
-            Subscription.objects.update(next_step_at=by_card.started_at)
+            Subscription.objects.update(next_step_at=service.started_at)
             sweep(anna)
     assert Renewal.objects.count() == stripe.charges == 1
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
-def test_two_workers_charge_once(stripe: StripeDesk, by_card: Subscription, anna: Customer) -> None:
+def test_two_workers_charge_once(
+    stripe: StripeDesk, service: Subscription, visa: CardOnFile, anna: Customer
+) -> None:
     def work(_: int) -> None:
         try:
-            Subscription.objects.update(next_step_at=by_card.started_at)  # as if the lease were over
-            renewing.work_subscription(str(by_card.pk))
+            Subscription.objects.update(next_step_at=service.started_at)  # as if the lease were over
+            renewing.work_subscription(str(service.pk))
         finally:
             connection.close()
 
     with on_day(NEXT), ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(24)))
-        Subscription.objects.update(next_step_at=by_card.started_at)
+        Subscription.objects.update(next_step_at=service.started_at)
         sweep(anna)
     assert (
         Renewal.objects.count()
