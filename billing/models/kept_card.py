@@ -17,7 +17,7 @@ from accounts import audit, notices
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import Customer, User
     from billing.models.card import Checkout
     from billing.stripe_cards import CardFacts
 
@@ -273,7 +273,7 @@ def end_of(year: int, month: int) -> date:
     return date(year, month, monthrange(year, month)[1])
 
 
-def _charge_soon(customer: Customer) -> None:
+def _charge_soon(customer: "Customer") -> None:
     """What is to be paid, and could not be charged to the former card, is charged to the new one at once."""
     for subscription in customer.subscriptions.filter(ended_at=None):
         subscription.step_soon()

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 def of_customer(customer: Any, prefix: str = "") -> Q:
     """Those of a customer, or of one to whom an expression leads; `prefix` leads to what is of a sale."""
-    return Q((f"{prefix}order__customer", customer)) | Q((f"{prefix}renewal__subscription__customer", customer))
+    return Q((f"{prefix}order__customer", customer)) | Q(
+        (f"{prefix}renewal__subscription__customer", customer)
+    )
 
 
 class OfSale(models.Model):

@@ -20,6 +20,7 @@ from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from billing.models.invoice import Invoice
     from billing.models.kept_card import CardOnFile
 
 
@@ -34,6 +35,8 @@ class Renewal(Sale):
     until_on = models.DateField(help_text="The first day after it.")
     made_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(null=True, help_text="When its invoice was paid, or taken back.")
+
+    _invoice: "Invoice | None" = None
 
     class Meta(Sale.Meta):
         ordering = ["-from_on"]
@@ -90,6 +93,13 @@ class Renewal(Sale):
         return reverse("billing:invoice-paid", args=[self.customer.username, self.label])
 
     @property
+    def invoice(self) -> "Invoice | None":
+        """It is issued with the renewal, and no other takes its place."""
+        if self._invoice is None:
+            self._invoice = super().invoice
+        return self._invoice
+
+    @property
     def is_open(self) -> bool:
         return self.settled_at is None
 
@@ -138,12 +148,12 @@ class Renewal(Sale):
         with self._locked() as renewal:
             if found := renewal.open_charge:
                 return found
-            if renewal.due_minor <= 0:
+            due, number = renewal.due_minor, renewal.charges.count() + 1
+            if due <= 0:
                 return None
             made: RenewalCharge = renewal.charges.create(
-                number=renewal.charges.count() + 1, card=card, amount_minor=renewal.due_minor,
-                currency=renewal.currency,
-            )  # fmt: skip
+                number=number, card=card, amount_minor=due, currency=renewal.currency
+            )
             return made
 
     def take_step(self, kind: "DunningKind") -> bool:

@@ -55,7 +55,9 @@ def cash_of(customer: Customer, currency: str, account: Account) -> int:
 
 def by_hand(customer: Customer) -> int:
     """What somebody sent back at Stripe, which can be more than we held."""
-    sent = CardRefund.objects.filter(of_customer(customer, "payment__"), reason=ReturnReason.BY_HAND, failed_at=None)
+    sent = CardRefund.objects.filter(
+        of_customer(customer, "payment__"), reason=ReturnReason.BY_HAND, failed_at=None
+    )
     return sum(sent.values_list("amount_minor", flat=True))
 
 

@@ -26,9 +26,10 @@ def begin(order: Order, *, on: date, by: User, period: str = Period.YEARLY) -> S
 
 
 @contextmanager
-def on_day(day: date) -> Iterator[None]:
-    """As if it were noon of that day."""
-    with time_machine.travel(timezone.make_aware(datetime.combine(day, time(12))), tick=True):
+def on_day(day: date, hours: float = 12) -> Iterator[None]:
+    """As if so many hours of that day were over."""
+    midnight = timezone.make_aware(datetime.combine(day, time()))
+    with time_machine.travel(midnight + timedelta(hours=hours), tick=True):
         yield
 
 
@@ -43,6 +44,11 @@ def sweep(customer: Customer) -> None:
     for subscription_id in renewing.due_subscriptions():
         if customer.subscriptions.filter(pk=subscription_id).exists():
             renewing.work_subscription(subscription_id)
+
+
+def sweep_all() -> None:
+    for subscription_id in renewing.due_subscriptions():
+        renewing.work_subscription(subscription_id)
 
 
 def newest(customer: Customer) -> Renewal:
