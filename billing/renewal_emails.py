@@ -8,7 +8,7 @@ from django.urls import reverse
 from accounts.notices import notice_kind
 from billing import card_payments, dunning
 from billing.emails import addresses, with_document
-from billing.models import DunningKind, DunningStep, Renewal, RenewalCharge
+from billing.models import DunningKind, DunningStep, Renewal, RenewalCharge, Subscription
 
 
 @notice_kind("renewal.coming", template="billing/emails/renewal_coming")
@@ -49,6 +49,28 @@ def renewal_overdue(step_id: str) -> tuple[list[str], dict[str, Any]]:
         return [], {}
     recipients, context = _about(renewal)
     return recipients, context | {"step": step}
+
+
+@notice_kind("subscription.cancelled", template="billing/emails/subscription_cancelled")
+def subscription_cancelled(subscription_id: str) -> tuple[list[str], dict[str, Any]]:
+    subscription = Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
+    if subscription.ended_at or not subscription.cancellation:
+        return [], {}
+    return _about_subscription(subscription)
+
+
+@notice_kind("subscription.ended", template="billing/emails/subscription_ended")
+def subscription_ended(subscription_id: str) -> tuple[list[str], dict[str, Any]]:
+    return _about_subscription(
+        Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
+    )
+
+
+def _about_subscription(subscription: Subscription) -> tuple[list[str], dict[str, Any]]:
+    customer = subscription.customer
+    billing_url = settings.PANEL_URL + reverse("billing:billing-show", args=[customer.username])
+    context = {"subscription": subscription, "customer": customer, "billing_url": billing_url}
+    return addresses(customer), context
 
 
 def _find(renewal_id: str) -> Renewal:

@@ -68,6 +68,8 @@ def _step(subscription_id: str) -> datetime | None:
 
 
 def _renew(subscription: Subscription) -> datetime | None:
+    if subscription.cancellation:
+        return None if subscription.end_if_cancelled() else _at(subscription.renews_on)
     on = subscription.renews_on - timedelta(days=announced_days(subscription.period))
     if timezone.localdate() < on:
         return _at(on)

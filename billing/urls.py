@@ -11,6 +11,7 @@ from billing import (
     place_views,
     renewal_views,
     review_views,
+    subscription_views,
     views,
 )
 
@@ -39,6 +40,14 @@ urlpatterns = [
     path("order/<order:number>/cancel/", views.order_cancel, name="order-cancel"),
     path("c/<slug:customer>/orders/", views.order_list, name="order-list"),
     path("c/<slug:customer>/billing/", invoice_views.billing_show, name="billing-show"),
+    path(
+        "c/<slug:customer>/billing/cancel/",
+        subscription_views.subscription_cancel,
+        name="subscription-cancel",
+    ),
+    path(
+        "c/<slug:customer>/billing/go-on/", subscription_views.subscription_go_on, name="subscription-go-on"
+    ),
     path("c/<slug:customer>/billing/invoices/", invoice_views.invoice_list, name="invoice-list"),
     path(
         "c/<slug:customer>/billing/invoices/<year:year>.zip", invoice_views.invoice_year, name="invoice-year"

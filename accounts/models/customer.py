@@ -123,6 +123,15 @@ class Customer(models.Model):
                 audit.record("customer.activate", by=by, customer=self, subject=self.username)
         return bool(changed)
 
+    def end(self, *, by: "User | None") -> bool:
+        """Note that service has ended; false when it had already. Nothing is deleted."""
+        with unit_of_work():
+            changed = Customer.objects.filter(pk=self.pk, ended_at=None).update(ended_at=timezone.now())
+            self.refresh_from_db(fields=["ended_at"])
+            if changed:
+                audit.record("customer.end", by=by, customer=self, subject=self.username)
+        return bool(changed)
+
     def suspend(
         self,
         *,

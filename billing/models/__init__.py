@@ -1,4 +1,5 @@
 from billing.models.billing_details import BillingDetails, VatState
+from billing.models.cancellation import SubscriptionCancellation
 from billing.models.card import CardRefund, Checkout, EventOutcome, ReturnReason, StripeEvent
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
@@ -81,6 +82,7 @@ __all__ = [
     "StripeCustomer",
     "StripeEvent",
     "Subscription",
+    "SubscriptionCancellation",
     "TaxRate",
     "VatState",
 ]

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -35,6 +36,7 @@ class Renewal(Sale):
     until_on = models.DateField(help_text="The first day after it.")
     made_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(null=True, help_text="When its invoice was paid, or taken back.")
+    taken_back_at = models.DateTimeField(null=True, help_text="When nobody wanted it any more.")
 
     _invoice: "Invoice | None" = None
 
@@ -42,7 +44,15 @@ class Renewal(Sale):
         ordering = ["-from_on"]
         constraints = [
             *Sale.Meta.constraints,
-            models.UniqueConstraint(fields=["subscription", "number"], name="renewal_of_a_period_once"),
+            models.UniqueConstraint(
+                fields=["subscription", "number"],
+                condition=Q(taken_back_at=None),
+                name="renewal_of_a_period_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(taken_back_at=None) | Q(settled_at__isnull=False),
+                name="renewal_taken_back_is_settled",
+            ),
             models.UniqueConstraint(
                 fields=["subscription"], condition=Q(settled_at=None), name="renewal_one_open"
             ),
@@ -173,6 +183,30 @@ class Renewal(Sale):
             )  # fmt: skip
             notices.send_notice("renewal.overdue", step.pk)
             return True
+
+    def take_back_unpaid(self) -> None:
+        """Nobody wants it any more: its invoice is taken back, and its period can be sold again. What was stopped for it
+        goes on. ValidationError where a part of it is paid, or a card is being charged for it.
+        """
+        from billing.invoicing import credit
+
+        with self._locked() as renewal:
+            if not renewal.is_open:
+                return
+            if renewal.open_charge:
+                text = "A card is being charged for the renewal at this moment. Try again in a few minutes."
+                raise ValidationError(text, code="charging")
+            if renewal.paid_minor:
+                text = f"{renewal.paid} were paid for the renewal already. Write to us, and we settle that first."
+                raise ValidationError(text, code="paid")
+            if renewal.invoice:
+                credit(renewal.invoice)
+            now = timezone.now()
+            Renewal.objects.filter(pk=renewal.pk).update(settled_at=now, taken_back_at=now)
+            subscriptions = type(renewal.subscription).objects.filter(pk=renewal.subscription_id)
+            subscriptions.update(periods=F("periods") - 1)
+            renewal.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)
+            renewal._look_at_checkouts()
 
     def _be_settled(self, *, by: "User | None") -> None:
         """What was stopped for it goes on, and the next period is looked at."""

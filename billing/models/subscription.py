@@ -11,13 +11,17 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, notices
+from accounts.models import Customer
+from billing import signals
 from billing.models.plan import Period
 from billing.money import CurrencyField, format_money
 from billing.periods import period_start
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
+    from accounts.models import User
+    from billing.models.cancellation import SubscriptionCancellation
     from billing.models.renewal import Renewal
 
 
@@ -78,12 +82,63 @@ class Subscription(models.Model):
     @property
     def open_renewal(self) -> "Renewal | None":
         """The renewal that is still to be paid; there is one at most, because none is made before the last is paid."""
-        last: Renewal | None = self.renewals.order_by("-number").first()
-        return last if last and last.is_open else None
+        return self.renewals.filter(settled_at=None).first()
+
+    @property
+    def cancellation(self) -> "SubscriptionCancellation | None":
+        """The one in force: the service ends when what is paid does."""
+        return self.cancellations.filter(withdrawn_at=None).first()
+
+    def cancel(self, *, by: "User", at_once: bool = False) -> bool:
+        """End the service on the day on which it would be renewed, or now; false where that is so already. What was
+        announced of its renewal is taken back; where that has begun and is not paid, the service ends now.
+
+        ValidationError where a part of it is paid, or a card is being charged for it at this moment.
+        """
+        with self._locked_with_renewal() as own:
+            if own.ended_at:
+                return False
+            renewal, known = own.open_renewal, own.cancellation
+            at_once = at_once or bool(renewal and renewal.is_late)
+            if known and not at_once:
+                return False
+            if renewal:
+                renewal.take_back_unpaid()
+                own.refresh_from_db()
+            if not known:
+                own.cancellations.create(by=by)
+            after = {"ends": "now" if at_once else own.renews_on.isoformat()}
+            audit.record(
+                "subscription.cancel", by=by, customer=own.customer, subject=own.plan.name, after=after
+            )
+            if at_once:
+                own._end(by=by)
+            else:
+                notices.send_notice("subscription.cancelled", own.pk)
+                own.step_soon()
+            return True
+
+    def go_on(self, *, by: "User") -> bool:
+        """Renew it after all; false where nobody had cancelled, or it has ended."""
+        with self._locked() as own:
+            if own.ended_at or not own.cancellation:
+                return False
+            own.cancellations.filter(withdrawn_at=None).update(withdrawn_at=timezone.now(), withdrawn_by=by)
+            audit.record("subscription.go_on", by=by, customer=own.customer, subject=own.plan.name)
+            own.step_soon()
+            return True
+
+    def end_if_cancelled(self) -> bool:
+        """End it where somebody cancelled and what is paid is over."""
+        with self._locked() as own:
+            if own.ended_at or not own.cancellation or timezone.localdate() < own.renews_on:
+                return False
+            own._end(by=None)
+            return True
 
     def renew(self) -> "Renewal | None":
-        """Sell the next period: its tax is decided, and its invoice issued. None where the service has ended, or the last
-        renewal is not paid yet. ValidationError where the tax cannot be decided.
+        """Sell the next period: its tax is decided, and its invoice issued. None where the service has ended or will, or
+        where the last renewal is not paid yet. ValidationError where the tax cannot be decided.
         """
         from billing.invoicing import issue_invoice
         from billing.models.billing_details import details_of
@@ -92,7 +147,7 @@ class Subscription(models.Model):
         from billing.taxing import decide
 
         with self._locked() as own:
-            if own.ended_at or own.open_renewal:
+            if own.ended_at or own.cancellation or own.open_renewal:
                 return None
             decision = decide(details_of(own.customer).buyer)
             renewal = Renewal.objects.create(
@@ -114,6 +169,21 @@ class Subscription(models.Model):
 
         Subscription.objects.filter(pk=self.pk, ended_at=None).update(next_step_at=timezone.now())
         work_subscription.delay_on_commit(str(self.pk))
+
+    def _end(self, *, by: "User | None") -> None:
+        """Stop sending and receiving; nothing is deleted, and what is there can be fetched."""
+        Subscription.objects.filter(pk=self.pk).update(ended_at=timezone.now(), next_step_at=None)
+        self.customer.end(by=by)
+        signals.service_ended.send(Customer, customer=self.customer)
+        notices.send_notice("subscription.ended", self.pk)
+
+    @contextmanager
+    def _locked_with_renewal(self) -> Iterator["Subscription"]:
+        """The same with the open renewal, which whoever learns of its payment locks first as well."""
+        with unit_of_work():
+            list(self.renewals.filter(settled_at=None).select_for_update(no_key=True))
+            with self._locked() as own:
+                yield own
 
     @contextmanager
     def _locked(self) -> Iterator["Subscription"]:

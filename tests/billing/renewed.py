@@ -52,7 +52,7 @@ def sweep_all() -> None:
 
 
 def newest(customer: Customer) -> Renewal:
-    return Renewal.objects.filter(subscription__customer=customer).order_by("-number")[0]
+    return Renewal.objects.filter(subscription__customer=customer).order_by("-number", "-made_at")[0]
 
 
 def pay(sale: Sale, amount: str = "", *, by: User) -> None:

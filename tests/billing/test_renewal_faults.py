@@ -61,7 +61,7 @@ def test_every_renewal_is_charged_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     settings.FRAUDRECORD_API_KEY = ""
-    count, faults, declined = kills(12, 500), 0, 0
+    count, faults, declined = kills(6, 500), 0, 0
     for _ in range(count):
         order = ordered()
         screening.check_order(order.pk)

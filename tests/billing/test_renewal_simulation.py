@@ -17,7 +17,7 @@ from tests.billing.stripe_desk import StripeDesk, save_card
 from tests.faults import Dice, kills, report
 
 FIRST = date(2027, 1, 1)
-CUSTOMERS, MONTHS = kills(12, 50), kills(14, 36)
+CUSTOMERS, MONTHS = kills(5, 50), kills(8, 36)
 PRICES = {"monthly": 590, "yearly": 5900}
 GOOD, DECLINES = "4242424242424242", "4000000000000341"
 

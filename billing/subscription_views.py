@@ -1,0 +1,68 @@
+"""Ending a service, at the end of what is paid or at once, and letting it go on after all."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from accounts.access import Permission, asks_again, customer_page
+from billing.models import Subscription
+
+
+class SubscriptionCancelForm(forms.Form):
+    """When it ends; at once wants the customer's name, because mail stops then."""
+
+    when = forms.ChoiceField(
+        label="When does it end?",
+        choices=[("end", "When what is paid is over"), ("now", "Now")],
+        initial="end",
+        widget=forms.RadioSelect,
+    )
+    name = forms.CharField(label="To end it now, type the customer's username", required=False, max_length=64)
+
+    def __init__(self, data: Any = None, *, subscription: Subscription) -> None:
+        super().__init__(data)
+        self.subscription = subscription
+        renewal = subscription.open_renewal
+        self.must_be_now = bool(renewal and renewal.is_late)
+        if self.must_be_now or subscription.cancellation:
+            self.fields["when"].choices = [("now", "Now")]  # type: ignore[attr-defined]
+            self.fields["when"].initial = "now"
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        username = self.subscription.customer.username
+        if cleaned.get("when") == "now" and cleaned.get("name", "").strip() != username:
+            self.add_error("name", f"Type {username} to end the service now.")
+        return cleaned
+
+
+@customer_page(Permission.ORDERS_EDIT, before_activation=True)
+@asks_again
+def subscription_cancel(request: Any) -> HttpResponse:
+    """Also while something is stopped, for nobody is held."""
+    running = get_object_or_404(request.customer.subscriptions.select_related("plan"), ended_at=None)
+    running.customer = request.customer
+    form = SubscriptionCancelForm(request.POST if request.method == "POST" else None, subscription=running)
+    if form.is_valid():
+        try:
+            running.cancel(by=request.user, at_once=form.cleaned_data["when"] == "now")
+            return redirect("billing:billing-show", request.customer.username)
+        except ValidationError as refusal:
+            form.add_error(None, refusal)
+    context = {"subscription": running, "form": form}
+    status = 422 if form.is_bound else 200
+    return render(request, "billing/subscription_cancel.html", context, status=status)
+
+
+@customer_page(Permission.ORDERS_EDIT, before_activation=True)
+@require_POST
+def subscription_go_on(request: Any) -> HttpResponse:
+    running = request.customer.subscriptions.filter(ended_at=None).first()
+    if running and running.go_on(by=request.user):
+        messages.success(request, f"The service goes on, and is renewed on {running.renews_on:%-d %B %Y}.")
+    return redirect("billing:billing-show", request.customer.username)
