@@ -25,6 +25,7 @@ BENCHMARKS = (
     "rebuild",
     "hung_server",
     "invoice_pdf",
+    "renewals",
 )
 INSIDE_ANOTHER = (
     "page_times",
@@ -34,7 +35,8 @@ INSIDE_ANOTHER = (
     "csv_import",
     "large_server",
     "million",
-)  # started by `pages`, `imports` and `rebuild` on a database of their own
+    "renewal_sweep",
+)  # started by `pages`, `imports`, `rebuild` and `renewals` on a database of their own
 
 
 def main(names: list[str]) -> int:
