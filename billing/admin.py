@@ -4,13 +4,16 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
 from billing.canned_texts import KNOWN
 from billing.countries import COUNTRIES
+from billing.dunning import outlook
 from billing.models import (
     BillingDetails,
     CannedText,
@@ -32,6 +35,7 @@ from billing.models import (
     Subscription,
     TaxRate,
 )
+from billing.renewal_standing import what_comes
 from billing.signals import plan_changed
 
 
@@ -68,8 +72,8 @@ class OrderAdmin(ReadOnlyAdmin):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ("order", "method", "card", "reference", "amount_minor", "currency", "by", "at")
-    list_select_related = ("order", "by")
+    list_display = ("order", "renewal", "method", "card", "reference", "amount_minor", "currency", "by", "at")
+    list_select_related = ("order", "renewal__plan", "by")
     search_fields = ("order__number", "renewal__invoices__number", "reference")
     date_hierarchy = "at"
     exclude = ("submission", "fingerprint")
@@ -77,8 +81,8 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
-    list_display = ("number", "kind", "customer", "order", "total", "issued_on", "due_on")
-    list_select_related = ("customer", "order")
+    list_display = ("number", "kind", "customer", "order", "renewal", "total", "issued_on", "due_on")
+    list_select_related = ("customer", "order", "renewal__plan")
     list_filter = ("kind",)
     search_fields = ("number", "order__number", "customer__username")
     date_hierarchy = "issued_on"
@@ -95,8 +99,8 @@ class LedgerEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(Checkout)
 class CheckoutAdmin(ReadOnlyAdmin):
-    list_display = ("order", "amount_minor", "currency", "by", "at", "ended_at")
-    list_select_related = ("order", "by")
+    list_display = ("order", "renewal", "amount_minor", "currency", "by", "at", "ended_at")
+    list_select_related = ("order", "renewal__plan", "by")
     search_fields = ("order__number", "session")
     exclude = ("url",)
 
@@ -141,12 +145,55 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     search_fields = ("customer__username", "order__number")
 
 
+class RenewalStandingFilter(admin.SimpleListFilter):
+    title = "standing"
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [("open", "To be paid"), ("late", "To be paid, its day has come"), ("settled", "Paid")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Renewal]) -> QuerySet[Renewal]:
+        if self.value() == "settled":
+            return queryset.exclude(settled_at=None)
+        if self.value() not in ("open", "late"):
+            return queryset
+        found = queryset.filter(settled_at=None)
+        return found.filter(from_on__lte=timezone.localdate()) if self.value() == "late" else found
+
+
 @admin.register(Renewal)
 class RenewalAdmin(ReadOnlyAdmin):
-    list_display = ("subscription", "from_on", "until_on", "total", "made_at", "settled_at")
-    list_select_related = ("subscription__customer", "subscription__plan")
+    list_display = ("invoice_number", "subscription", "from_on", "total", "settled_at", "what_comes")
+    list_filter = (RenewalStandingFilter,)
+    list_per_page = 50
     search_fields = ("subscription__customer__username", "invoices__number")
     date_hierarchy = "from_on"
+    readonly_fields = ("invoice_number", "what_comes")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With all that is shown of each row, in as many queries for many as for one."""
+        cards = Prefetch(
+            "subscription__customer__cards", CardOnFile.objects.filter(is_default=True), "default_cards"
+        )
+        charges = Prefetch("charges", RenewalCharge.objects.select_related("card"))
+        invoices = Prefetch("invoices", Invoice.objects.filter(corrects=None).order_by("edition"))
+        known = (
+            super()
+            .get_queryset(request)
+            .select_related("plan", "subscription__customer", "subscription__plan")
+        )
+        return known.prefetch_related(cards, charges, invoices, "steps")
+
+    @admin.display(description="invoice")
+    def invoice_number(self, renewal: Renewal) -> str:
+        """Its last one, which leads to its page, where payments are recorded."""
+        invoice = list(renewal.invoices.all())[-1]
+        url = reverse("billing:renewal-show", args=[invoice.number])
+        return format_html('<a href="{}">{}</a>', url, invoice.number)
+
+    @admin.display(description="what comes next")
+    def what_comes(self, renewal: Renewal) -> str:
+        return " ".join(what_comes(renewal, outlook(renewal))) if renewal.is_open else "Nothing"
 
 
 @admin.register(RenewalCharge)

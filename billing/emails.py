@@ -122,7 +122,7 @@ def refund_failed(refund_id: str) -> tuple[list[str], dict[str, Any]]:
         return [], {}
     words = f"{refund.amount} of the {sale.called} could not go back to the card: {refund.problem}"
     todo = f"{owed} are owed now. Send them in another way, and record that."
-    return _for_staff(sale, f"{refund.amount} could not go back to a card", words, todo)
+    return for_staff(sale, f"{refund.amount} could not go back to a card", words, todo)
 
 
 @notice_kind("refund.found", template="billing/emails/card_alarm")
@@ -130,7 +130,7 @@ def refund_found(refund_id: str) -> tuple[list[str], dict[str, Any]]:
     refund, sale = _refund_and_sale(refund_id)
     words = f"Somebody sent back {refund.amount} of the {sale.called} at Stripe ({refund.refund}), not here."
     todo = "It is noted. If nobody of you did, change the keys and passwords at Stripe."
-    return _for_staff(sale, f"{refund.amount} were sent back at Stripe", words, todo)
+    return for_staff(sale, f"{refund.amount} were sent back at Stripe", words, todo)
 
 
 @notice_kind("payment.disputed", template="billing/emails/card_alarm")
@@ -139,7 +139,7 @@ def payment_disputed(payment_id: str) -> tuple[list[str], dict[str, Any]]:
     sale, amount = payment.sale, format_money(payment.amount_minor, payment.currency)
     words = f"The payment of {amount} for the {sale.called} ({payment.reference}) is disputed, or that has changed."
     todo = "Answer in Stripe's dashboard, where its time limit stands; unanswered, the money is lost."
-    return _for_staff(sale, f"A payment of {amount} is disputed", words, todo)
+    return for_staff(sale, f"A payment of {amount} is disputed", words, todo)
 
 
 @notice_kind("card.expiring", template="billing/emails/card_expiring")
@@ -167,20 +167,24 @@ def _refund_and_sale(refund_id: str) -> tuple[CardRefund, Sale]:
     return refund, refund.payment.sale
 
 
-def _for_staff(sale: Sale, title: str, words: str, todo: str) -> tuple[list[str], dict[str, Any]]:
-    """To all who may record refunds."""
+def for_staff(
+    sale: Sale, title: str, words: str, todo: str, *, record: str = "refund"
+) -> tuple[list[str], dict[str, Any]]:
+    """To all who may record refunds, or payments."""
     people = User.objects.filter(is_active=True, is_staff=True).order_by("pk")[:STAFF]
-    recipients = [person.email for person in people if person.has_perm("billing.add_refund")]
+    recipients = [person.email for person in people if person.has_perm(f"billing.add_{record}")]
     if not recipients:
-        logger.error("Nobody is told about cards: no active member of staff may record refunds.")
-    return recipients, {"title": title, "words": words, "todo": todo, "sale_url": _staff_url(sale)}
+        logger.error("Nobody is told about money: no active member of staff may record %ss.", record)
+    what = "order" if isinstance(sale, Order) else "renewal"
+    context = {"title": title, "words": words, "todo": todo, "what": what, "record": record}
+    return recipients, context | {"sale_url": _staff_url(sale)}
 
 
 def _staff_url(sale: Sale) -> str:
     """Where staff see it."""
     if isinstance(sale, Order):
         return settings.PANEL_URL + reverse("billing:review-show", args=[sale.number])
-    return settings.PANEL_URL + reverse("admin:billing_renewal_change", args=[sale.pk])
+    return settings.PANEL_URL + reverse("billing:renewal-show", args=[sale.label])
 
 
 def _about(order: Order) -> tuple[list[str], dict[str, Any]]:

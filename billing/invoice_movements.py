@@ -33,15 +33,16 @@ def _movement(entry: LedgerEntry) -> Movement:
 
 def _words(entry: LedgerEntry) -> str:
     if entry.payment:
-        return f"Paid: {_way(entry.payment)}"
+        return f"Paid: {way_of(entry.payment)}"
     if refund := entry.card_refund:
-        way = _way(refund.payment)
+        way = way_of(refund.payment)
         return f"Sent back: {way}" if entry.kind == EntryKind.RELEASE else f"Could not be sent back: {way}"
     if entry.document:
         return f"No longer needed, by the credit note {entry.document.number}"
     return str(entry.get_kind_display())
 
 
-def _way(payment: Payment) -> str:
+def way_of(payment: Payment) -> str:
+    """How it came: "card, Visa 4242"."""
     method = str(payment.get_method_display()).lower()
     return f"{method}, {payment.card}" if payment.card else method

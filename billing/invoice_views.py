@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, prefetch_related_objects
 from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,7 +17,10 @@ from accounts.access import Permission, customer_page
 from billing import invoice_pdf as drawing
 from billing.account import account_of
 from billing.invoice_movements import movements
+from billing.kept_cards import default_card_of, know_default_card
 from billing.models import Invoice
+from billing.renewal_standing import attempts_of, next_renewal, open_invoice, running_service, standing_of
+from billing.renewal_views import lead_to_stripe
 from billing.zip_stream import zip_stream
 
 PAGE = 50
@@ -28,15 +31,21 @@ A_YEAR = 200  # documents in one file; each takes the time of a page
 @customer_page(Permission.ORDERS_READ)
 @require_safe
 def billing_show(request: Any) -> HttpResponse:
-    newest = request.customer.invoices.with_standing().order_by("-issued_at", "-number")
+    newest = request.customer.invoices.with_standing().select_related("renewal__plan")
+    invoices = _of(request.customer, newest.order_by("-issued_at", "-number")[:NEWEST])
+    service = running_service(request.customer)
+    to_pay = open_invoice(service, invoices) if service else None
+    standing = standing_of(to_pay) if to_pay else None
+    renews = service and not to_pay and not request.customer.ended_at
     context = {
-        "service": request.customer.subscriptions.filter(ended_at=None)
-        .select_related("plan", "order")
-        .first(),
+        "service": service and service.subscription,
+        "storage": service and service.storage,
+        "next": next_renewal(service) if service and renews else None,
+        "standing": standing,
         "account": account_of(request.customer),
-        "invoices": _of(request.customer, newest[:NEWEST]),
+        "invoices": invoices,
     }
-    return render(request, "billing/billing_show.html", context)
+    return lead_to_stripe(render(request, "billing/billing_show.html", context), standing)
 
 
 @customer_page(Permission.ORDERS_READ)
@@ -58,8 +67,17 @@ def invoice_list(request: Any) -> HttpResponse:
 @require_safe
 def invoice_show(request: Any, invoice: str) -> HttpResponse:
     found = _invoice(request, invoice)
-    context = {"invoice": found, "document": found.said, "movements": movements(found)}
-    return render(request, "billing/invoice_show.html", context)
+    renewal = None if found.corrects_id else found.renewal
+    standing = standing_of(found)
+    context = {
+        "invoice": found,
+        "document": found.said,
+        "credit_notes": _credit_notes(found),
+        "movements": movements(found),
+        "standing": standing,
+        "attempts": attempts_of(renewal) if renewal else [],
+    }
+    return lead_to_stripe(render(request, "billing/invoice_show.html", context), standing)
 
 
 @customer_page(Permission.ORDERS_READ)
@@ -94,12 +112,23 @@ def invoice_year(request: Any, year: str) -> HttpResponseBase:
 
 
 def _invoice(request: Any, number: str) -> Invoice:
-    invoices = request.customer.invoices.select_related("corrects", "order").prefetch_related("credit_notes")
-    found: Invoice = get_object_or_404(invoices, number=number)
-    for of_customer in (found, found.corrects, found.order, *found.credit_notes.all()):
+    sold = ("order", "renewal__plan", "renewal__subscription")
+    invoices = request.customer.invoices.with_standing().annotate(card_facts=default_card_of("customer"))
+    found: Any = get_object_or_404(invoices.select_related("corrects", *sold), number=number)
+    if found.renewal:
+        found.renewal.subscription.customer = request.customer
+        know_default_card(request.customer, found.card_facts)
+    if found.credited_minor:
+        prefetch_related_objects([found], "credit_notes")
+    for of_customer in (found, found.corrects, found.order, *_credit_notes(found)):
         if of_customer:
             of_customer.customer = request.customer
     return found
+
+
+def _credit_notes(invoice: Invoice) -> list[Invoice]:
+    """Not asked for where there are none."""
+    return list(invoice.credit_notes.all()) if invoice.credited_minor else []
 
 
 def _older_than(invoices: "QuerySet[Invoice]", number: str) -> "QuerySet[Invoice]":

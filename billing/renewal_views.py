@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.access import Permission, customer_page
 from billing import card_payments
 from billing.models import Invoice, SaleConflict
+from billing.renewal_standing import RenewalStanding
 
 
 @customer_page(Permission.ORDERS_EDIT, before_activation=True)
@@ -40,6 +42,13 @@ def invoice_paid(request: Any, invoice: str) -> HttpResponse:
     else:
         messages.info(request, "Nothing was paid by card. You can try again, or pay in another way.")
     return redirect(found)
+
+
+def lead_to_stripe(answer: HttpResponse, standing: RenewalStanding | None) -> HttpResponse:
+    """A page with the button: the answer to it is a redirect to Stripe, and browsers ask the policy about that, too."""
+    if standing and standing.takes_cards:
+        answer._csp_update = {"form-action": [settings.STRIPE_CHECKOUT_ORIGIN]}  # type: ignore[attr-defined]
+    return answer
 
 
 def _renewal_invoice(request: Any, number: str) -> Invoice:

@@ -35,7 +35,9 @@ TAX_OSS = env.bool("TAX_OSS", True)  # false: consumers of other member states p
 INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
 RENEWAL_AHEAD_YEARLY = env.int("RENEWAL_AHEAD_YEARLY", 7)  # days from its invoice to its being charged
 RENEWAL_AHEAD_MONTHLY = env.int("RENEWAL_AHEAD_MONTHLY", 3)
-RENEWAL_RETRY_DAYS = env.list("RENEWAL_RETRY_DAYS", int, [1, 3, 5, 7])  # after the day on which it was declined
+RENEWAL_RETRY_DAYS = env.list(
+    "RENEWAL_RETRY_DAYS", int, [1, 3, 5, 7]
+)  # after the day on which it was declined
 DUNNING_NOTICE_DAYS = env.int("DUNNING_NOTICE_DAYS", 3)  # from telling that something stops to stopping it
 DUNNING_STOP_SENDING_DAYS = env.int("DUNNING_STOP_SENDING_DAYS", 10)  # these three: after it was to be paid
 DUNNING_STOP_RECEIVING_DAYS = env.int("DUNNING_STOP_RECEIVING_DAYS", 24)
@@ -304,6 +306,7 @@ FORM_LIMITS = {
     "accounts:delivery-send-again": {"person": 30},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
+    "billing:invoice-pay": {"address": 60, "network": 180, "person": 30},
     "billing:details-change": {"person": 10},
     "billing:card-add": {"address": 60, "network": 180, "person": 30},
     "billing:check-ask": {"person": 60},

@@ -80,7 +80,7 @@ def test_the_review_of_an_order_has_no_violation(
     assert "Review your order" in browser.text
 
 
-def test_the_page_of_an_order_that_is_paid_by_card_has_no_violation(
+def test_pages_of_what_is_paid_by_card_have_no_violation(
     browser: Browser,
     as_: Callable[[User], Client],
     census_things: dict[str, Any],
@@ -98,6 +98,10 @@ def test_the_page_of_an_order_that_is_paid_by_card_has_no_violation(
     assert "Pay by card" in browser.text
     assert not list(violations(browser, "/c/acme/billing/cards/"))
     assert "Add a card" in browser.text
+    for path in ("/c/acme/billing/", f"/c/acme/billing/invoices/{census_things['invoice']}/"):
+        assert not list(violations(browser, path))
+        assert "Renewal to be paid" in browser.text
+        assert "Pay by card" in browser.text
 
 
 def path_of(name: str, things: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from accounts.keys import add_key
 from accounts.models import Customer, DataExport, Delivery, Role, User
 from accounts.models.webhook import add_webhook
 from billing.invoicing import issue_invoice
-from billing.models import CardOnFile, FraudCheck, Order, Plan, StripeCustomer
+from billing.models import CardOnFile, FraudCheck, Invoice, Order, Plan, StripeCustomer, Subscription
 from billing.models import Outcome as FraudOutcome
 from billing.models.question import give_link
 from domains.models import MailServer, ServerSync
@@ -125,7 +125,8 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
     things["deletion"] = ask_deletion(leaver).secret
     things["question"] = question.secret
     with unit_of_work():
-        invoice = issue_invoice(order)
+        issue_invoice(order)
+        invoice = renewal_of(acme, alice)
     things |= {"invoice": invoice.number, "year": str(invoice.issued_on.year)}
     things["card"] = card_of(acme, alice).pk
     return {**things, "number": order.number, "server": server.pk}
@@ -151,6 +152,20 @@ def card_of(customer: Customer, owner: User) -> CardOnFile:
         customer=customer, stripe_customer=f"cus_{customer.username}", method=f"pm_{customer.username}", brand="Visa",
         last4="4242", exp_month=12, exp_year=2040, added_by=owner, is_default=True,
     )  # fmt: skip
+
+
+def renewal_of(customer: Customer, owner: User) -> Invoice:
+    """The invoice of a renewal that is twelve days late, of a service that runs. Call inside a unit of work."""
+    order = order_of(customer, owner)
+    issue_invoice(order)
+    service = Subscription.objects.create(
+        customer=customer, order=order, plan=order.plan, period=order.period, amount_minor=order.amount_minor,
+        currency=order.currency, started_at=timezone.now() - timedelta(days=377),
+    )  # fmt: skip
+    renewal = service.renew()
+    assert renewal
+    assert renewal.invoice
+    return renewal.invoice
 
 
 def copy_of_data(person: User) -> DataExport:

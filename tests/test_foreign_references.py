@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from accounts.keys import add_key
 from accounts.models import Customer, Role, User
-from billing.invoicing import issue_invoice
 from billing.models import Order
 from domains.dns.resolver import Resolver
 from domains.models import Domain
+from foundation.unit_of_work import unit_of_work
 from tests.access_table import TABLE
 from tests.test_census import (
     SAMPLES,
@@ -28,6 +28,7 @@ from tests.test_census import (
     named_urls,
     of_a_webhook,
     order_of,
+    renewal_of,
     told,
 )
 
@@ -65,10 +66,9 @@ def another_customer(owner: User) -> dict[str, Any]:
     domain.mailboxes.create(local_part="gone-olga", password_hash=HASH).delete(by=None)
     order = order_of(customer, owner)
     Order.objects.filter(pk=order.pk).update(domain="wanted.test")
-    with patch.object(
-        timezone, "localdate", return_value=date(1999, 12, 31)
-    ):  # a year in which acme has none
-        invoice = issue_invoice(order)
+    in_1999 = patch.object(timezone, "localdate", return_value=date(1999, 12, 31))  # where acme has none
+    with in_1999, unit_of_work():
+        invoice = renewal_of(customer, owner)
     return {
         "api_key": add_key(customer, "Theirs", ["domains:read"], [], None, by=owner)[0].pk,
         "bulk": bulk.pk,

@@ -14,10 +14,11 @@ from django.test import Client
 
 from accounts.models import Customer, User, Webhook
 from accounts.models.webhook import add_webhook
-from billing.models import CardOnFile, FraudCheck, Order, Plan, QuestionLink
+from billing.models import CardOnFile, FraudCheck, Invoice, Order, Plan, QuestionLink
 from billing.models.question import give_link
 from domains.models import Domain, Mailbox, MailServer, ServerSync
-from tests.test_census import card_of
+from foundation.unit_of_work import unit_of_work
+from tests.test_census import card_of, renewal_of
 
 HOSTILE = {
     "newline": "x\r\ny",
@@ -59,6 +60,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/admin/review/{number}/note/": {"text": "A note"},
     "/admin/review/{number}/refund/": {"reference": "r"},
     "/admin/review/{number}/payment/": {
+        "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
+    },
+    "/admin/renewals/{invoice}/payment/": {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
     },
     "/admin/review/{number}/report/": {"type": "fraud", "severity": "5", "text": "Chargeback"},
@@ -124,6 +128,8 @@ def number(acme: Customer, alice: User) -> str:
     give_link(order.messages.create(kind="question", text="A question", by=alice))
     add_webhook(acme, "https://hooks.example.com/", ["orders"], by=alice)
     card_of(acme, alice)
+    with unit_of_work():
+        renewal_of(acme, alice)
     return order.number
 
 
@@ -155,6 +161,7 @@ def test_hostile_values(
     webhook = Webhook.objects.get().pk
     bob = Customer.objects.get(username="acme").memberships.get(role="reader").pk
     card = CardOnFile.objects.get().pk
+    invoice = Invoice.objects.get(order=None).number
     client = Client() if anonymous else as_(sam if path.startswith("/admin/") else alice)
     for field in FORMS[path]:
         for label, value in HOSTILE.items():
@@ -164,7 +171,13 @@ def test_hostile_values(
             block._from_testcase = True  # type: ignore[attr-defined]  # units of work may be durable inside
             with block:
                 where_to = path.format(
-                    number=number, question=link, server=halted, member=bob, webhook=webhook, card=card
+                    number=number,
+                    question=link,
+                    server=halted,
+                    member=bob,
+                    webhook=webhook,
+                    card=card,
+                    invoice=invoice,
                 )
                 answer = client.post(where_to, {**FORMS[path], field: value})
                 assert answer.status_code in (200, 302, 409, 422), f"{where}: {answer.status_code}"

@@ -121,7 +121,11 @@ def details_of(customer: Customer) -> BillingDetails:
     """The customer's row, or one that is not saved, with the address of the newest order; empty where there is none."""
     if row := BillingDetails.objects.filter(customer=customer).first():
         return row
-    order = Order.objects.filter(customer=customer).order_by("-placed_at").first()
+    return details_from(customer, Order.objects.filter(customer=customer).order_by("-placed_at").first())
+
+
+def details_from(customer: Customer, order: Order | None) -> BillingDetails:
+    """A row that is not saved, with the address of this order."""
     address = {field: getattr(order, field) for field in ADDRESS} if order else {}
     return BillingDetails(customer=customer, **address)
 

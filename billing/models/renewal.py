@@ -151,6 +151,12 @@ class Renewal(Sale):
         if self.due_minor <= 0:
             raise SaleConflict("No payment is due: the whole sum is in. Nothing was changed.")
 
+    def _must_be_of_another(self, by: "User") -> None:
+        if self.customer.memberships.filter(user=by).exists():
+            raise SaleConflict(
+                "You are a member of this customer. Somebody else has to do this. Nothing was changed."
+            )
+
     def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
         """Note that what is due is charged to this card; the charge that is under way, if there is one. None where nothing
         is due.
@@ -182,6 +188,8 @@ class Renewal(Sale):
                 after={"step": kind.label},
             )  # fmt: skip
             notices.send_notice("renewal.overdue", step.pk)
+            if kind == DunningKind.HANDED_OVER:
+                notices.send_notice("renewal.handed_over", step.pk)
             return True
 
     def take_back_unpaid(self) -> None:
