@@ -21,19 +21,20 @@ from billing.models import (
     OrderMessage,
     OrderStatus,
     Payment,
+    Renewal,
     ReviewDecision,
     StripeCustomer,
     Subscription,
 )
 from billing.models.billing_details import ADDRESS
 from billing.models.of_sale import of_customer
+from billing.personal_copy import order_copy, renewal_copy
 
 _DETAILS = (
     "customer__username", *ADDRESS, "vat_id", "vat_is_valid", "vat_checked_at", "vat_consultation", "vat_last_invalid",
     "reference", "recipients", "changed_at",
 )  # fmt: skip
 NAMED = 10  # orders, by their numbers
-_ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
 _CARD = (
     "customer__username",
@@ -48,18 +49,22 @@ _CARD = (
 
 
 def export(user: User) -> dict[str, Any]:
-    """Orders placed by `user` with their address, verdict and payments, messages from and to them, a draft, and the cards
-    that they added.
+    """Orders placed by `user` with their address, verdict and payments, messages from and to them, a draft, the cards that
+    they added, and what renewed the services that they own.
     """
     placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
     orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
     put_to_them = Q(order__placed_by=user) & (Q(by=None) | Q(kind=MessageKind.QUESTION))
     messages = OrderMessage.objects.filter(Q(by=user) | put_to_them).order_by("at")
     draft = OrderDraft.objects.filter(user=user).first()
-    invoices = Invoice.objects.filter(order__placed_by=user).order_by("issued_at")
+    invoices = _invoices(user).order_by("issued_at")
+    renewals = (
+        _owned_renewals(user).prefetch_related("charges__card", "payments", "steps").order_by("made_at")
+    )
     return {
         "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},
-        "orders": (_order(order) for order in orders),
+        "orders": (order_copy(order) for order in orders),
+        "renewals": (renewal_copy(renewal) for renewal in renewals.iterator(chunk_size=200)),
         "invoices": invoices.values_list("document", flat=True).iterator(),
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
         "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
@@ -74,7 +79,7 @@ def keeps(user: User) -> list[str]:
     if kept:
         named = ", ".join(kept[:NAMED]) + (" and others" if len(kept) > NAMED else "")
         words.append(f"Paid orders ({named}) with their address and payments: {_kept_for_tax()}")
-    invoices = Invoice.objects.filter(order__placed_by=user, erased_at=None).order_by("issued_at")
+    invoices = _invoices(user).filter(erased_at=None).order_by("issued_at")
     if numbers := list(invoices.values_list("number", flat=True)):
         named = ", ".join(numbers[:NAMED]) + (" and others" if len(numbers) > NAMED else "")
         said = f"Invoices and credit notes ({named}) as they were issued, with your name and address"
@@ -149,6 +154,20 @@ def _owned_details(user: User) -> QuerySet[BillingDetails]:
     )
 
 
+def _owned_renewals(user: User) -> QuerySet[Renewal]:
+    """Nobody ordered them: they are of the owners of what is renewed."""
+    owned = user.memberships.filter(role=Role.OWNER).values("customer")
+    return Renewal.objects.filter(subscription__customer__in=owned).select_related(
+        "subscription__customer", "plan"
+    )
+
+
+def _invoices(user: User) -> QuerySet[Invoice]:
+    """Those of the orders that the person placed, and of the renewals of what they own."""
+    renewals = _owned_renewals(user).order_by().values("pk")
+    return Invoice.objects.filter(Q(order__placed_by=user) | Q(renewal__in=renewals))
+
+
 def _sent_to(user: User) -> QuerySet[BillingDetails]:
     return BillingDetails.objects.filter(recipients__contains=[user.email]).select_related("customer")
 
@@ -188,69 +207,11 @@ def _blank(order: Order) -> None:
     audit.record("order.erase", by=None, customer=order.customer, subject=order.number)
 
 
-def _order(order: Order) -> dict[str, Any]:
-    check, decision = order.fraud_check, getattr(order, "decision", None)
-    return {
-        "number": order.number,
-        "customer": order.customer.username,
-        "placed_at": order.placed_at.isoformat(),
-        "status": str(order.status),
-        "plan": order.plan.slug,
-        "period": order.period,
-        "price": order.price,
-        "tax": order.taxed.decision.words if order.taxed else "",
-        "total": order.total,
-        "client_address": order.client_address,
-        **{field: getattr(order, field) for field in _ADDRESS},
-        "fraud_check": {
-            "outcome": check.outcome,
-            "value": check.value,
-            "count": check.count,
-            "reliability": check.reliability,
-            "report": check.report_url,
-        },
-        "decision": decision
-        and {"decision": decision.decision, "text": decision.text, "at": decision.at.isoformat()},
-        "reports_to_fraudrecord": [
-            {
-                "at": report.at.isoformat(),
-                "type": report.kind,
-                "severity": report.severity,
-                "text": report.text,
-                "state": str(report.state),
-                "report": report.url,
-            }
-            for report in order.fraud_reports.all()
-        ],
-        "signals": [signal.get_kind_display() for signal in order.signals.all()],
-        "payments": [
-            {
-                "at": payment.at.isoformat(),
-                "amount_minor": payment.amount_minor,
-                "currency": payment.currency,
-                "method": payment.method,
-                "card": payment.card,
-            }
-            for payment in order.payments.all()
-        ],
-        "sent_back_to_cards": [
-            {
-                "at": refund.at.isoformat(),
-                "amount_minor": refund.amount_minor,
-                "currency": refund.payment.currency,
-                "reason": refund.reason,
-                "sent_at": refund.sent_at and refund.sent_at.isoformat(),
-            }
-            for refund in order.card_refunds
-        ],
-    }
-
-
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
     "asked you and decided, invoices, payments, and what you wrote about them. The billing details of services that you "
-    "own, whose invoices you get, and the cards that you added, as far as we know them. Notes that our staff write for "
-    "each other are not in the copy."
+    "own and their renewals, whose invoices you get, and the cards that you added, as far as we know them. Notes that our "
+    "staff write for each other are not in the copy."
 )
 
 ERASES = (

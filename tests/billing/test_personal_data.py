@@ -15,6 +15,7 @@ from accounts.models import AuditEntry, Customer, Role, User
 from billing import reporting, tasks
 from billing.models import (
     BillingDetails,
+    CardOnFile,
     FraudCheck,
     FraudReport,
     Invoice,
@@ -28,6 +29,8 @@ from foundation.unit_of_work import unit_of_work
 from tests.accounts.test_privacy import handed_out
 from tests.at_once import at_once
 from tests.billing.conftest import check, fresh, pay
+from tests.billing.renewed import NEXT, live, newest, on_day
+from tests.billing.stripe_desk import StripeDesk
 from tests.billing.test_details_change import DETAILS, AsPerson, save
 from tests.test_census import order_of
 
@@ -43,8 +46,8 @@ def test_export_is_whole_and_only_of_the_person(
     assert "1 Long Street" in text
     assert "Alice herself." in text
     assert handed_out(mallory)["billing"] == {
-        "draft": None, "orders": [], "invoices": [], "messages": [], "billing_details": [], "gets_invoices_of": [],
-        "cards": [],
+        "draft": None, "orders": [], "renewals": [], "invoices": [], "messages": [], "billing_details": [],
+        "gets_invoices_of": [], "cards": [],
     }  # fmt: skip
 
 
@@ -64,6 +67,34 @@ def test_erasing_blanks_what_came_to_nothing_and_names_what_stays(
         assert gone.street == "erased"
         assert gone.client_address is None
     assert fresh(unpaid).street == "1 Long Street"
+
+
+def test_renewals_belong_to_the_owners_of_the_service(
+    stripe: StripeDesk, anna: Customer, visa: CardOnFile, alice: User, bob: User, carol: User, sam: User
+) -> None:
+    anna.memberships.create(user=bob, role=Role.OWNER)
+    anna.memberships.create(user=carol, role=Role.BILLING)
+    stripe.change(visa, number="4000000000000341")
+    live(anna, NEXT - timedelta(days=7), NEXT + timedelta(days=10))
+    number = newest(anna).label
+    with on_day(NEXT + timedelta(days=10)):
+        pay(newest(anna), "59.00", by=sam)
+        for owner in (alice, bob):
+            data = handed_out(owner)["billing"]
+            (renewal,) = data["renewals"]
+            assert (renewal["from"], renewal["until"], renewal["total"]) == (
+                "2028-03-15",
+                "2029-03-14",
+                "59.00 USD",
+            )
+            assert [charge["card"] for charge in renewal["charges"]] == ["Visa 4242"] * 5
+            assert [payment["amount_minor"] for payment in renewal["payments"]] == [5900]
+            assert [step["step"] for step in renewal["done_while_unpaid"]][-1] == "Sending stopped"
+            assert number in json.dumps(data["invoices"])
+            assert any(number in line for line in privacy.kept(owner))
+        for other in (carol, sam):
+            data = handed_out(other)["billing"]
+            assert (data["renewals"], data["invoices"]) == ([], [])
 
 
 def test_invoices_are_handed_out_and_kept(unpaid: Order, alice: User) -> None:
