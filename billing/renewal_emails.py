@@ -34,7 +34,8 @@ def renewal_paid(renewal_id: str) -> tuple[list[str], dict[str, Any]]:
     if renewal.is_open:
         return [], {}
     recipients, context = _about(renewal)
-    lifted = renewal.steps.filter(kind=DunningKind.SENDING_STOPPED).exists()
+    taken = set(renewal.steps.values_list("kind", flat=True))
+    lifted = DunningKind.SENDING_STOPPED in taken
     ways = [
         f"{format_money(payment.kept_minor, payment.currency)} ({way_of(payment)})"
         for payment in renewal.payments.prefetch_related("card_refunds").order_by("at")
@@ -42,6 +43,7 @@ def renewal_paid(renewal_id: str) -> tuple[list[str], dict[str, Any]]:
     ]
     return recipients, context | {
         "ways": ways,
+        "was_deferred": DunningKind.RECEIVING_STOPPED in taken,
         "goes_on": lifted and not renewal.customer.suspension,
         "stays_stopped": lifted and renewal.customer.suspension,
         "renews_on": None if renewal.subscription.ended_at else in_words(renewal.until_on),

@@ -208,7 +208,7 @@ def _card_words(renewal: Renewal, next_: Outlook) -> list[str]:
     if next_.card is None:
         return []
     if next_.charge_on is None:
-        return [f"{next_.card} is not tried again. Pay in another way, or add another card."]
+        return [f"{next_.card} is not tried again by itself: pay it yourself, or choose another card."]
     if any(charge.card_id == next_.card.pk for charge in charges):
         return [f"We try {next_.card} again {when(next_.charge_on)}."]
     return [f"{next_.card} is charged {when(next_.charge_on)}."]

@@ -24,6 +24,8 @@ MODELS = [
     "ledgerentry",
     "cardonfile",
     "cardsetup",
+    "renewal",
+    "renewalcharge",
 ]
 
 

@@ -169,6 +169,15 @@ class TestPaid:
         message = at(12, "renewal.paid")
         must_say(message, "30.00 USD (bank transfer)", "29.00 USD (bank transfer)")
         must_say(message, "What was stopped goes on now, where it had been.")
+        assert "deferred" not in message.body
+
+    def test_after_receiving_was_stopped_too(self, anna: Customer, sam: User) -> None:
+        live(anna, day(-8), day(24))
+        with on_day(day(24)):
+            pay(newest(anna), by=sam)
+        must_say(
+            at(24, "renewal.paid"), "Mail that was deferred comes in as the servers of its senders try again."
+        )
 
     def test_what_staff_stopped_is_not_said_to_go_on(self, anna: Customer, sam: User) -> None:
         live(anna, day(-8), day(12))
@@ -216,7 +225,7 @@ class TestDeclined:
     ) -> None:
         stripe.change(visa, number=EXPIRED)
         live(anna, day(-8), day(0))
-        must_say(at(0, "renewal.declined"), "Visa 4242 is not tried again.")
+        must_say(at(0, "renewal.declined"), "Visa 4242 is not tried again by itself")
 
     def test_only_the_last_one_is_told(self, stripe: StripeDesk, anna: Customer, visa: CardOnFile) -> None:
         stripe.change(visa, number=DECLINED)
