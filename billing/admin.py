@@ -33,6 +33,7 @@ from billing.models import (
     StorageUsage,
     StripeEvent,
     Subscription,
+    SubscriptionCancellation,
     TaxRate,
 )
 from billing.renewal_standing import what_comes
@@ -202,6 +203,14 @@ class RenewalChargeAdmin(ReadOnlyAdmin):
     list_select_related = ("renewal__plan", "card")
     list_filter = ("state",)
     search_fields = ("renewal__subscription__customer__username", "intent")
+    date_hierarchy = "at"
+
+
+@admin.register(SubscriptionCancellation)
+class SubscriptionCancellationAdmin(ReadOnlyAdmin):
+    list_display = ("subscription", "by", "at", "withdrawn_at", "withdrawn_by")
+    list_select_related = ("subscription__plan", "subscription__customer", "by", "withdrawn_by")
+    search_fields = ("subscription__customer__username",)
     date_hierarchy = "at"
 
 

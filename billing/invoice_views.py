@@ -36,10 +36,12 @@ def billing_show(request: Any) -> HttpResponse:
     service = running_service(request.customer)
     to_pay = open_invoice(service, invoices) if service else None
     standing = standing_of(to_pay) if to_pay else None
-    renews = service and not to_pay and not request.customer.ended_at
+    is_cancelled = bool(service and service.is_cancelled)
+    renews = service and not to_pay and not is_cancelled and not request.customer.ended_at
     context = {
         "service": service and service.subscription,
         "storage": service and service.storage,
+        "is_cancelled": is_cancelled,
         "next": next_renewal(service) if service and renews else None,
         "standing": standing,
         "account": account_of(request.customer),

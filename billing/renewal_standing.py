@@ -27,6 +27,7 @@ from billing.models import (
     Renewal,
     RenewalCharge,
     Subscription,
+    SubscriptionCancellation,
 )
 from billing.models.billing_details import details_from, details_of
 from billing.renewing import announced_days
@@ -50,6 +51,7 @@ class RunningService:
     details: BillingDetails | None
     storage: Storage | None
     has_open_renewal: bool
+    is_cancelled: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,9 @@ def running_service(customer: Customer) -> RunningService | None:
         card_facts=default_card_of("customer"),
         newest_order=Subquery(orders.values("pk")[:1]),
         has_open_renewal=Exists(Renewal.objects.filter(subscription=OuterRef("pk"), settled_at=None)),
+        is_cancelled=Exists(
+            SubscriptionCancellation.objects.filter(subscription=OuterRef("pk"), withdrawn_at=None)
+        ),
     )
     found = running.select_related("plan", "order", "customer__billing_details").first()
     if found is None:
@@ -99,7 +104,9 @@ def running_service(customer: Customer) -> RunningService | None:
         details = details_from(customer, found.order)
     found.customer = customer
     know_default_card(customer, found.card_facts)
-    return RunningService(found, details, Storage.of(found.storage_facts), found.has_open_renewal)
+    return RunningService(
+        found, details, Storage.of(found.storage_facts), found.has_open_renewal, found.is_cancelled
+    )
 
 
 def next_renewal(service: RunningService) -> NextRenewal:

@@ -23,6 +23,7 @@ _ORDERS = {
     "billing.view_renewal",
     "billing.view_renewalcharge",
     "billing.view_subscription",
+    "billing.view_subscriptioncancellation",
 }
 _REVIEWER = _ORDERS | {
     "accounts.view_customer",

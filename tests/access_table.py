@@ -178,6 +178,8 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:invoice-year": get(members(Permission.ORDERS_READ)),
     "billing:invoice-pay": post(members(Permission.ORDERS_EDIT)),
     "billing:invoice-paid": get(members(Permission.ORDERS_READ)),
+    "billing:subscription-cancel": both(members(Permission.ORDERS_EDIT)),
+    "billing:subscription-go-on": post(members(Permission.ORDERS_EDIT)),
     "billing:card-list": get(members(Permission.ORDERS_READ)),
     "billing:card-add": post(members(Permission.ORDERS_EDIT)),
     "billing:card-added": get(members(Permission.ORDERS_READ)),

@@ -47,6 +47,7 @@ GUARDS = (
     "tests/billing/test_review_desk.py",
     "tests/billing/test_card_add.py",
     "tests/billing/test_card_remove.py",
+    "tests/billing/test_subscription_cancel.py",
     "tests/accounts/test_webhook_add.py",
     "tests/accounts/test_webhook_change.py",
     "tests/accounts/test_webhook_page.py",
