@@ -2,27 +2,25 @@
 with a Stripe that answers in five milliseconds.
 """
 
-import os
+import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 import stripe
 from django.conf import settings
-from django.db import connections
 from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import Customer, User
-from billing import renewing
 from billing.models import CardOnFile, Order, Plan, Renewal, StripeCustomer, Subscription
 from deploy.stripe_stand_in.payments import new_method
 from deploy.stripe_stand_in.server import Handler, Server
 from tests.bench.figures import figure
 from tests.bench.large_server import prepare_database
+from tests.bench.renewal_worker import work
 from tests.bench.stack import Stack
 
 SUBSCRIPTIONS, DUE, WORKERS = 100_000, 3_000, 2
@@ -42,10 +40,10 @@ def run(stack: Stack) -> None:
     with stripe_at_hand() as server:
         settings.STRIPE_API_BASE, settings.STRIPE_SECRET_KEY = server.books.base, KEY
         fill(server)
-        issued, memory = timed(work)
+        issued, memory = timed()
         figure("renewals: 3,000 invoices among 100,000 subscriptions", issued, "s", n=Renewal.objects.count())
         pass_a_week()
-        charged, more = timed(work)
+        charged, more = timed()
         paid = Renewal.objects.exclude(settled_at=None).count()
         figure("renewals: 3,000 cards charged", charged, "s", n=paid, goal="<= 60 s")
         figure("renewals: memory of a worker", max(memory, more), "MB", n=WORKERS, goal="<= 200 MB")
@@ -116,26 +114,21 @@ def pass_a_week() -> None:
     Subscription.objects.filter(renewals__isnull=False).update(next_step_at=timezone.now())
 
 
-def work() -> None:
-    while due := renewing.due_subscriptions():
-        for subscription_id in due:
-            renewing.work_subscription(subscription_id)
-
-
-def timed(act: Callable[[], None]) -> tuple[float, float]:
-    """In so many processes as there are workers: seconds until all have ended, and the most memory of one, in MB."""
-    connections.close_all()
-    began, children = time.monotonic(), []
-    for _ in range(WORKERS):
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                act()
-                code = 0
-            finally:
-                os._exit(code)
-        children.append(child)
-    results: list[Any] = [os.wait4(child, 0) for child in children]
-    assert all(status == 0 for _, status, _ in results)
-    return time.monotonic() - began, max(usage.ru_maxrss for *_, usage in results) / 1024
+def timed() -> tuple[float, float]:
+    """Do what is due in so many fresh processes as there are workers: seconds until all have ended, and the most memory of
+    one, in MB.
+    """
+    context = multiprocessing.get_context("spawn")
+    memory = context.Queue()
+    stripe_at = (settings.STRIPE_API_BASE, settings.STRIPE_SECRET_KEY)
+    workers = [context.Process(target=work, args=(memory, *stripe_at)) for _ in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        memory.get()  # they are ready
+    began = time.monotonic()
+    most = max(memory.get() for _ in workers)
+    ended = time.monotonic()
+    for worker in workers:
+        worker.join()
+    return ended - began, most
