@@ -11,7 +11,7 @@ from accounts.access import Permission, enter
 from accounts.models import User
 from billing import presence
 from billing.exempting import has_exemption
-from billing.models import Order
+from billing.models import Invoice, Order
 
 
 def order_page(permission: Permission) -> Callable[..., Any]:
@@ -56,3 +56,9 @@ def find_order_for_staff(number: str, at: User | None = None) -> Any:
     for act in acts:
         act.by = people.get(act.by_id)
     return order
+
+
+def find_renewal_for_staff(number: str) -> Invoice:
+    """The invoice of a renewal, with that; Http404 for one of an order, which has its review page."""
+    sold = ("customer", "renewal__plan", "renewal__subscription__customer")
+    return get_object_or_404(Invoice.objects.select_related(*sold), number=number, corrects=None, order=None)

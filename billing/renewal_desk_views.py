@@ -5,10 +5,11 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import staff_page
+from billing.access import find_renewal_for_staff
 from billing.forms import PaymentRecordForm
 from billing.invoice_movements import movements
 from billing.models import Invoice, SaleConflict
@@ -19,14 +20,14 @@ from billing.submissions import read_submission
 @staff_page(right="billing.view_renewal")
 @require_safe
 def renewal_show(request: Any, invoice: str) -> HttpResponse:
-    return _page(request, _find(invoice))
+    return _page(request, find_renewal_for_staff(invoice))
 
 
 @staff_page(right="billing.add_payment")
 @require_POST
 def renewal_payment_record(request: Any, invoice: str) -> HttpResponse:
     """Money that came in otherwise than by card. What completes the sum lifts what was stopped."""
-    found, form = _find(invoice), PaymentRecordForm(request.POST)
+    found, form = find_renewal_for_staff(invoice), PaymentRecordForm(request.POST)
     if not form.is_valid():
         return _page(request, found, form)
     wanted = {name: form.cleaned_data[name] for name in ("method", "reference", "amount_minor", "currency")}
@@ -34,18 +35,12 @@ def renewal_payment_record(request: Any, invoice: str) -> HttpResponse:
     try:
         found.sale.record_payment(**wanted, submission=submission, by=request.user)
     except SaleConflict as conflict:
-        return _page(request, _find(invoice), conflict=str(conflict))
+        return _page(request, find_renewal_for_staff(invoice), conflict=str(conflict))
     except ValidationError as error:
         form.add_error(None, error)
-        return _page(request, _find(invoice), form)
+        return _page(request, find_renewal_for_staff(invoice), form)
     messages.success(request, "The payment is recorded.")
     return redirect("billing:renewal-show", found.number)
-
-
-def _find(number: str) -> Invoice:
-    """404 for that of an order, which has its review page."""
-    sold = ("customer", "renewal__plan", "renewal__subscription__customer")
-    return get_object_or_404(Invoice.objects.select_related(*sold), number=number, corrects=None, order=None)
 
 
 def _page(
