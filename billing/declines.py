@@ -19,6 +19,7 @@ FINAL = frozenset(
     }
 )  # fmt: skip
 GONE = "The card was taken off at Stripe."
+REFUSED = "Stripe cannot charge this card."
 ENDED = "The payment was ended at Stripe."
 _PLAIN = "The bank declined the card and does not say why."
 _WORDS = {

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from django.conf import settings
 from django.utils import timezone
 
+from billing import card_payments
 from billing.kept_cards import default_card
 from billing.models import CardOnFile, ChargeState, DunningKind, Renewal
 
@@ -23,7 +24,8 @@ _ANNOUNCED_BY = {
 
 @dataclass(frozen=True)
 class Outlook:
-    """`charge_on`: the day of the next attempt with `card`, None where there is none; `step` is the next one, taken on
+    """`card`: the one that is charged, None where there is none or Stripe cannot take the sum; `charge_on`: the day of the
+    next attempt with it, if there is one; `step` is the next one, taken on
     `step_on`, None once all are; `days` has all steps that are still to come, by their days.
     """
 
@@ -40,7 +42,7 @@ class Outlook:
 
 def outlook(renewal: Renewal) -> Outlook:
     """What comes next, as things stand now."""
-    card = default_card(renewal.customer)
+    card = default_card(renewal.customer) if card_payments.may_pay(renewal) else None
     charge_on = _charge_on(renewal, card) if card else None
     days = _days(renewal)
     if renewal.charges.exists() or charge_on:

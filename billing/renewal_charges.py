@@ -1,17 +1,20 @@
 """Charging the card of a customer for a renewal, once for each attempt, whatever is lost on the way."""
 
+import logging
 from typing import TYPE_CHECKING
 
 from django.db.models import F
 from django.utils import timezone
 
 from accounts import audit, notices
-from billing import card_charges
+from billing import card_charges, declines
 from billing.hosted_pages import KEY_HOLDS
 from billing.models import CardOnFile, ChargeState, Renewal, RenewalCharge
 
 if TYPE_CHECKING:
     from billing.stripe_cards import ChargeFacts
+
+logger = logging.getLogger(__name__)
 
 _STATES = {
     "DECLINED": ChargeState.DECLINED,
@@ -75,9 +78,22 @@ def _ask(charge: RenewalCharge) -> "ChargeFacts":
             description=f"{charge.renewal.label}: {charge.renewal.title}",
         )  # fmt: skip
     except StripeGatewayError as error:
+        if not error.retry:
+            logger.error("Stripe refuses charge %s: %s", charge.pk, error)
+            return _refused(charge)
         if error.spent:
             _spend_key(charge)
         raise
+
+
+def _refused(charge: RenewalCharge) -> "ChargeFacts":
+    """However often it is asked: nothing is charged, and the customer pays in another way."""
+    from billing.stripe_cards import ChargeFacts
+    from billing.stripe_cards import ChargeState as AtStripe
+
+    return ChargeFacts(
+        "", AtStripe.DECLINED, charge.ours, charge.amount_minor, charge.currency, declines.REFUSED, final=True
+    )
 
 
 def _spend_key(charge: RenewalCharge) -> None:

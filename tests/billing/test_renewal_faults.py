@@ -130,3 +130,24 @@ def test_stripe_away_for_days_only_delays(
     live(service.customer, NEXT.replace(day=NEXT.day + 13), NEXT.replace(day=NEXT.day + 13))
     assert Renewal.objects.get().settled_at
     assert stripe.charges == 1
+
+
+def test_what_stripe_refuses_for_good_is_paid_in_another_way(
+    service: Subscription, visa: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise StripeGatewayError("No such customer", retry=False, spent=True)
+
+    monkeypatch.setattr(renewal_charges.card_charges, "charge", refuse)
+    live(service.customer, NEXT, NEXT.replace(day=NEXT.day + 10))
+    charge = RenewalCharge.objects.get()
+    assert (charge.state, charge.is_final) == (ChargeState.DECLINED, True)
+    assert charge.reason == "Stripe cannot charge this card."
+    assert Renewal.objects.get().steps.filter(kind="sending_stopped").exists()
+
+
+def test_without_stripe_the_customer_is_asked_to_pay(service: Subscription, visa: Any, settings: Any) -> None:
+    settings.STRIPE_SECRET_KEY = ""
+    live(service.customer, NEXT, NEXT)
+    assert not RenewalCharge.objects.exists()
+    assert Renewal.objects.get().steps.get().kind == "reminded"
