@@ -40,6 +40,13 @@ class OrderAnswerForm(forms.Form):
     text = TextField(max_length=2000, label="Your answer")
 
 
+class ServiceEndForm(forms.Form):
+    reason = LineField(
+        max_length=500,
+        help_text="Why you do this. The members of the customer read it on their page of changes.",
+    )
+
+
 class PaymentRecordForm(forms.Form):
     """Money that came in for an order, as the bank shows it."""
 

@@ -8,9 +8,10 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import audit
 from accounts.access import staff_page
 from billing.access import find_renewal_for_staff
-from billing.forms import PaymentRecordForm
+from billing.forms import PaymentRecordForm, ServiceEndForm
 from billing.invoice_movements import movements
 from billing.models import Invoice, SaleConflict
 from billing.renewal_standing import attempts_of, standing_of
@@ -43,8 +44,36 @@ def renewal_payment_record(request: Any, invoice: str) -> HttpResponse:
     return redirect("billing:renewal-show", found.number)
 
 
+@staff_page(right="billing.change_subscription")
+@require_POST
+def renewal_service_end(request: Any, invoice: str) -> HttpResponse:
+    """Where nobody pays: the service ends, and the invoice is taken back. Nothing is deleted."""
+    found, form = find_renewal_for_staff(invoice), ServiceEndForm(request.POST)
+    renewal: Any = found.renewal
+    if not form.is_valid():
+        return _page(request, found, end_form=form)
+    try:
+        with audit.because(form.cleaned_data["reason"]):
+            ended = renewal.is_late and renewal.subscription.cancel(by=request.user, at_once=True)
+    except ValidationError as error:
+        return _page(request, find_renewal_for_staff(invoice), conflict=error.messages[0])
+    if not ended:
+        return _page(
+            request,
+            find_renewal_for_staff(invoice),
+            conflict="It is paid, or not late yet. Nothing was changed.",
+        )
+    messages.success(request, "The service has ended, and the customer is told.")
+    return redirect("billing:renewal-show", found.number)
+
+
 def _page(
-    request: Any, invoice: Invoice, form: PaymentRecordForm | None = None, *, conflict: str = ""
+    request: Any,
+    invoice: Invoice,
+    form: PaymentRecordForm | None = None,
+    *,
+    end_form: ServiceEndForm | None = None,
+    conflict: str = "",
 ) -> HttpResponse:
     renewal: Any = invoice.renewal
     standing = standing_of(invoice)
@@ -58,6 +87,7 @@ def _page(
         "movements": movements(invoice),
         "conflict": conflict,
         "form": form or (PaymentRecordForm(initial=initial) if standing else None),
+        "end_form": (end_form or ServiceEndForm()) if standing and renewal.is_late else None,
     }
-    status = 409 if conflict else 422 if form else 200
+    status = 409 if conflict else 422 if form or end_form else 200
     return render(request, "billing/renewal_show.html", context, status=status)

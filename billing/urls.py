@@ -85,6 +85,11 @@ urlpatterns = [
         kept_card_views.card_remove,
         name="card-remove",
     ),
+    path(
+        "admin/renewals/<slug:invoice>/end/",
+        renewal_desk_views.renewal_service_end,
+        name="renewal-service-end",
+    ),
     path("admin/renewals/<slug:invoice>/", renewal_desk_views.renewal_show, name="renewal-show"),
     path(
         "admin/renewals/<slug:invoice>/payment/",

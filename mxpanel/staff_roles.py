@@ -90,6 +90,7 @@ _MANAGER = (
         "billing.view_billingdetails",
         "billing.view_stripeevent",
         "billing.change_plan",
+        "billing.change_subscription",
         "domains.add_customersending",
         "domains.change_customersending",
         "domains.change_domainclaim",

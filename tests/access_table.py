@@ -194,6 +194,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:payment-record": post(staff("billing.add_payment")),
     "billing:renewal-show": get(staff("billing.view_renewal")),
     "billing:renewal-payment-record": post(staff("billing.add_payment")),
+    "billing:renewal-service-end": post(staff("billing.change_subscription")),
     "billing:report-file": post(staff("billing.add_fraudreport")),
     "billing:report-withdraw": post(staff("billing.add_fraudreport")),
     "billing:check-ask": post(staff("billing.change_fraudcheck")),
