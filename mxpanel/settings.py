@@ -20,7 +20,7 @@ SPF_INCLUDE = env.str("SPF_INCLUDE", f"_spf.{MAIL_DOMAIN}")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", f"support@{MAIL_DOMAIN}")
 PAYMENT_INSTRUCTIONS = env.str(
     "PAYMENT_INSTRUCTIONS",
-    "Transfer the amount to our bank account and give the order's number as the reference. "
+    "Transfer the amount to our bank account and give the reference that stands here. "
     "Write to us for the account's details.",
 )
 # Who sells
