@@ -86,7 +86,7 @@ ACTS: Mapping[str, Act] = {
     "order.erase": Act("erased what the order said of a person:", DEED),
     "order.place": Act("placed the order"),
     "order.reject": Act("rejected the order"),
-    "order.tax": Act("decided anew about the tax on the order", DEED),
+    "order.tax": Act("decided anew about the tax on", DEED),
     "ownership.decline": Act("declined the ownership offered to"),
     "ownership.offer": Act("offered the ownership to"),
     "ownership.transfer": Act("took over the ownership:"),

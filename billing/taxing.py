@@ -31,17 +31,19 @@ def decide(buyer: BuyerTax) -> TaxDecision:
         raise ValidationError({"country": text}) from error
 
 
-def tax_open_orders_anew(customer: "Customer", *, by: "User | None") -> None:
-    """Decide anew about orders for which nothing was paid, from the billing details as they are now. ValidationError as
-    in `decide`. Call inside a unit of work.
+def tax_open_sales_anew(customer: "Customer", *, by: "User | None") -> None:
+    """Decide anew about orders and renewals for which nothing was paid, from the billing details as they are now.
+    ValidationError as in `decide`. Call inside a unit of work.
     """
     from billing.models.billing_details import details_of
     from billing.models.order import Order
+    from billing.models.renewal import Renewal
 
     if not settings.TAX:
         return
     orders = Order.objects.filter(customer=customer, payments=None).with_facts().order_by("pk")
-    if open_ones := [order for order in orders if order.is_open]:
+    renewals = Renewal.objects.filter(subscription__customer=customer, payments=None, settled_at=None)
+    if open_ones := [*(order for order in orders if order.is_open), *renewals]:
         decision = decide(details_of(customer).buyer)
-        for order in open_ones:
-            order.tax_anew(decision, by=by)
+        for sale in open_ones:
+            sale.tax_anew(decision, by=by)

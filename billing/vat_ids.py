@@ -19,7 +19,7 @@ from billing.countries import COUNTRIES
 from billing.forms import LineField
 from billing.models.billing_details import BillingDetails, VatState, lock_orders
 from billing.tax import EU, tax_area
-from billing.taxing import tax_open_orders_anew
+from billing.taxing import tax_open_sales_anew
 from foundation.unit_of_work import unit_of_work
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _learn(details: BillingDetails, answer: vies.Answer) -> bool:
         if not answer.is_valid:
             notices.send_notice("billing.vat_id_invalid", details.pk)
         if row.counts_as_business != answer.is_valid:
-            tax_open_orders_anew(customer, by=None)
+            tax_open_sales_anew(customer, by=None)
     return True
 
 

@@ -144,7 +144,7 @@ def change_details(customer: Customer, fields: dict[str, Any], *, by: "User") ->
     nothing was paid for are taxed anew. One that is not valid is asked about again where it is saved again.
     """
     from billing.tasks import check_vat_id
-    from billing.taxing import tax_open_orders_anew
+    from billing.taxing import tax_open_sales_anew
 
     with unit_of_work():
         lock_orders(customer)
@@ -171,7 +171,7 @@ def change_details(customer: Customer, fields: dict[str, Any], *, by: "User") ->
         if row.vat_next_ask_at:
             check_vat_id.delay_on_commit(row.pk)
         if changed & {"country", "postcode", "vat_id"}:
-            tax_open_orders_anew(customer, by=by)
+            tax_open_sales_anew(customer, by=by)
         return row
 
 

@@ -1,24 +1,21 @@
-"""What is an order's own about its money: its tax while nothing is paid, and what becomes of it if it comes to nothing."""
+"""What is an order's own about its money: when it is due, and what becomes of it if the order comes to nothing."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from accounts import audit, notices
+from accounts import notices
 from billing.models.card import ReturnReason
 from billing.models.kept_card import CardOnFile
 from billing.models.payment import PaymentMethod, Refund
-from billing.models.sale import Sale, SaleConflict, decided
+from billing.models.sale import Sale, SaleConflict
 from billing.models.status import OrderStatus
 from billing.money import format_money
-from billing.tax import TaxDecision, TaxedPrice, TaxKind
 
 if TYPE_CHECKING:
     from accounts.models import User
 
-EDITIONS = 6  # invoices of one order, each in the place of the one before
 _RETURNS = {OrderStatus.CANCELLED: ReturnReason.CANCELLED, OrderStatus.REJECTED: ReturnReason.REJECTED}
 
 
@@ -105,36 +102,13 @@ class Paying(Sale):
         if self.due_minor <= 0:
             raise OrderConflict("No payment is due: the whole sum is in. Nothing was changed.")
 
-    def tax_anew(self, decision: TaxDecision, *, by: "User | None") -> bool:
-        """Decide the tax again; false where nothing changes, the order is over, or something was paid for it: then what was
-        known at the time holds. So does what was told of a price without tax. An invoice that is open is taken back, and
-        another issued; ValidationError where that was done too often, for a machine false.
-        """
-        from billing.invoicing import is_out_of_date, issue_anew
+    @property
+    def _may_be_taxed_anew(self) -> bool:
+        return bool(self.is_open)
 
-        with self._locked() as order:
-            if not order.is_open or order.payments.exists() or order.tax_kind == TaxKind.OFF:
-                return False
-            before, after = order.taxed, decided(order.amount_minor, decision)
-            is_same = all(getattr(order, name) == value for name, value in after.items())
-            if is_same and not is_out_of_date(order):
-                return False
-            if order.invoice and order.invoice.edition >= EDITIONS:
-                if by is None:
-                    return False
-                text = f"The invoice of the order {order.number} was issued {EDITIONS} times. Write to us."
-                raise ValidationError(text, code="editions")
-            type(order).objects.filter(pk=order.pk).update(**after)
-            order.refresh_from_db()
-            audit.record(
-                "order.tax", by=by, customer=order.customer, subject=order.number,
-                before=_as_facts(before), after=_as_facts(order.taxed),
-            )  # fmt: skip
-            issue_anew(order)
-            order._look_at_checkouts()
-            if order.status == OrderStatus.UNPAID:
-                notices.send_notice("order.approved", order.pk)
-            return True
+    def _tell_of_tax(self) -> None:
+        if self.status == OrderStatus.UNPAID:
+            notices.send_notice("order.approved", self.pk)
 
     def _be_settled(self, *, by: "User | None") -> None:
         """The service starts, unless staff look at the order first: its reference may be that of a rejected or suspended
@@ -176,7 +150,3 @@ class Paying(Sale):
     @property
     def _return_reason(self) -> ReturnReason:
         return _RETURNS.get(self.status, ReturnReason.PAID)
-
-
-def _as_facts(taxed: TaxedPrice | None) -> dict[str, str]:
-    return {"tax": taxed.decision.words, "total": taxed.total} if taxed else {}

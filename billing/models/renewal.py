@@ -104,8 +104,8 @@ class Renewal(Sale):
 
     @property
     def invoice(self) -> "Invoice | None":
-        """It is issued with the renewal, and no other takes its place."""
-        if self._invoice is None:
+        """It is issued with the renewal; asked for once, until another takes its place."""
+        if self._invoice is None or self._invoice.is_taken_back:
             self._invoice = super().invoice
         return self._invoice
 
@@ -146,6 +146,10 @@ class Renewal(Sale):
     def open_charge(self) -> "RenewalCharge | None":
         """The one of which Stripe has not said yet what came of it."""
         return self.charges.filter(ended_at=None).first()
+
+    @property
+    def _may_be_taxed_anew(self) -> bool:
+        return self.is_open and not self.open_charge
 
     def refuse_payment(self) -> None:
         if self.due_minor <= 0:

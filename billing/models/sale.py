@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from billing.models.invoice import Invoice
 
 
+EDITIONS = 6  # invoices of one sale, each in the place of the one before
+
+
 class SaleConflict(Exception):
     """What is sold is not in the state that the act was meant for. The text is for the person who acted."""
 
@@ -61,6 +64,7 @@ class Sale(models.Model):
         customer: Any
         customer_id: Any
         checkouts: Any
+        objects: Any
         invoices: Any
         payments: Any
 
@@ -297,6 +301,36 @@ class Sale(models.Model):
             sale._look_at_checkouts()
             return True
 
+    def tax_anew(self, decision: TaxDecision, *, by: "User | None") -> bool:
+        """Decide the tax again; false where nothing changes, it is over, or something was paid for it: then what was known
+        at the time holds. So does what was told of a price without tax. An invoice that is open is taken back, and another
+        issued; ValidationError where that was done too often, for a machine false.
+        """
+        from billing.invoicing import is_out_of_date, issue_anew
+
+        with self._locked() as sale:
+            if not sale._may_be_taxed_anew or sale.payments.exists() or sale.tax_kind == TaxKind.OFF:
+                return False
+            before, after = sale.taxed, decided(sale.amount_minor, decision)
+            is_same = all(getattr(sale, name) == value for name, value in after.items())
+            if is_same and not is_out_of_date(sale):
+                return False
+            if sale.invoice and sale.invoice.edition >= EDITIONS:
+                if by is None:
+                    return False
+                text = f"The invoice of the {sale.called} was issued {EDITIONS} times. Write to us."
+                raise ValidationError(text, code="editions")
+            type(sale).objects.filter(pk=sale.pk).update(**after)
+            sale.refresh_from_db()
+            audit.record(
+                "order.tax", by=by, customer=sale.customer, subject=sale.label,
+                before=_as_facts(before), after=_as_facts(sale.taxed),
+            )  # fmt: skip
+            issue_anew(sale)
+            sale._look_at_checkouts()
+            sale._tell_of_tax()
+            return True
+
     def take_back(self, refund: CardRefund) -> None:
         """Money that was to go back to a card is ours again; what is paid by it starts. The row is locked."""
         from billing import ledger
@@ -315,6 +349,14 @@ class Sale(models.Model):
             payment=payment, amount_minor=amount_minor, reason=self._return_reason
         )
         send_card_refund.delay_on_commit(str(refund.pk))
+
+    @property
+    def _may_be_taxed_anew(self) -> bool:
+        """Whether it can still cost something else, as long as nothing is paid for it."""
+        raise NotImplementedError
+
+    def _tell_of_tax(self) -> None:
+        """It costs something else now; its invoice is mailed anyway."""
 
     @property
     def _return_reason(self) -> ReturnReason:
@@ -348,3 +390,7 @@ def decided(net_minor: int, decision: TaxDecision) -> dict[str, Any]:
         "tax_label": decision.label,
         "tax_country": decision.country,
     }
+
+
+def _as_facts(taxed: TaxedPrice | None) -> dict[str, str]:
+    return {"tax": taxed.decision.words, "total": taxed.total} if taxed else {}

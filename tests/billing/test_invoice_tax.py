@@ -9,9 +9,9 @@ from accounts.models import User
 from billing.invoice_document import InvoiceDocument
 from billing.models import BillingDetails, Invoice, InvoiceKind, InvoiceStatus, Order
 from billing.models.billing_details import change_details
-from billing.models.paying import EDITIONS
+from billing.models.sale import EDITIONS
 from billing.screening import check_order
-from billing.taxing import tax_open_orders_anew
+from billing.taxing import tax_open_sales_anew
 from foundation.unit_of_work import unit_of_work
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import mails
@@ -89,7 +89,7 @@ def test_a_vat_id_that_is_not_valid_does_not_stand_on_it(taxed: Order, alice: Us
         vat_is_valid=False, vat_checked_at="2026-01-01T00:00:00Z", vat_next_ask_at=None
     )
     with unit_of_work():
-        tax_open_orders_anew(taxed.customer, by=None)
+        tax_open_sales_anew(taxed.customer, by=None)
     document = said(fresh(taxed).invoice)
     assert (document.buyer.vat_id, document.buyer.country, document.tax_minor) == ("", "FR", 1180)
 
@@ -110,7 +110,7 @@ def test_it_is_issued_anew_a_few_times_only(taxed: Order, alice: User) -> None:
     assert BillingDetails.objects.get().country == "FR"
     BillingDetails.objects.update(country="DE")
     with unit_of_work():
-        tax_open_orders_anew(taxed.customer, by=None)  # what VIES answers is kept all the same
+        tax_open_sales_anew(taxed.customer, by=None)  # what VIES answers is kept all the same
     assert Invoice.objects.filter(corrects=None).count() == EDITIONS
 
 
