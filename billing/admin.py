@@ -75,7 +75,9 @@ class OrderAdmin(ReadOnlyAdmin):
 class PaymentAdmin(ReadOnlyAdmin):
     list_display = ("order", "renewal", "method", "card", "reference", "amount_minor", "currency", "by", "at")
     list_select_related = ("order", "renewal__plan", "by")
-    search_fields = ("order__number", "renewal__invoices__number", "reference")
+    search_fields = (
+        "order__number", "reference", "order__customer__username", "renewal__subscription__customer__username",
+    )  # fmt: skip
     date_hierarchy = "at"
     exclude = ("submission", "fingerprint")
 

@@ -20,6 +20,7 @@ FINAL = frozenset(
 )  # fmt: skip
 GONE = "The card was taken off at Stripe."
 REFUSED = "Stripe cannot charge this card."
+NOT_DUE = "It was not needed any more."
 ENDED = "The payment was ended at Stripe."
 _PLAIN = "The bank declined the card and does not say why."
 _WORDS = {

@@ -1,8 +1,8 @@
 """What comes next of a renewal that is to be paid: when its card is charged, when its customer is told what stops, and when
 that is stopped. Nothing here asks Stripe or changes a row.
 
-Days count from the day on which the renewal is to be paid. A step never comes sooner than its settings say after the one
-that announces it, however late that was.
+Days count from the day on which the renewal is to be paid (`Renewal.due_day`). A step never comes sooner than its settings
+say after the one that announces it, however late that was.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ from datetime import date, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from billing import card_payments
+from billing import card_payments, declines
 from billing.kept_cards import default_card
-from billing.models import CardOnFile, ChargeState, DunningKind, Renewal
+from billing.models import CardOnFile, DunningKind, Renewal
 
 DAY = timedelta(days=1)
+MOST_A_DAY = 3  # cards that are tried for one renewal
 _ANNOUNCED_BY = {
     DunningKind.SENDING_STOPPED: DunningKind.SENDING_ANNOUNCED,
     DunningKind.RECEIVING_STOPPED: DunningKind.RECEIVING_ANNOUNCED,
@@ -53,19 +54,19 @@ def outlook(renewal: Renewal) -> Outlook:
 
 def _charge_on(renewal: Renewal, card: CardOnFile) -> date | None:
     """A card that was never tried for it is charged at once; one that was declined for good not again."""
-    tried = [each for each in renewal.charges.all() if each.ended_at]
+    today = timezone.localdate()
+    all_of_them = [
+        each for each in renewal.charges.all() if each.ended_at and each.reason != declines.NOT_DUE
+    ]
+    tried = [each for each in all_of_them if each.card_id == card.pk]
     if not tried:
-        return renewal.from_on
-    last, first = tried[-1], renewal.from_on
-    if last.card_id != card.pk:
-        return max(first, timezone.localdate())
-    if last.is_final or last.state == ChargeState.PAID:
-        return None
+        many = sum(timezone.localdate(each.at) == today for each in all_of_them) >= MOST_A_DAY
+        return max(renewal.due_day, today + DAY) if many else renewal.due_day
     retries = settings.RENEWAL_RETRY_DAYS
-    if len(tried) > len(retries):
+    if tried[-1].is_final or len(tried) > len(retries):
         return None
     gap = retries[len(tried) - 1] - (retries[len(tried) - 2] if len(tried) > 1 else 0)
-    return max(first + DAY * retries[len(tried) - 1], timezone.localdate(last.at) + DAY * gap)
+    return max(renewal.due_day + DAY * retries[len(tried) - 1], timezone.localdate(tried[-1].at) + DAY * gap)
 
 
 def _days(renewal: Renewal) -> dict[DunningKind, date]:
@@ -82,9 +83,9 @@ def _days(renewal: Renewal) -> dict[DunningKind, date]:
         DunningKind.HANDED_OVER: settings.DUNNING_HAND_OVER_DAYS,
     }
     found: dict[DunningKind, date] = {}
-    earliest = renewal.from_on
+    earliest = renewal.due_day
     for kind, day in planned.items():
-        on = max(renewal.from_on + DAY * day, earliest)
+        on = max(renewal.due_day + DAY * day, earliest)
         if announced := _ANNOUNCED_BY.get(kind):
             told_on = taken.get(announced) or max(found[announced], timezone.localdate())
             on = max(on, told_on + DAY * notice)

@@ -118,6 +118,8 @@ def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
         invoice,
     )
     ledger.post_release(note)
+    for known in ("credited_minor", "open_minor"):
+        invoice.__dict__.pop(known, None)
     return note
 
 

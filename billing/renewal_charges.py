@@ -1,6 +1,7 @@
 """Charging the card of a customer for a renewal, once for each attempt, whatever is lost on the way."""
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db.models import F
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SETTLES = timedelta(minutes=2)  # a call that was under way has come to its end
 _STATES = {
     "DECLINED": ChargeState.DECLINED,
     "NEEDS_OWNER": ChargeState.NEEDS_OWNER,
@@ -30,10 +32,17 @@ def charge_renewal(renewal: Renewal, card: CardOnFile) -> bool:
 
 def learn_charge(charge: RenewalCharge) -> bool:
     """Ask Stripe, and make true here what it says; false while it does not know yet itself. StripeGatewayError."""
+    from billing.stripe_calls import StripeGatewayError
     from billing.stripe_cards import ChargeState as AtStripe
 
     RenewalCharge.objects.filter(pk=charge.pk).update(looks=F("looks") + 1)
-    facts = _ask(charge)
+    try:
+        facts = _ask(charge)
+    except StripeGatewayError as error:
+        if error.retry:
+            raise
+        logger.error("Stripe refuses charge %s: %s", charge.pk, error)
+        facts = _undone(charge, declines.REFUSED)
     if facts.intent and not charge.intent:
         RenewalCharge.objects.filter(pk=charge.pk, intent="").update(intent=facts.intent)
     if facts.state is AtStripe.UNDER_WAY:
@@ -55,22 +64,31 @@ def learn_charge(charge: RenewalCharge) -> bool:
         audit.record(
             "payment.decline", by=None, customer=renewal.customer, subject=renewal.label, after=after
         )
-        if renewal.is_open:
+        if renewal.is_open and facts.reason != declines.NOT_DUE:
             notices.send_notice("renewal.declined", charge.pk)
     return True
 
 
 def _ask(charge: RenewalCharge) -> "ChargeFacts":
-    """Under its key; after an error, and before another key, what Stripe has of it is looked for."""
+    """Under its key; after an error, and before another key, what Stripe has of it is looked for. Where nothing is due any
+    more it is only looked for, until no call can be under way.
+    """
     from billing.stripe_calls import StripeGatewayError
 
     if charge.intent:
         return card_charges.look_at_charge(charge.intent)
-    if charge.looks:
-        if found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at):
-            return found
-        if charge.key_at < timezone.now() - KEY_HOLDS:
-            _spend_key(charge)
+    if charge.looks and (
+        found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at)
+    ):
+        return found
+    due = Renewal.objects.get(pk=charge.renewal_id).due_minor
+    if due != charge.amount_minor:
+        if charge.asked_at and charge.asked_at > timezone.now() - SETTLES:
+            raise StripeGatewayError("What is due has changed while it was charged.", retry=True)
+        return _undone(charge, declines.NOT_DUE)
+    if charge.key_at < timezone.now() - KEY_HOLDS:
+        _spend_key(charge)
+    RenewalCharge.objects.filter(pk=charge.pk).update(asked_at=timezone.now())
     try:
         return card_charges.charge(
             charge.card, key=charge.key, ours=charge.ours, begun_at=charge.key_at,
@@ -78,21 +96,21 @@ def _ask(charge: RenewalCharge) -> "ChargeFacts":
             description=f"{charge.renewal.label}: {charge.renewal.title}",
         )  # fmt: skip
     except StripeGatewayError as error:
-        if not error.retry:
-            logger.error("Stripe refuses charge %s: %s", charge.pk, error)
-            return _refused(charge)
         if error.spent:
             _spend_key(charge)
         raise
 
 
-def _refused(charge: RenewalCharge) -> "ChargeFacts":
-    """However often it is asked: nothing is charged, and the customer pays in another way."""
+def _undone(charge: RenewalCharge, reason: str) -> "ChargeFacts":
+    """Nothing is charged by it. Refused for good, the customer pays in another way; of another sum than is due, it is begun
+    anew.
+    """
     from billing.stripe_cards import ChargeFacts
     from billing.stripe_cards import ChargeState as AtStripe
 
+    is_final = reason == declines.REFUSED
     return ChargeFacts(
-        "", AtStripe.DECLINED, charge.ours, charge.amount_minor, charge.currency, declines.REFUSED, final=True
+        "", AtStripe.DECLINED, charge.ours, charge.amount_minor, charge.currency, reason, final=is_final
     )
 
 

@@ -54,14 +54,14 @@ def renewal_service_end(request: Any, invoice: str) -> HttpResponse:
         return _page(request, found, end_form=form)
     try:
         with audit.because(form.cleaned_data["reason"]):
-            ended = renewal.is_late and renewal.subscription.cancel(by=request.user, at_once=True)
+            ended = renewal.has_begun and renewal.subscription.cancel(by=request.user, at_once=True)
     except ValidationError as error:
         return _page(request, find_renewal_for_staff(invoice), conflict=error.messages[0])
     if not ended:
         return _page(
             request,
             find_renewal_for_staff(invoice),
-            conflict="It is paid, or not late yet. Nothing was changed.",
+            conflict="It is paid, or its period has not begun yet. Nothing was changed.",
         )
     messages.success(request, "The service has ended, and the customer is told.")
     return redirect("billing:renewal-show", found.number)
@@ -87,7 +87,7 @@ def _page(
         "movements": movements(invoice),
         "conflict": conflict,
         "form": form or (PaymentRecordForm(initial=initial) if standing else None),
-        "end_form": (end_form or ServiceEndForm()) if standing and renewal.is_late else None,
+        "end_form": (end_form or ServiceEndForm()) if standing and renewal.has_begun else None,
     }
     status = 409 if conflict else 422 if form or end_form else 200
     return render(request, "billing/renewal_show.html", context, status=status)

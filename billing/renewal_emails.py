@@ -46,7 +46,7 @@ def renewal_paid(renewal_id: str) -> tuple[list[str], dict[str, Any]]:
         "was_deferred": DunningKind.RECEIVING_STOPPED in taken,
         "goes_on": lifted and not renewal.customer.suspension,
         "stays_stopped": lifted and renewal.customer.suspension,
-        "renews_on": None if renewal.subscription.ended_at else in_words(renewal.until_on),
+        "renews_on": None if _is_ending(renewal.subscription) else in_words(renewal.until_on),
     }
 
 
@@ -80,7 +80,7 @@ def renewal_handed_over(step_id: str) -> tuple[list[str], dict[str, Any]]:
     renewal = _find(str(DunningStep.objects.get(pk=step_id).renewal_id))
     if not renewal.is_open:
         return [], {}
-    customer, due_on = renewal.customer, in_words(renewal.from_on)
+    customer, due_on = renewal.customer, in_words(renewal.due_day)
     words = (
         f"The {renewal.called} of {customer.username}, {renewal.due}, was to be paid by {due_on} and is not."
     )
@@ -140,6 +140,10 @@ def _about_subscription(subscription: Subscription) -> tuple[list[str], dict[str
     return addresses(customer), context
 
 
+def _is_ending(subscription: Subscription) -> bool:
+    return bool(subscription.ended_at or subscription.cancellation)
+
+
 def _find(renewal_id: str) -> Renewal:
     return Renewal.objects.select_related("subscription__customer", "subscription__order", "plan").get(
         pk=renewal_id
@@ -157,7 +161,7 @@ def _about(renewal: Renewal) -> tuple[list[str], dict[str, Any]]:
         "invoice": invoice,
         "card": next_.card if next_.charge_on else None,
         "charged": when(next_.charge_on) if next_.charge_on else "",
-        "due_on": in_words(renewal.from_on),
+        "due_on": in_words(renewal.due_day),
         "coming": what_comes(renewal, next_) if renewal.is_open else [],
         "stopped": stopped_now(renewal) if renewal.is_open else [],
         "invoice_url": settings.PANEL_URL + renewal.get_absolute_url(),

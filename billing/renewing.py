@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)  # the deadlines of the calls of one look, and room
 AT_HOUR = time(6)  # when what is due on a day is done, in the panel's time zone
 LONGEST_GAP = timedelta(hours=1)  # between two looks at a charge that Stripe has not answered about
+A_DAY = timedelta(days=1)
 AGAIN = timedelta(hours=1)  # where it could not be renewed
 STEPS = 10  # in one go: more than can be due at once
 
@@ -26,7 +27,7 @@ def work_subscription(subscription_id: str) -> bool:
     """Do what is due for it; false where nothing is, or somebody else is at it."""
     now = timezone.now()
     lease = now + LEASE
-    due = Subscription.objects.filter(pk=subscription_id, ended_at=None, next_step_at__lte=now)
+    due = Subscription.objects.filter(pk=subscription_id, next_step_at__lte=now)
     if not due.update(next_step_at=lease):
         return False
     next_step_at: datetime | None = now
@@ -42,7 +43,7 @@ def work_subscription(subscription_id: str) -> bool:
 
 def due_subscriptions(limit: int = 1000) -> list[str]:
     """Those that the sweep has to look at."""
-    due = Subscription.objects.filter(ended_at=None, next_step_at__lte=timezone.now())
+    due = Subscription.objects.filter(next_step_at__lte=timezone.now())
     return [str(pk) for pk in due.order_by("next_step_at").values_list("pk", flat=True)[:limit]]
 
 
@@ -56,15 +57,19 @@ def _step(subscription_id: str) -> datetime | None:
     from billing.stripe_calls import StripeGatewayError
 
     subscription = Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
-    if subscription.ended_at or subscription.customer.ended_at:
-        return None
-    if (renewal := subscription.open_renewal) is None:
-        return _renew(subscription)
+    charges = RenewalCharge.objects.filter(renewal__subscription=subscription, ended_at=None)
     try:
-        return _go_on(renewal)
+        if charge := charges.first():  # also of a renewal that was paid in another way meanwhile
+            return timezone.now() if learn_charge(charge) else _later(charge)
+        if subscription.ended_at or subscription.customer.ended_at:
+            return None
+        if subscription.customer.suspension:  # by staff: nothing is sold or charged meanwhile
+            return timezone.now() + A_DAY
+        renewal = subscription.open_renewal
+        return _go_on(renewal) if renewal else _renew(subscription)
     except StripeGatewayError as error:
-        logger.warning("Renewal %s was not charged: %s", renewal.pk, error)
-        return _later(renewal.open_charge)
+        logger.warning("A renewal of %s was not charged: %s", subscription.pk, error)
+        return _later(charges.first())
 
 
 def _renew(subscription: Subscription) -> datetime | None:
@@ -82,8 +87,6 @@ def _renew(subscription: Subscription) -> datetime | None:
 
 def _go_on(renewal: Renewal) -> datetime | None:
     """Charge, or take the next step where its day has come. StripeGatewayError."""
-    if charge := renewal.open_charge:
-        return timezone.now() if learn_charge(charge) else _later(charge)
     today, next_ = timezone.localdate(), dunning.outlook(renewal)
     if next_.card and next_.charge_on and next_.charge_on <= today:
         return timezone.now() if charge_renewal(renewal, next_.card) else _later(renewal.open_charge)

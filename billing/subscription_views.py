@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from accounts.access import Permission, asks_again, customer_page
+from billing.invoice_document import in_words
 from billing.models import Subscription
 
 
@@ -28,7 +29,7 @@ class SubscriptionCancelForm(forms.Form):
         super().__init__(data)
         self.subscription = subscription
         renewal = subscription.open_renewal
-        self.must_be_now = bool(renewal and renewal.is_late)
+        self.must_be_now = bool(renewal and renewal.has_begun)
         if self.must_be_now or subscription.cancellation:
             self.fields["when"].choices = [("now", "Now")]  # type: ignore[attr-defined]
             self.fields["when"].initial = "now"
@@ -50,7 +51,8 @@ def subscription_cancel(request: Any) -> HttpResponse:
     form = SubscriptionCancelForm(request.POST if request.method == "POST" else None, subscription=running)
     if form.is_valid():
         try:
-            running.cancel(by=request.user, at_once=form.cleaned_data["when"] == "now")
+            if not running.cancel(by=request.user, at_once=form.cleaned_data["when"] == "now"):
+                messages.info(request, "That is so already. Nothing was changed.")
             return redirect("billing:billing-show", request.customer.username)
         except ValidationError as refusal:
             form.add_error(None, refusal)
@@ -63,6 +65,10 @@ def subscription_cancel(request: Any) -> HttpResponse:
 @require_POST
 def subscription_go_on(request: Any) -> HttpResponse:
     running = request.customer.subscriptions.filter(ended_at=None).first()
-    if running and running.go_on(by=request.user):
-        messages.success(request, f"The service goes on, and is renewed on {running.renews_on:%-d %B %Y}.")
+    try:
+        if running and running.go_on(by=request.user):
+            words = f"The service goes on, and is renewed on {in_words(running.renews_on)}."
+            messages.success(request, words)
+    except ValidationError as refusal:
+        messages.error(request, refusal.messages[0])
     return redirect("billing:billing-show", request.customer.username)

@@ -24,7 +24,7 @@ def decide(buyer: BuyerTax) -> TaxDecision:
     """What tax a sale to `buyer` bears today. ValidationError where a rate is missing, which staff have to enter."""
     own = seller()
     try:
-        return tax_for(own, buyer, timezone.now().date(), known_rates() if own.is_on else ())
+        return tax_for(own, buyer, timezone.localdate(), known_rates() if own.is_on else ())
     except NoRate as error:
         logger.error("An order cannot be taxed: %s", error)
         text = "We cannot work out the tax for this country at the moment. Write to us, and we put it right."

@@ -178,7 +178,7 @@ class Customer(models.Model):
 
     def _lock_suspension(self, cause: SuspensionCause) -> "CustomerSuspension | None":
         """The one of this cause that is in force, which nobody else changes meanwhile."""
-        Customer.objects.select_for_update().get(pk=self.pk)
+        Customer.objects.select_for_update(no_key=True).get(pk=self.pk)
         return self.suspensions.in_force().filter(cause=cause).first()
 
     def _lift(self, cause: SuspensionCause, by: "User | None") -> None:

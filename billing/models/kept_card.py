@@ -256,6 +256,7 @@ class CardOnFile(models.Model):
         if not self.is_default or heir is None:
             return None
         heir._be_default(None)
+        _charge_soon(heir.customer)
         return heir
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts import audit, notices
 from accounts.models import Customer, Role, SuspensionCause
 from billing.invoice_document import in_words
+from billing.models.card import ReturnReason
 from billing.models.sale import Sale, SaleConflict
 from billing.money import CurrencyField, format_money
 from foundation.unit_of_work import unit_of_work
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from accounts.models import User
     from billing.models.invoice import Invoice
     from billing.models.kept_card import CardOnFile
+
+ON_HOLD = (
+    "The service is on hold."  # mail servers tell it to strangers, whom it does not concern that nobody paid
+)
 
 
 class Renewal(Sale):
@@ -114,9 +119,23 @@ class Renewal(Sale):
         return self.settled_at is None
 
     @property
-    def is_late(self) -> bool:
-        """Whether it is past the day on which it was to be paid."""
+    def due_day(self) -> date:
+        """The day on which it is to be paid, and its card charged: its first, or the one after it was made."""
+        return self.due_on(timezone.localdate(self.made_at))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is unpaid, and a part of its period was given already."""
         return self.is_open and timezone.localdate() >= self.from_on
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it was to be paid by now."""
+        return self.is_open and timezone.localdate() >= self.due_day
+
+    @property
+    def is_over(self) -> bool:
+        return self.taken_back_at is not None
 
     @property
     def reference(self) -> str:
@@ -127,7 +146,7 @@ class Renewal(Sale):
         return self.from_on, self.last_on
 
     def due_on(self, today: date) -> date:
-        return max(today, self.from_on)
+        return max(self.from_on, today + timedelta(days=1))
 
     @property
     def wanted_minor(self) -> int:
@@ -152,6 +171,8 @@ class Renewal(Sale):
         return self.is_open and not self.open_charge
 
     def refuse_payment(self) -> None:
+        if self.taken_back_at:
+            raise SaleConflict("This renewal was taken back, so nothing is due for it. Nothing was changed.")
         if self.due_minor <= 0:
             raise SaleConflict("No payment is due: the whole sum is in. Nothing was changed.")
 
@@ -170,6 +191,7 @@ class Renewal(Sale):
                 return found
             due, number = renewal.due_minor, renewal.charges.count() + 1
             if due <= 0:
+                renewal._start_if_paid()
                 return None
             made: RenewalCharge = renewal.charges.create(
                 number=number, card=card, amount_minor=due, currency=renewal.currency
@@ -185,8 +207,7 @@ class Renewal(Sale):
                 return False
             step = renewal.steps.create(kind=kind)
             if stops := STOPS.get(kind):
-                reason = f"The invoice {renewal.label} is not paid."
-                renewal.customer.suspend(reason=reason, by=None, stops=stops, cause=SuspensionCause.UNPAID)
+                renewal.customer.suspend(reason=ON_HOLD, by=None, stops=stops, cause=SuspensionCause.UNPAID)
             audit.record(
                 "renewal.dun", by=None, customer=renewal.customer, subject=renewal.label,
                 after={"step": kind.label},
@@ -211,14 +232,18 @@ class Renewal(Sale):
             if renewal.paid_minor:
                 text = f"{renewal.paid} were paid for the renewal already. Write to us, and we settle that first."
                 raise ValidationError(text, code="paid")
+            renewal.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)  # customers before series
             if renewal.invoice:
                 credit(renewal.invoice)
             now = timezone.now()
             Renewal.objects.filter(pk=renewal.pk).update(settled_at=now, taken_back_at=now)
             subscriptions = type(renewal.subscription).objects.filter(pk=renewal.subscription_id)
             subscriptions.update(periods=F("periods") - 1)
-            renewal.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)
             renewal._look_at_checkouts()
+
+    @property
+    def _return_reason(self) -> ReturnReason:
+        return ReturnReason.CANCELLED if self.taken_back_at else ReturnReason.PAID
 
     def _be_settled(self, *, by: "User | None") -> None:
         """What was stopped for it goes on, and the next period is looked at."""
@@ -256,6 +281,7 @@ class RenewalCharge(models.Model):
     at = models.DateTimeField(default=timezone.now)
     key_at = models.DateTimeField(default=timezone.now, help_text="Since when the present key is used.")
     keys_spent = models.PositiveSmallIntegerField(default=0)
+    asked_at = models.DateTimeField(null=True, help_text="When Stripe was last told to charge.")
     looks = models.PositiveSmallIntegerField(default=0)
     intent = models.CharField(
         max_length=100, blank=True, help_text="Stripe's id; empty until Stripe answered."

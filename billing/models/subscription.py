@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -15,6 +16,7 @@ from accounts import audit, notices
 from accounts.models import Customer
 from billing import signals
 from billing.models.plan import Period
+from billing.models.sale import EDITIONS
 from billing.money import CurrencyField, format_money
 from billing.periods import period_start
 from foundation.unit_of_work import unit_of_work
@@ -49,7 +51,9 @@ class Subscription(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["next_step_at"], name="subscription_to_step", condition=Q(ended_at=None))
+            models.Index(
+                fields=["next_step_at"], name="subscription_to_step", condition=Q(next_step_at__isnull=False)
+            )
         ]
         constraints = [
             models.UniqueConstraint(
@@ -91,15 +95,18 @@ class Subscription(models.Model):
 
     def cancel(self, *, by: "User", at_once: bool = False) -> bool:
         """End the service on the day on which it would be renewed, or now; false where that is so already. What was
-        announced of its renewal is taken back; where that has begun and is not paid, the service ends now.
+        announced of its renewal is taken back.
 
-        ValidationError where a part of it is paid, or a card is being charged for it at this moment.
+        ValidationError where a part of it is paid, a card is being charged for it at this moment, or it has begun and is
+        not paid: then the service ends at once or not.
         """
-        with self._locked_with_renewal() as own:
+        with self._locked_to_end() as own:
             if own.ended_at:
                 return False
             renewal, known = own.open_renewal, own.cancellation
-            at_once = at_once or bool(renewal and renewal.is_late)
+            if renewal and renewal.has_begun and not at_once:
+                text = "The period that is not paid has begun, so the service can only be ended now."
+                raise ValidationError(text, code="begun")
             if known and not at_once:
                 return False
             if renewal:
@@ -119,10 +126,15 @@ class Subscription(models.Model):
             return True
 
     def go_on(self, *, by: "User") -> bool:
-        """Renew it after all; false where nobody had cancelled, or it has ended."""
+        """Renew it after all; false where nobody had cancelled, or it has ended. ValidationError where its invoice was taken
+        back too often.
+        """
         with self._locked() as own:
             if own.ended_at or not own.cancellation:
                 return False
+            if own.renewals.filter(number=own.periods).count() >= EDITIONS:
+                text = "The service was cancelled and continued too often. Write to us to have it renewed."
+                raise ValidationError(text, code="editions")
             own.cancellations.filter(withdrawn_at=None).update(withdrawn_at=timezone.now(), withdrawn_by=by)
             audit.record("subscription.go_on", by=by, customer=own.customer, subject=own.plan.name)
             own.step_soon()
@@ -130,7 +142,7 @@ class Subscription(models.Model):
 
     def end_if_cancelled(self) -> bool:
         """End it where somebody cancelled and what is paid is over."""
-        with self._locked() as own:
+        with self._locked_to_end() as own:
             if own.ended_at or not own.cancellation or timezone.localdate() < own.renews_on:
                 return False
             own._end(by=None)
@@ -167,21 +179,22 @@ class Subscription(models.Model):
         """Have it looked at now. Call inside a unit of work."""
         from billing.tasks import work_subscription
 
-        Subscription.objects.filter(pk=self.pk, ended_at=None).update(next_step_at=timezone.now())
+        Subscription.objects.filter(pk=self.pk).update(next_step_at=timezone.now())
         work_subscription.delay_on_commit(str(self.pk))
 
     def _end(self, *, by: "User | None") -> None:
         """Stop sending and receiving; nothing is deleted, and what is there can be fetched."""
-        Subscription.objects.filter(pk=self.pk).update(ended_at=timezone.now(), next_step_at=None)
+        Subscription.objects.filter(pk=self.pk).update(ended_at=timezone.now(), next_step_at=timezone.now())
         self.customer.end(by=by)
         signals.service_ended.send(Customer, customer=self.customer)
         notices.send_notice("subscription.ended", self.pk)
 
     @contextmanager
-    def _locked_with_renewal(self) -> Iterator["Subscription"]:
-        """The same with the open renewal, which whoever learns of its payment locks first as well."""
+    def _locked_to_end(self) -> Iterator["Subscription"]:
+        """The same with its open renewal and its customer, in the order in which everybody locks these."""
         with unit_of_work():
             list(self.renewals.filter(settled_at=None).select_for_update(no_key=True))
+            Customer.objects.select_for_update(no_key=True).get(pk=self.customer_id)
             with self._locked() as own:
                 yield own
 

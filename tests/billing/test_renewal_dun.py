@@ -67,7 +67,7 @@ class TestWorks:
         live(anna, day(-8), day(10))
         assert stopped(anna) == ["send"]
         found = anna.suspensions.in_force().get()
-        assert found.reason == f"The invoice {newest(anna).label} is not paid."
+        assert found.reason == "The service is on hold."
         assert found.until is None
 
     def test_without_a_card_one_is_asked_to_pay(self, anna: Customer) -> None:

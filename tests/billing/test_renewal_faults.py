@@ -18,6 +18,7 @@ from tests.faults import Dice, kills, report
 
 FAULTS = ("lost", "unreached", "409", "429", "500", "500-after")
 ON = ("POST /v1/payment_intents", "GET /v1/payment_intents")
+EVE = NEXT.replace(day=NEXT.day - 1)
 DECLINES = "4000000000000341"
 
 
@@ -71,6 +72,8 @@ def test_every_renewal_is_charged_once(
         if rng.random() < 0.2:
             stripe.change(card, number=DECLINES)
             declined += 1
+        with on_day(EVE):
+            renewing.work_subscription(str(service.pk))
         for on in ON:
             for _ in range(rng.randrange(4)):
                 faults += 1
@@ -103,6 +106,7 @@ def test_a_reply_that_was_lost_is_looked_for(
     stripe: StripeDesk, service: Subscription, visa: Any, fault: str, hours: float
 ) -> None:
     """Also where it is asked for so late that Stripe has forgotten the key."""
+    live(service.customer, EVE, EVE)
     with on_day(NEXT):
         stripe.fail("POST /v1/payment_intents", fault)
         renewing.work_subscription(str(service.pk))
@@ -123,7 +127,7 @@ def test_stripe_away_for_days_only_delays(
     with monkeypatch.context() as without:
         without.setattr(renewal_charges.card_charges, "charge", away)
         without.setattr(renewal_charges.card_charges, "find_charge", away)
-        live(service.customer, NEXT, NEXT.replace(day=NEXT.day + 12))
+        live(service.customer, EVE, NEXT.replace(day=NEXT.day + 12))
     renewal = Renewal.objects.get()
     assert not renewal.steps.exists()
     assert not service.customer.suspensions.exists()
@@ -139,7 +143,7 @@ def test_what_stripe_refuses_for_good_is_paid_in_another_way(
         raise StripeGatewayError("No such customer", retry=False, spent=True)
 
     monkeypatch.setattr(renewal_charges.card_charges, "charge", refuse)
-    live(service.customer, NEXT, NEXT.replace(day=NEXT.day + 10))
+    live(service.customer, EVE, NEXT.replace(day=NEXT.day + 10))
     charge = RenewalCharge.objects.get()
     assert (charge.state, charge.is_final) == (ChargeState.DECLINED, True)
     assert charge.reason == "Stripe cannot charge this card."
@@ -148,6 +152,6 @@ def test_what_stripe_refuses_for_good_is_paid_in_another_way(
 
 def test_without_stripe_the_customer_is_asked_to_pay(service: Subscription, visa: Any, settings: Any) -> None:
     settings.STRIPE_SECRET_KEY = ""
-    live(service.customer, NEXT, NEXT)
+    live(service.customer, EVE, NEXT)
     assert not RenewalCharge.objects.exists()
     assert Renewal.objects.get().steps.get().kind == "reminded"

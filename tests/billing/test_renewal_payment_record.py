@@ -62,7 +62,7 @@ def test_it_names_what_came_of_the_card(
     stripe: StripeDesk, anna: Customer, visa: CardOnFile, sam: User, as_: AsPerson
 ) -> None:
     stripe.change(visa, number=DECLINED)
-    live(anna, NEXT, NEXT)
+    live(anna, NEXT - timedelta(days=1), NEXT)
     with on_day(NEXT):
         html = page_of(as_(sam), newest(anna))
     assert "Visa 4242, declined on 15 March 2028: " in html

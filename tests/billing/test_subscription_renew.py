@@ -92,13 +92,13 @@ class TestWorks:
 def test_a_day_of_downtime_only_delays(
     stripe: StripeDesk, service: Subscription, visa: CardOnFile, anna: Customer
 ) -> None:
-    live(anna, NEXT + timedelta(days=3), NEXT + timedelta(days=3))
+    live(anna, NEXT + timedelta(days=3), NEXT + timedelta(days=4))
     renewal = newest(anna)
     assert renewal.settled_at
     assert renewal.from_on == NEXT
     assert stripe.charges == 1
     assert renewal.invoice
-    assert renewal.invoice.due_on == NEXT + timedelta(days=3)
+    assert renewal.invoice.due_on == NEXT + timedelta(days=4)
 
 
 def test_tax_is_that_of_its_day(
@@ -129,6 +129,7 @@ def test_who_has_ended_is_not_renewed(
 def test_twice_is_harmless(
     stripe: StripeDesk, service: Subscription, visa: CardOnFile, anna: Customer
 ) -> None:
+    live(anna, NEXT - timedelta(days=1), NEXT - timedelta(days=1))
     with on_day(NEXT):
         for _ in range(3):
             Subscription.objects.update(next_step_at=service.started_at)
@@ -147,6 +148,7 @@ def test_two_workers_charge_once(
         finally:
             connection.close()
 
+    live(service.customer, NEXT - timedelta(days=1), NEXT - timedelta(days=1))
     with on_day(NEXT), ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(24)))
         Subscription.objects.update(next_step_at=service.started_at)
