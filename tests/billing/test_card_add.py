@@ -37,7 +37,7 @@ def tell(client: Client, event: dict[str, Any]) -> None:
     stripe_events.work_event(event["id"])
 
 
-def test_works(stripe: StripeDesk, acme: Customer, carol: User, as_: AsPerson) -> None:
+def test_works(stripe: StripeDesk, acme: Customer, carol: User, as_: AsPerson, settings: Any) -> None:
     client = as_(carol)
     page = client.get(LIST)
     assert "No cards yet" in page.content.decode()
@@ -45,7 +45,7 @@ def test_works(stripe: StripeDesk, acme: Customer, carol: User, as_: AsPerson) -
     answer = client.post(ADD)
     assert answer.status_code == 302
     back = stripe.pay(answer["Location"], expiry="11 / 31")
-    assert back.headers["Location"] == "http://localhost:8000/c/acme/billing/cards/added/"
+    assert back.headers["Location"] == f"{settings.PANEL_URL}/c/acme/billing/cards/added/"
     html = come_back(client)
     assert "Visa 4242 is saved." in html
     assert "Visa ending in 4242" in html
