@@ -116,7 +116,8 @@ def next_renewal(service: RunningService) -> NextRenewal:
     total, taxed = _total(service)
     ahead = timedelta(days=announced_days(subscription.period))
     invoice_on = max(on - ahead, timezone.localdate())
-    return NextRenewal(on, total, taxed, invoice_on, default_card(subscription.customer))
+    card = default_card(subscription.customer) if is_on() else None
+    return NextRenewal(on, total, taxed, invoice_on, card)
 
 
 def open_invoice(service: RunningService, known: Iterable[Invoice]) -> Invoice | None:
