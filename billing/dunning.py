@@ -46,7 +46,7 @@ def outlook(renewal: Renewal) -> Outlook:
     card = default_card(renewal.customer) if card_payments.may_pay(renewal) else None
     charge_on = _charge_on(renewal, card) if card else None
     days = _days(renewal)
-    if renewal.charges.exists() or charge_on:
+    if charge_on or renewal.charges.exists():
         days.pop(DunningKind.REMINDED, None)  # what came of the charge is told instead
     step, step_on = next(iter(days.items()), (None, None))
     return Outlook(card, charge_on, step, step_on, days)

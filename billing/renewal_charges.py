@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+JUST_NOW = timedelta(seconds=5)
 SETTLES = timedelta(minutes=2)  # a call that was under way has come to its end
 _STATES = {
     "DECLINED": ChargeState.DECLINED,
@@ -81,8 +82,8 @@ def _ask(charge: RenewalCharge) -> "ChargeFacts":
         found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at)
     ):
         return found
-    due = Renewal.objects.get(pk=charge.renewal_id).due_minor
-    if due != charge.amount_minor:
+    is_new = not charge.looks and charge.at > timezone.now() - JUST_NOW  # it was begun with what is due
+    if not is_new and Renewal.objects.get(pk=charge.renewal_id).due_minor != charge.amount_minor:
         if charge.asked_at and charge.asked_at > timezone.now() - SETTLES:
             raise StripeGatewayError("What is due has changed while it was charged.", retry=True)
         return _undone(charge, declines.NOT_DUE)

@@ -86,7 +86,7 @@ class Subscription(models.Model):
     @property
     def open_renewal(self) -> "Renewal | None":
         """The renewal that is still to be paid; there is one at most, because none is made before the last is paid."""
-        return self.renewals.filter(settled_at=None).first()
+        return self.renewals.filter(settled_at=None).select_related("plan").first()
 
     @property
     def cancellation(self) -> "SubscriptionCancellation | None":
