@@ -115,7 +115,7 @@ def test_every_charge_is_one_payment(
 ) -> None:  # fmt: skip
     """Customers click, pay, cancel and pay by the bank as well, while calls fail and workers are killed."""
     settings.FRAUDRECORD_API_KEY = ""
-    count, faults = kills(25, 500), 0
+    count, faults = kills(10, 500), 0
     for _ in range(count):
         order = ordered()
         screening.check_order(order.pk)
@@ -192,7 +192,7 @@ def test_every_charge_of_a_kept_card_is_known(
     stripe: StripeDesk, acme: Customer, alice: User, rng: Dice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cards are added, charged and removed, while calls fail and workers are killed; one attempt takes money once."""
-    count, faults, paid, declined = kills(25, 500), 0, 0, 0
+    count, faults, paid, declined = kills(12, 500), 0, 0, 0
     for number in range(count):
         for on in ON_ABOUT_CARDS:
             if rng.random() < 0.3:
