@@ -52,7 +52,9 @@ def on_service_started(customer: Customer, **_: Any) -> None:
     stopped.
     """
     with unit_of_work():
-        Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)  # no stop comes between the next two
+        Customer.objects.select_for_update(no_key=True).get(
+            pk=customer.pk
+        )  # no stop comes between the next two
         for stop in customer.service_stops.filter(lifted_at=None):
             stamp(customer, Kind.STATE, stop.pk, gone=True)
         customer.service_stops.filter(lifted_at=None).update(lifted_at=timezone.now())
