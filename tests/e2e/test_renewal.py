@@ -29,6 +29,7 @@ EARLIER = (
     "UPDATE billing_subscription SET started_at = started_at - %s, next_step_at = now() WHERE id IN (SELECT id FROM mine)",
     "UPDATE billing_renewal SET from_on = (from_on - %s)::date WHERE id IN (SELECT id FROM renewed)",
     "UPDATE billing_renewal SET until_on = (until_on - %s)::date WHERE id IN (SELECT id FROM renewed)",
+    "UPDATE billing_renewal SET made_at = made_at - %s WHERE id IN (SELECT id FROM renewed)",
     "UPDATE billing_renewalcharge SET at = at - %s WHERE renewal_id IN (SELECT id FROM renewed)",
     "UPDATE billing_dunningstep SET at = at - %s WHERE renewal_id IN (SELECT id FROM renewed)",
 )
