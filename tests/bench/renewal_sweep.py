@@ -110,7 +110,9 @@ def keep_card(server: Server, customer: Customer) -> None:
 def pass_a_week() -> None:
     """As if a week had passed since what was just done."""
     Subscription.objects.update(started_at=F("started_at") - A_WEEK)
-    Renewal.objects.update(from_on=F("from_on") - A_WEEK, until_on=F("until_on") - A_WEEK)
+    Renewal.objects.update(
+        from_on=F("from_on") - A_WEEK, until_on=F("until_on") - A_WEEK, made_at=F("made_at") - A_WEEK
+    )
     Subscription.objects.filter(renewals__isnull=False).update(next_step_at=timezone.now())
 
 
