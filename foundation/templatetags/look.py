@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django import template
 from django.core.serializers.json import DjangoJSONEncoder
+from django.template.defaultfilters import filesizeformat
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -113,6 +115,24 @@ def tone(value: object) -> str:
 def megabytes(count: int) -> int:
     """So many megabytes (2^20) in bytes, for ``filesizeformat`` and meters."""
     return count << 20
+
+
+@lru_cache(maxsize=4096)
+def size(count: int) -> str:
+    """Bytes in words. A list has the same few again and again."""
+    return filesizeformat(count)
+
+
+@register.simple_tag
+def usage(used: int, quota_mb: int, full_from: int, whose: str) -> SafeString:
+    """How many bytes are used, and of a quota how much that is; quota 0 is none."""
+    if not quota_mb:
+        return format_html("{}", size(used))
+    quota = quota_mb << 20
+    return format_html(
+        '{} of {} <meter min="0" max="{}" high="{}" value="{}" aria-label="Used of {}"></meter>',
+        size(used), size(quota), quota, full_from, used, whose,
+    )  # fmt: skip
 
 
 @register.filter
