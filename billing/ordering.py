@@ -14,7 +14,7 @@ from accounts import audit, notices
 from accounts.models import Customer, Role, User
 from billing.models import FraudCheck, Order, OrderDraft, Plan
 from billing.models.billing_details import ADDRESS, change_details
-from billing.models.sale import decided
+from billing.models.sold import decided
 from billing.own_signals import keep_traits
 from billing.submissions import Submission
 from billing.tasks import check_order

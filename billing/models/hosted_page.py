@@ -1,3 +1,4 @@
+from abc import abstractmethod
 from uuid import uuid4
 
 from django.conf import settings
@@ -35,6 +36,6 @@ class HostedPage(models.Model):
         abstract = True
 
     @property
+    @abstractmethod
     def of(self) -> Customer:
         """Whose card it takes."""
-        raise NotImplementedError

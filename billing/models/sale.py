@@ -1,29 +1,23 @@
-"""What is sold and has to be paid: an order, or a renewal of what an order started. How money comes in for it, and goes
-back where it must not stay.
+"""How money comes in for what is sold, an order or a renewal of what an order started, and goes back where it must not
+stay.
 """
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts import audit, notices
 from billing.models.card import CardRefund, ReturnReason
-from billing.models.payment import Payment, PaymentMethod, Refund
-from billing.money import CurrencyField, format_amount, format_money
+from billing.models.payment import Payment, PaymentMethod
+from billing.models.sold import Sold, decided
+from billing.money import format_money
 from billing.submissions import Submission
-from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
+from billing.tax import TaxDecision, TaxedPrice, TaxKind
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from billing.models.invoice import Invoice
-
 
 EDITIONS = 6  # invoices of one sale, each in the place of the one before
 
@@ -32,182 +26,11 @@ class SaleConflict(Exception):
     """What is sold is not in the state that the act was meant for. The text is for the person who acted."""
 
 
-class Sale(models.Model):
-    """The part of `Order` and `Renewal` that is about their money."""
+class Sale(Sold):
+    """The part of `Order` and `Renewal` that moves their money."""
 
-    amount_minor = models.PositiveIntegerField(help_text="Price without tax, when it was sold.")
-    currency = CurrencyField()
-    tax_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="On top of the price.")
-    tax_kind = models.CharField(
-        max_length=14, choices=TaxKind.choices, default=TaxKind.OFF, db_default=TaxKind.OFF
-    )
-    tax_rate = models.DecimalField(
-        max_digits=5, decimal_places=2, default=0, db_default=0, help_text="In per cent."
-    )
-    tax_label = models.CharField(max_length=20, blank=True, db_default="")
-    tax_country = models.CharField(max_length=2, blank=True, db_default="", help_text="Whose tax it is.")
-
-    class Meta:
+    class Meta(Sold.Meta):
         abstract = True
-        constraints = [
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="%(class)s_amount_positive"),
-            models.CheckConstraint(condition=Q(tax_kind__in=TaxKind.values), name="%(class)s_tax_kind_known"),
-            models.CheckConstraint(
-                condition=Q(tax_minor=0) | Q(tax_rate__gt=0), name="%(class)s_tax_at_a_rate"
-            ),
-            models.CheckConstraint(
-                condition=Q(currency__regex=r"^[A-Z]{3}$"), name="%(class)s_currency_form"
-            ),
-        ]
-
-    if TYPE_CHECKING:
-        customer: Any
-        customer_id: Any
-        checkouts: Any
-        objects: Any
-        invoices: Any
-        payments: Any
-
-    def get_absolute_url(self) -> str:
-        """Its page for the customer."""
-        raise NotImplementedError
-
-    @property
-    def label(self) -> str:
-        """What it is called in the audit trail and at Stripe."""
-        raise NotImplementedError
-
-    @property
-    def called(self) -> str:
-        """The same in a sentence: "order ABCD-EFGH-JK"."""
-        raise NotImplementedError
-
-    @property
-    def title(self) -> str:
-        """What is sold, in words for who pays it."""
-        raise NotImplementedError
-
-    @property
-    def payer_email(self) -> str:
-        """To whom Stripe writes about it; empty where nobody is known."""
-        raise NotImplementedError
-
-    @property
-    def paid_path(self) -> str:
-        """Where the browser comes back to from a page at Stripe."""
-        raise NotImplementedError
-
-    @property
-    def reference(self) -> str:
-        """What stands as our reference on its invoice."""
-        raise NotImplementedError
-
-    @property
-    def covers(self) -> "tuple[date, date] | None":
-        """The first and the last day that are sold; None where that is not known yet."""
-        return None
-
-    def due_on(self, today: date) -> date:
-        """The day on which an invoice of today is to be paid."""
-        return today + timedelta(days=settings.INVOICE_DUE_DAYS)
-
-    @property
-    def wanted_minor(self) -> int:
-        """How much more money would have a use, whether it is due yet or not."""
-        raise NotImplementedError
-
-    @property
-    def due_minor(self) -> int:
-        """What must come in now."""
-        raise NotImplementedError
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the service that it is for was given."""
-        raise NotImplementedError
-
-    @property
-    def is_over(self) -> bool:
-        """Whether it came to nothing."""
-        return False
-
-    def refuse_payment(self) -> None:
-        """SaleConflict that says why, where nothing is due."""
-        raise NotImplementedError
-
-    def _locked(self) -> AbstractContextManager[Self]:
-        """It with its row locked until the end of the unit of work."""
-        raise NotImplementedError
-
-    def _be_settled(self, *, by: "User | None") -> None:
-        """Its invoice is paid: what waits for that starts. A second time changes nothing."""
-        raise NotImplementedError
-
-    def _must_be_of_another(self, by: "User") -> None:
-        """SaleConflict where `by` may not note money for it."""
-
-    def _note_reference(self, reference: str) -> None:
-        """Money came in under this reference."""
-
-    @property
-    def total_minor(self) -> int:
-        """What is to be paid: the price, and the tax on it."""
-        return self.amount_minor + self.tax_minor
-
-    @property
-    def invoice(self) -> "Invoice | None":
-        """What asks for its price, from when it is to be paid on; the last, where one was taken back."""
-        found: Invoice | None = self.invoices.filter(corrects=None).order_by("-edition").first()
-        return found
-
-    @property
-    def received_minor(self) -> int:
-        """All that ever came in."""
-        return sum(payment.amount_minor for payment in self.payments.all())
-
-    @property
-    def paid_minor(self) -> int:
-        """What came in and does not go back to a card by itself, in the currency of the sale."""
-        return sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
-
-    @property
-    def due_amount(self) -> str:
-        return format_amount(self.due_minor, self.currency)
-
-    @property
-    def due(self) -> str:
-        return format_money(self.due_minor, self.currency)
-
-    @property
-    def paid(self) -> str:
-        return format_money(self.paid_minor, self.currency)
-
-    @property
-    def price(self) -> str:
-        """Without tax."""
-        return format_money(self.amount_minor, self.currency)
-
-    @property
-    def total(self) -> str:
-        return format_money(self.total_minor, self.currency)
-
-    @property
-    def taxed(self) -> TaxedPrice | None:
-        """The price with its tax; None where the operator charges none."""
-        if self.tax_kind == TaxKind.OFF:
-            return None
-        decision = TaxDecision(TaxKind(self.tax_kind), self.tax_rate, self.tax_label, self.tax_country)
-        return TaxedPrice(Split(self.amount_minor, self.tax_minor), self.currency, decision)
-
-    @property
-    def sent_back_by_staff(self) -> "Iterable[Refund]":
-        """What staff sent back in other ways than to a card."""
-        return ()
-
-    @property
-    def card_refunds(self) -> list[CardRefund]:
-        """What goes back to cards, or went."""
-        return [refund for payment in self.payments.all() for refund in payment.card_refunds.all()]
 
     def record_payment(
         self,
@@ -350,11 +173,6 @@ class Sale(models.Model):
         )
         send_card_refund.delay_on_commit(str(refund.pk))
 
-    @property
-    def _may_be_taxed_anew(self) -> bool:
-        """Whether it can still cost something else, as long as nothing is paid for it."""
-        raise NotImplementedError
-
     def _tell_of_tax(self) -> None:
         """It costs something else now; its invoice is mailed anyway."""
 
@@ -379,17 +197,6 @@ class Sale(models.Model):
         if amount_minor > self.due_minor:
             more = f"More than the {self.due} that is due. Record what is due, and send the rest back."
             raise ValidationError({"amount": more})
-
-
-def decided(net_minor: int, decision: TaxDecision) -> dict[str, Any]:
-    """A decision about the tax on a net amount, by the names of a sale's fields."""
-    return {
-        "tax_minor": split(net_minor, decision.rate).tax,
-        "tax_kind": decision.kind,
-        "tax_rate": decision.rate,
-        "tax_label": decision.label,
-        "tax_country": decision.country,
-    }
 
 
 def _as_facts(taxed: TaxedPrice | None) -> dict[str, str]:

@@ -155,7 +155,7 @@ class Subscription(models.Model):
         from billing.invoicing import issue_invoice
         from billing.models.billing_details import details_of
         from billing.models.renewal import Renewal
-        from billing.models.sale import decided
+        from billing.models.sold import decided
         from billing.taxing import decide
 
         with self._locked() as own:

@@ -1,0 +1,214 @@
+"""What is sold and has to be paid, and what came in for it: facts alone. How money comes in is `billing.models.sale`'s."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from billing.models.card import CardRefund
+from billing.models.payment import Refund
+from billing.money import CurrencyField, format_amount, format_money
+from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from billing.models.invoice import Invoice
+
+
+class Sold(models.Model):
+    """The part of `Order` and `Renewal` that says what they cost, and what came in."""
+
+    amount_minor = models.PositiveIntegerField(help_text="Price without tax, when it was sold.")
+    currency = CurrencyField()
+    tax_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="On top of the price.")
+    tax_kind = models.CharField(
+        max_length=14, choices=TaxKind.choices, default=TaxKind.OFF, db_default=TaxKind.OFF
+    )
+    tax_rate = models.DecimalField(
+        max_digits=5, decimal_places=2, default=0, db_default=0, help_text="In per cent."
+    )
+    tax_label = models.CharField(max_length=20, blank=True, db_default="")
+    tax_country = models.CharField(max_length=2, blank=True, db_default="", help_text="Whose tax it is.")
+
+    class Meta:
+        abstract = True
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="%(class)s_amount_positive"),
+            models.CheckConstraint(condition=Q(tax_kind__in=TaxKind.values), name="%(class)s_tax_kind_known"),
+            models.CheckConstraint(
+                condition=Q(tax_minor=0) | Q(tax_rate__gt=0), name="%(class)s_tax_at_a_rate"
+            ),
+            models.CheckConstraint(
+                condition=Q(currency__regex=r"^[A-Z]{3}$"), name="%(class)s_currency_form"
+            ),
+        ]
+
+    if TYPE_CHECKING:
+        customer: Any
+        customer_id: Any
+        checkouts: Any
+        objects: Any
+        invoices: Any
+        payments: Any
+
+    @abstractmethod
+    def get_absolute_url(self) -> str:
+        """Its page for the customer."""
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """What it is called in the audit trail and at Stripe."""
+
+    @property
+    @abstractmethod
+    def called(self) -> str:
+        """The same in a sentence: "order ABCD-EFGH-JK"."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What is sold, in words for who pays it."""
+
+    @property
+    @abstractmethod
+    def payer_email(self) -> str:
+        """To whom Stripe writes about it; empty where nobody is known."""
+
+    @property
+    @abstractmethod
+    def paid_path(self) -> str:
+        """Where the browser comes back to from a page at Stripe."""
+
+    @property
+    @abstractmethod
+    def reference(self) -> str:
+        """What stands as our reference on its invoice."""
+
+    @property
+    def covers(self) -> "tuple[date, date] | None":
+        """The first and the last day that are sold; None where that is not known yet."""
+        return None
+
+    def due_on(self, today: date) -> date:
+        """The day on which an invoice of today is to be paid."""
+        return today + timedelta(days=settings.INVOICE_DUE_DAYS)
+
+    @property
+    @abstractmethod
+    def wanted_minor(self) -> int:
+        """How much more money would have a use, whether it is due yet or not."""
+
+    @property
+    @abstractmethod
+    def due_minor(self) -> int:
+        """What must come in now."""
+
+    @property
+    @abstractmethod
+    def is_running(self) -> bool:
+        """Whether the service that it is for was given."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it came to nothing."""
+        return False
+
+    @abstractmethod
+    def refuse_payment(self) -> None:
+        """SaleConflict that says why, where nothing is due."""
+
+    @abstractmethod
+    def _locked(self) -> AbstractContextManager[Self]:
+        """It with its row locked until the end of the unit of work."""
+
+    @abstractmethod
+    def _be_settled(self, *, by: "User | None") -> None:
+        """Its invoice is paid: what waits for that starts. A second time changes nothing."""
+
+    @property
+    @abstractmethod
+    def _may_be_taxed_anew(self) -> bool:
+        """Whether it can still cost something else, as long as nothing is paid for it."""
+
+    def _must_be_of_another(self, by: "User") -> None:
+        """SaleConflict where `by` may not note money for it."""
+
+    def _note_reference(self, reference: str) -> None:
+        """Money came in under this reference."""
+
+    @property
+    def total_minor(self) -> int:
+        """What is to be paid: the price, and the tax on it."""
+        return self.amount_minor + self.tax_minor
+
+    @property
+    def invoice(self) -> "Invoice | None":
+        """What asks for its price, from when it is to be paid on; the last, where one was taken back."""
+        found: Invoice | None = self.invoices.filter(corrects=None).order_by("-edition").first()
+        return found
+
+    @property
+    def received_minor(self) -> int:
+        """All that ever came in."""
+        return sum(payment.amount_minor for payment in self.payments.all())
+
+    @property
+    def paid_minor(self) -> int:
+        """What came in and does not go back to a card by itself, in the currency of the sale."""
+        return sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
+
+    @property
+    def due_amount(self) -> str:
+        return format_amount(self.due_minor, self.currency)
+
+    @property
+    def due(self) -> str:
+        return format_money(self.due_minor, self.currency)
+
+    @property
+    def paid(self) -> str:
+        return format_money(self.paid_minor, self.currency)
+
+    @property
+    def price(self) -> str:
+        """Without tax."""
+        return format_money(self.amount_minor, self.currency)
+
+    @property
+    def total(self) -> str:
+        return format_money(self.total_minor, self.currency)
+
+    @property
+    def taxed(self) -> TaxedPrice | None:
+        """The price with its tax; None where the operator charges none."""
+        if self.tax_kind == TaxKind.OFF:
+            return None
+        decision = TaxDecision(TaxKind(self.tax_kind), self.tax_rate, self.tax_label, self.tax_country)
+        return TaxedPrice(Split(self.amount_minor, self.tax_minor), self.currency, decision)
+
+    @property
+    def sent_back_by_staff(self) -> "Iterable[Refund]":
+        """What staff sent back in other ways than to a card."""
+        return ()
+
+    @property
+    def card_refunds(self) -> list[CardRefund]:
+        """What goes back to cards, or went."""
+        return [refund for payment in self.payments.all() for refund in payment.card_refunds.all()]
+
+
+def decided(net_minor: int, decision: TaxDecision) -> dict[str, Any]:
+    """A decision about the tax on a net amount, by the names of a sale's fields."""
+    return {
+        "tax_minor": split(net_minor, decision.rate).tax,
+        "tax_kind": decision.kind,
+        "tax_rate": decision.rate,
+        "tax_label": decision.label,
+        "tax_country": decision.country,
+    }
