@@ -1,7 +1,11 @@
 """Forms that are sent too often: from one address, one network, by one person."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from allauth.core.internal import ratelimit
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
 from foundation.limits import network_of
@@ -46,6 +50,22 @@ def test_one_network(send):
     answers = [send(f"192.0.2.{number}", who[number]).status_code for number in range(6)]
     assert answers == [422] * 5 + [429]
     assert send("192.0.3.1").status_code == 422
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_many_at_the_same_moment_wait_for_each_other(settings, send, monkeypatch):
+    settings.FORM_LIMITS = {"domains:domain-add": {"address": 7, "network": 7, "person": 7}}
+    monkeypatch.setattr(ratelimit, "CACHE_LOCK_WAIT_TIMEOUT", 0)  # a machine so busy that allauth's lock is never had
+
+    def send_one(number: int) -> int:
+        try:
+            return send("192.0.2.1").status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sorted(pool.map(send_one, range(8)))
+    assert answers == [422] * 7 + [429]
 
 
 def test_looking_is_never_limited(send, as_, alice, acme):
