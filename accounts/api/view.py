@@ -107,9 +107,9 @@ class ApiView(APIView):
     @staticmethod
     def _note(request: Any, key: ApiKey, status: int, seconds: float) -> None:
         with contextlib.suppress(DatabaseError):  # it says nothing that the answer would need
-            key.requests.create(
-                method=request.method[:8],
-                path=request.path[:300],
+            key.note_call(
+                method=request.method,
+                path=request.path,
                 status=status,
                 milliseconds=round(seconds * 1000),
                 address=client_address(request),

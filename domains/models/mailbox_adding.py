@@ -28,7 +28,8 @@ def add_mailbox(
 ) -> Mailbox:
     """See `Domain.add_mailbox`."""
     local_part = _local_part(username)
-    storage_mb, mailboxes = limits(domain.customer, Feature.STORAGE_MB, Feature.MAILBOXES)
+    asked = Feature.STORAGE_MB, Feature.MAILBOXES, Feature.SENDS_PER_DAY
+    storage_mb, mailboxes, sends = limits(domain.customer, *asked)
     check_quota(quota_mb, storage_mb)
     # What an invited owner replaces is the hash of a secret that nobody has seen.
     ready = ready_hash(secrets.token_urlsafe(60) if invite else password, password_hash)
@@ -48,6 +49,7 @@ def add_mailbox(
         mailbox.record("mailbox.add", by, after={"quota_mb": quota_mb, "name": name})
         if invite:
             invite_owner(mailbox, invite, by=by)
+    mailbox.plan_sends_when_added = sends or 0
     return mailbox
 
 

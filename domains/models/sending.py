@@ -59,6 +59,8 @@ class MailboxSending(Counted):
     class Meta:
         abstract = True
 
+    plan_sends_when_added: int | None = None  # so that nobody asks for it again
+
     @property
     def send_limit(self: Any) -> int:
         """Recipients a day, as in force now: the plan's, or what staff raised it to, or its own below that."""
@@ -70,7 +72,8 @@ class MailboxSending(Counted):
     @property
     def usual_send_limit(self: Any) -> int:
         """As `send_limit`, were it not raised."""
-        return in_force(plan_sends(self.customer), self.sends_per_day, None)
+        known = self.plan_sends_when_added
+        return in_force(plan_sends(self.customer) if known is None else known, self.sends_per_day, None)
 
     @property
     def send_raise(self: Any) -> Any:

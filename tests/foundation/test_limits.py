@@ -55,7 +55,9 @@ def test_one_network(send):
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_many_at_the_same_moment_wait_for_each_other(settings, send, monkeypatch):
     settings.FORM_LIMITS = {"domains:domain-add": {"address": 7, "network": 7, "person": 7}}
-    monkeypatch.setattr(ratelimit, "CACHE_LOCK_WAIT_TIMEOUT", 0)  # a machine so busy that allauth's lock is never had
+    monkeypatch.setattr(
+        ratelimit, "CACHE_LOCK_WAIT_TIMEOUT", 0
+    )  # a machine so busy that allauth's lock is never had
 
     def send_one(number: int) -> int:
         try:
