@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -28,6 +28,7 @@ from billing.models import (
     Order,
     Payment,
     Plan,
+    PlanVersion,
     Renewal,
     RenewalCharge,
     StorageUsage,
@@ -36,23 +37,51 @@ from billing.models import (
     SubscriptionCancellation,
     TaxRate,
 )
+from billing.models.plan import Terms
 from billing.renewal_standing import what_comes
-from billing.signals import plan_changed
 
 
 @admin.register(Plan)
 class PlanAdmin(AuditedAdmin, VerbAdmin):
-    list_display = ("name", "slug", "storage_mb", "mailboxes", "domains", "prices", "is_open")
+    list_display = ("name", "slug", "storage_mb", "mailboxes", "domains", "prices", "is_open", "sold")
     list_filter = ("is_open",)
     search_fields = ("name", "slug")
+    fieldsets = (
+        (None, {"fields": ("slug", "name", "description", "is_open", "position")}),
+        (
+            "Terms",
+            {
+                "fields": tuple(field.name for field in Terms._meta.get_fields()),
+                "description": "They are those of what is sold from now on. What was sold stays as it is, and so do its "
+                "renewals.",
+            },
+        ),
+    )
 
-    def save_model(self, request: Any, obj: Plan, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if change and {"storage_mb", "sends_per_day"} & set(form.changed_data):
-            plan_changed.send(Plan, plan=obj)
+    @admin.display(description="versions")
+    def sold(self, plan: Plan) -> str:
+        url = f"{reverse('admin:billing_planversion_changelist')}?plan__id__exact={plan.pk}"
+        return format_html('<a href="{}">Versions</a>', url)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # what was sold refers to it; close it for orders instead
+
+
+@admin.register(PlanVersion)
+class PlanVersionAdmin(ReadOnlyAdmin):
+    list_display = ("plan", "number", "made_at", "prices", "storage_mb", "mailboxes", "domains", "running")
+    list_select_related = ("plan",)
+    list_filter = ("plan",)
+    ordering = ("plan__position", "plan__slug", "-number")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With how many services run on each."""
+        running = Count("subscriptions", Q(subscriptions__ended_at=None))
+        return super().get_queryset(request).annotate(running=running)
+
+    @admin.display(description="services that run on it")
+    def running(self, version: Any) -> int:
+        return int(version.running)
 
 
 @admin.register(Order)

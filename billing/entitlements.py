@@ -14,7 +14,7 @@ from billing.models import StorageUsage, Subscription
 
 
 class Feature(Enum):
-    """A limit of a plan; the value is the plan's field."""
+    """A limit of a plan; the value is its field in the version that was sold."""
 
     STORAGE_MB = "storage_mb"
     MAILBOXES = "mailboxes"
@@ -51,7 +51,7 @@ def limit(customer: Customer, feature: Feature) -> int | None:
 
 def limits(customer: Customer, *features: Feature) -> tuple[int | None, ...]:
     """`limit` of several features in one query, in their order."""
-    fields = [f"plan__{feature.value}" for feature in features]
+    fields = [f"version__{feature.value}" for feature in features]
     running = customer.subscriptions.filter(ended_at=None).values_list(*fields).first()
     return running if running else (0,) * len(features)
 
@@ -59,7 +59,7 @@ def limits(customer: Customer, *features: Feature) -> tuple[int | None, ...]:
 def limit_of_each(customers: Collection[UUID], feature: Feature) -> dict[UUID, int | None]:
     """`limit` of many customers, by their ids, in one query."""
     running = Subscription.objects.filter(customer__in=customers, ended_at=None)
-    found = dict(running.values_list("customer_id", f"plan__{feature.value}"))
+    found = dict(running.values_list("customer_id", f"version__{feature.value}"))
     return {customer: found.get(customer, 0) for customer in customers}
 
 
@@ -95,7 +95,7 @@ def _storage_facts(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscripti
     facts = JSONObject(
         plan="plan__name",
         used="customer__storage_usage__bytes_used",
-        storage_mb="plan__storage_mb",
+        storage_mb="version__storage_mb",
         at="customer__storage_usage__at",
     )
     return subscriptions.filter(ended_at=None).values_list(facts, flat=True)

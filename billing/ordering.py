@@ -75,7 +75,8 @@ def _write_order(
     details: dict[str, Any], customer: Customer, *, by: User, client_address: str, submission: Submission
 ) -> Order:
     plan: Plan = details["plan"]
-    price = plan.price(details["period"])
+    version = plan.present_version()
+    price = version.price(details["period"])
     if price is None:
         raise ValidationError({"period": f"{plan.name} is not sold by this period. Choose the other one."})
     buyer = BuyerTax(details["country"], details["postcode"], bool(details.get("vat_id")))
@@ -83,9 +84,10 @@ def _write_order(
         customer=customer,
         placed_by=by,
         plan=plan,
+        version=version,
         period=details["period"],
         amount_minor=price,
-        currency=plan.currency,
+        currency=version.currency,
         email=by.email,
         domain=details["domain"],
         client_address=client_address,

@@ -7,5 +7,5 @@ service_started = Signal()
 service_ended = Signal()
 # refusal: the error of FraudRecord's protocol with which it refused our key; empty where it was taken
 key_answered = Signal()
-# plan: billing.models.Plan, whose limits are others now
+# customer: accounts.models.Customer, whose limits are others now
 plan_changed = Signal()

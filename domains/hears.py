@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from accounts.models import Customer, Membership, Role, Stop, User
 from accounts.signals import suspension_changed
-from billing.models import Plan
 from billing.signals import key_answered, plan_changed, service_ended, service_started
 from domains.driver.stamping import stamp
 from domains.models import Kind, Placement, Pulse, ServerRow, ServiceStop, note_end
@@ -91,9 +90,8 @@ def on_key_answered(refusal: str, **_: Any) -> None:
 
 
 @receiver(plan_changed, dispatch_uid="domains")
-def on_plan_changed(plan: Plan, **_: Any) -> None:
-    """One row for each customer who has the plan, never one for each mailbox."""
-    running = Customer.objects.filter(subscriptions__plan=plan, subscriptions__ended_at=None)
+def on_plan_changed(customer: Customer, **_: Any) -> None:
+    """One row for the customer, never one for each mailbox."""
     with unit_of_work():
-        for customer in running.exclude(placement__placed_at=None).distinct():
+        if Placement.objects.filter(customer=customer).exclude(placed_at=None).exists():
             stamp(customer, Kind.CUSTOMER, customer.pk)

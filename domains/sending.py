@@ -108,7 +108,7 @@ def tell_again(server: MailServer) -> None:
     )
     rows = [(Kind.MAILBOX, *row) for row in limited.values_list("pk", "domain__customer_id").distinct()]
     plans = Customer.objects.filter(pk__in=here).filter(
-        Q(subscriptions__ended_at=None) & ~Q(subscriptions__plan__sends_per_day=wire.SENDS_PER_DAY)
+        Q(subscriptions__ended_at=None) & ~Q(subscriptions__version__sends_per_day=wire.SENDS_PER_DAY)
         | ~Q(sending__sends_per_day_in_sum=None)
     )
     rows += [(Kind.CUSTOMER, pk, pk) for pk in plans.values_list("pk", flat=True).distinct()]

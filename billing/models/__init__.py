@@ -10,7 +10,7 @@ from billing.models.kept_card import CardOnFile
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund
-from billing.models.plan import Period, Plan
+from billing.models.plan import Period, Plan, PlanVersion
 from billing.models.question import QuestionLink
 from billing.models.renewal import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
@@ -64,6 +64,7 @@ __all__ = [
     "PaymentMethod",
     "Period",
     "Plan",
+    "PlanVersion",
     "QuestionLink",
     "Refund",
     "Renewal",

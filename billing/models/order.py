@@ -53,6 +53,7 @@ class Order(Reviewing, Paying):
     placed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders")
     placed_at = models.DateTimeField(default=timezone.now)
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="orders")
+    version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="orders")
     period = models.CharField(max_length=7, choices=Period.choices)
     name = models.CharField(max_length=100)
     company = models.CharField(max_length=100, blank=True)
@@ -250,8 +251,8 @@ class Order(Reviewing, Paying):
     def _activate(self, *, by: "User | None") -> None:
         """Start the service: subscription, customer, signal, audit and mail, in the transaction under way."""
         Subscription.objects.create(
-            customer=self.customer, order=self, plan=self.plan, period=self.period,
-            amount_minor=self.amount_minor, currency=self.currency,
+            customer=self.customer, order=self, plan=self.plan, version=self.version,
+            period=self.period, amount_minor=self.amount_minor, currency=self.currency,
         )  # fmt: skip
         self.customer.activate(by=by)
         audit.record("order.activate", by=by, customer=self.customer, subject=self.number)

@@ -1,5 +1,8 @@
-from django.db import models
+from typing import Any
+
+from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from billing.money import CurrencyField, format_money
 from billing.tax import TaxDecision, TaxedPrice, split
@@ -10,12 +13,9 @@ class Period(models.TextChoices):
     YEARLY = "yearly", "Yearly"
 
 
-class Plan(models.Model):
-    """What is sold: a total storage, limits, and a price for each period it is sold by."""
+class Terms(models.Model):
+    """What a plan holds, and what it costs: a total storage, limits, and a price for each period it is sold by."""
 
-    slug = models.SlugField(max_length=40, unique=True)
-    name = models.CharField(max_length=80)
-    description = models.CharField(max_length=300, blank=True)
     storage_mb = models.PositiveIntegerField(
         "storage (MB)", help_text="Total of all mailboxes; 1 MB is 2^20 bytes."
     )
@@ -35,26 +35,28 @@ class Plan(models.Model):
         blank=True,
         help_text="In the minor unit (cents). Empty: not sold by the year.",
     )
-    is_open = models.BooleanField("open for orders", default=True)
-    position = models.PositiveSmallIntegerField(default=0, help_text="Order on the page of plans.")
 
     class Meta:
-        ordering = ["position", "slug"]
+        abstract = True
         constraints = [
-            models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="plan_currency_form"),
+            models.CheckConstraint(
+                condition=Q(currency__regex=r"^[A-Z]{3}$"), name="%(class)s_currency_form"
+            ),
             models.CheckConstraint(
                 condition=Q(monthly_minor__isnull=False) | Q(yearly_minor__isnull=False),
-                name="plan_has_a_price",
+                name="%(class)s_has_a_price",
             ),
             models.CheckConstraint(
                 condition=(Q(monthly_minor=None) | Q(monthly_minor__gt=0))
                 & (Q(yearly_minor=None) | Q(yearly_minor__gt=0)),
-                name="plan_price_positive",
+                name="%(class)s_price_positive",
             ),
         ]
 
-    def __str__(self) -> str:
-        return self.name
+    @property
+    def terms(self) -> dict[str, Any]:
+        """By the names of the fields."""
+        return {field.name: getattr(self, field.name) for field in Terms._meta.get_fields()}
 
     @property
     def storage_gb(self) -> str:
@@ -74,3 +76,59 @@ class Plan(models.Model):
         """Every price in words: "59.00 USD a year or 5.90 USD a month"."""
         units = ((self.yearly_minor, "a year"), (self.monthly_minor, "a month"))
         return " or ".join(f"{format_money(minor, self.currency)} {unit}" for minor, unit in units if minor)
+
+
+class Plan(Terms):
+    """What is sold, under a name. Its terms are those of what is sold from now on; what was sold has its own version."""
+
+    slug = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=80)
+    description = models.CharField(max_length=300, blank=True)
+    is_open = models.BooleanField("open for orders", default=True)
+    position = models.PositiveSmallIntegerField(default=0, help_text="Order on the page of plans.")
+
+    class Meta(Terms.Meta):
+        ordering = ["position", "slug"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            self.present_version()
+
+    def present_version(self) -> "PlanVersion":
+        """The version by which it is sold now; written where the newest one has other terms."""
+        newest = self.versions.first()
+        if newest and newest.terms == self.terms:
+            return newest
+        with transaction.atomic():
+            plan = Plan.objects.select_for_update(no_key=True).get(pk=self.pk)
+            newest = self.versions.first()
+            if newest and newest.terms == plan.terms:
+                return newest
+            return self.versions.create(number=newest.number + 1 if newest else 1, **plan.terms)
+
+
+class PlanVersion(Terms):
+    """The terms of a plan as they were for a time, and are for good for whoever bought it then. Never changed."""
+
+    plan = models.ForeignKey(Plan, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta(Terms.Meta):
+        ordering = ["-number"]
+        constraints = [
+            *Terms.Meta.constraints,
+            models.UniqueConstraint(fields=["plan", "number"], name="planversion_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan}, version {self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("A version of a plan is never changed. Change the plan, which makes another.")
+        super().save(*args, **kwargs)

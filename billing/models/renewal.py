@@ -37,6 +37,7 @@ class Renewal(Sale):
     subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="renewals")
     number = models.PositiveIntegerField(help_text="Of its period: that of the order is 0.")
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="+")
+    version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
     from_on = models.DateField(help_text="Its first day, on which it is to be paid.")
     until_on = models.DateField(help_text="The first day after it.")
     made_at = models.DateTimeField(default=timezone.now)

@@ -34,6 +34,12 @@ class Subscription(models.Model):
     customer = models.ForeignKey("accounts.Customer", models.PROTECT, related_name="subscriptions")
     order = models.OneToOneField("billing.Order", models.PROTECT, related_name="subscription")
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="subscriptions")
+    version = models.ForeignKey(
+        "billing.PlanVersion",
+        models.PROTECT,
+        related_name="subscriptions",
+        help_text="Of its plan, as sold: what the customer may use.",
+    )
     period = models.CharField(max_length=7, choices=Period.choices)
     amount_minor = models.PositiveIntegerField(help_text="Price of one period, as sold.")
     currency = CurrencyField()
@@ -163,7 +169,7 @@ class Subscription(models.Model):
                 return None
             decision = decide(details_of(own.customer).buyer)
             renewal = Renewal.objects.create(
-                subscription=own, number=own.periods, plan=own.plan, from_on=own.renews_on,
+                subscription=own, number=own.periods, plan=own.plan, version=own.version, from_on=own.renews_on,
                 until_on=own.starts_on(own.periods + 1), amount_minor=own.amount_minor, currency=own.currency,
                 **decided(own.amount_minor, decision),
             )  # fmt: skip

@@ -8,8 +8,9 @@ from django.utils import timezone
 from accounts.models import Customer, User
 from billing import entitlements
 from billing.entitlements import Feature, limit
-from billing.models import Order, Plan, Subscription
+from billing.models import Order, Subscription
 from tests.billing.conftest import pay
+from tests.plans import sell_as
 
 
 def test_nothing_without_a_service(other: Customer) -> None:
@@ -23,7 +24,7 @@ def test_the_plan_s_limits_while_the_service_runs(unpaid: Order, sam: User) -> N
     assert limit(customer, Feature.STORAGE_MB) == 10240
     assert limit(customer, Feature.DOMAINS) is None
     assert limit(customer, Feature.SENDS_PER_DAY) == 9600
-    Plan.objects.filter(slug="10gb").update(mailboxes=5)
+    sell_as(customer, mailboxes=5)
     assert limit(customer, Feature.MAILBOXES) == 5
     Subscription.objects.update(ended_at=timezone.now())
     assert limit(customer, Feature.STORAGE_MB) == 0

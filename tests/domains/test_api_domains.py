@@ -3,9 +3,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from billing.models import Plan
 from domains.models import Domain, DomainClaim, OwnershipKey, Placement
 from tests.domains.conftest import HASH
+from tests.plans import sell_as
 from tests.program import Program, data, error
 
 
@@ -63,7 +63,7 @@ class TestAdd:
         assert DomainClaim.objects.get().claimant == program.api_key.customer
 
     def test_over_the_plan(self, program, domain, dns, label):
-        Plan.objects.filter(slug="plan-of-acme").update(domains=1)
+        sell_as(domain.customer, domains=1)
         dns.publish(f"{label}.new.test", "TXT", "domain-verified")
         assert (
             "1 domains"

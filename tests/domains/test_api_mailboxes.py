@@ -6,9 +6,9 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry
 from billing.entitlements import report_usage
-from billing.models import Plan
 from domains.models import Mailbox, ServerRow
 from tests.domains.conftest import HASH, PASSWORD
+from tests.plans import sell_as
 from tests.program import Program, data, error
 
 URL = "domains/acme.test/email-accounts"
@@ -58,7 +58,7 @@ class TestAdd:
         assert error(program.post(URL, BEN | {"username": "ANNA"}), 409, "CONFLICT")["field"] == "username"
 
     def test_over_the_plan(self, program, anna):
-        Plan.objects.filter(slug="plan-of-acme").update(mailboxes=1)
+        sell_as(anna.customer, mailboxes=1)
         error(program.post(URL, BEN), 422, "BUSINESS_ERROR")
 
     def test_more_than_the_plan_stores(self, program, domain):

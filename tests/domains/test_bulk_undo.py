@@ -6,11 +6,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from billing.models import Plan
 from domains import bulk_work
 from domains.models import BulkChange, Mailbox, ServerRow
 from tests.domains.conftest import HASH
 from tests.domains.test_bulk_start import boxes, done, propose  # noqa: F401  (boxes is a fixture)
+from tests.plans import sell_as
 
 
 def undone(bulk: BulkChange) -> BulkChange:
@@ -90,7 +90,7 @@ def test_what_others_changed_since_stays(as_, alice, domain, boxes):  # noqa: F8
 def test_what_cannot_come_back_is_said(domain, boxes):  # noqa: F811
     bulk = done(propose(domain, "delete"))
     domain.add_mailbox("box-0", password_hash=HASH, by=None)
-    Plan.objects.filter(subscriptions__customer=domain.customer).update(mailboxes=3)
+    sell_as(domain.customer, mailboxes=3)
     bulk = undone(bulk)
     assert (bulk.undone, bulk.left) == (2, 3)
     assert "exists" in bulk.items.get(mailbox=boxes[0]).why
@@ -103,7 +103,7 @@ def counts_of(queries) -> int:
 
 def test_room_is_counted_once_for_all_that_come_back(domain, boxes):  # noqa: F811
     """Counting 100,000 mailboxes for each of 100,000 would take days."""
-    Plan.objects.filter(subscriptions__customer=domain.customer).update(mailboxes=5)
+    sell_as(domain.customer, mailboxes=5)
     bulk = done(propose(domain, "delete"))
     bulk.undo(by=None)
     with CaptureQueriesContext(connection) as queries:

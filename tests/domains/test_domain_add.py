@@ -7,9 +7,9 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from accounts.models import AuditEntry
-from billing.models import Plan
 from domains.models import Domain, OwnershipKey, ServerRow, add_domain
 from tests.domains.conftest import BASE, make_server
+from tests.plans import sell_as
 
 URL = f"{BASE}add/"
 
@@ -153,7 +153,7 @@ def test_names_of_every_script(as_, alice, served, dns, label):
 
 
 def test_plan_is_used_up(served, alice, domain):
-    Plan.objects.filter(subscriptions__customer=served).update(domains=1)
+    sell_as(served, domains=1)
     with pytest.raises(ValidationError, match="Your plan holds 1 domains"):
         add_domain(served, "second.test", by=alice)
 

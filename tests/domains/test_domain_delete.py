@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from billing.models import Plan
 from domains.models import Domain, ServerRow, add_domain
 from tests.domains.conftest import BASE
+from tests.plans import sell_as
 
 URL = f"{BASE}acme.test/delete/"
 RESTORE = f"{BASE}acme.test/restore/"
@@ -101,6 +101,6 @@ def test_after_its_days_it_is_gone(as_, alice, domain):
 
 def test_restoring_needs_room_for_its_mailboxes(alice, domain, anna, served):
     domain.delete(by=alice)
-    Plan.objects.filter(subscriptions__customer=served).update(mailboxes=0)
+    sell_as(served, mailboxes=0)
     with pytest.raises(ValidationError, match="Your plan holds 0 mailboxes"):
         domain.restore(by=alice)

@@ -6,9 +6,9 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import AuditEntry, Customer, User
-from billing.models import Plan
 from domains.models import Domain, Mailbox, ServerRow
 from tests.domains.conftest import BASE, HASH, PASSWORD
+from tests.plans import sell_as
 
 URL = f"{BASE}acme.test/mailboxes/add/"
 FORM = {"username": "Ben.Bell", "password": PASSWORD, "quota_mb": "512", "name": "Ben"}
@@ -137,7 +137,7 @@ def test_mailbox_named_like_a_page(client, domain):
 
 
 def test_plan_is_used_up(client, acme: Customer, anna):
-    Plan.objects.filter(subscriptions__customer=acme).update(mailboxes=1)
+    sell_as(acme, mailboxes=1)
     response = client.post(URL, FORM)
     assert response.status_code == 422
     assert "Your plan holds 1 mailboxes, and 1 are there." in response.content.decode()

@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts.models import AuditEntry
-from billing.models import Plan
 from domains.models import Mailbox, ServerRow
 from tests.domains.conftest import BASE, HASH
+from tests.plans import sell_as
 
 URL = f"{BASE}acme.test/mailboxes/anna/delete/"
 RESTORE = f"{BASE}acme.test/mailboxes/anna/restore/"
@@ -112,7 +112,7 @@ def test_after_its_days_it_is_gone(as_, alice, anna):
 def test_restoring_needs_room_in_the_plan(as_, alice, anna, domain, acme):
     anna.delete(by=alice)
     domain.add_mailbox("ben", password_hash=HASH, by=alice)
-    Plan.objects.filter(subscriptions__customer=acme).update(mailboxes=1)
+    sell_as(acme, mailboxes=1)
     response = as_(alice).post(RESTORE)
     assert response.status_code == 422
     assert "Your plan holds 1 mailboxes" in response.content.decode()

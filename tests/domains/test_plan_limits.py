@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from accounts.models import Customer, User
-from billing.models import Plan
 from domains.models import Domain, Mailbox
 from tests.domains.conftest import BASE, HASH, PASSWORD
+from tests.plans import sell_as
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,7 @@ As = Callable[[User], Client]
 
 
 def limit(**limits: int) -> None:
-    Plan.objects.filter(slug="plan-of-acme").update(**limits)
+    sell_as(Customer.objects.get(username="acme"), **limits)
 
 
 def refusal(answer: Any) -> str:

@@ -19,6 +19,7 @@ from domains.models import Domain, Mailbox, MailServer
 from domains.models.quota_warning import QuotaSummary, QuotaWarning, forget_old_warnings
 from mailnode import wire
 from tests.domains.conftest import HASH, make_server
+from tests.plans import sell_as
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +48,7 @@ def report(mx1: MailServer) -> Callable[..., None]:
 @pytest.fixture
 def small(anna: Mailbox) -> Plan:
     """The plan holds 1,024 MB, as much as anna's quota."""
-    Plan.objects.filter(slug="plan-of-acme").update(storage_mb=1024)
+    sell_as(anna.customer, storage_mb=1024)
     return Plan.objects.get(slug="plan-of-acme")
 
 
@@ -213,7 +214,7 @@ def test_unlimited_and_deleted_ones_have_no_threshold(anna: Mailbox, domain: Dom
     entries = [
         wire.Usage(mailbox=each.pk.hex, bytes=2**40, messages=1, last_sign_in=None) for each in (free, anna)
     ]
-    Plan.objects.filter(slug="plan-of-acme").update(storage_mb=2**30)
+    sell_as(anna.customer, storage_mb=2**30)
     watching.take_usage(mx1, entries)
     assert warned() == []
 

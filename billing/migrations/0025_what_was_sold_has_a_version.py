@@ -1,0 +1,61 @@
+"""Each plan has the version that it is now, and what was sold before there were versions was sold by that."""
+
+from typing import Any
+
+import django.db.models.deletion
+from django.db import migrations, models
+from django.db.models import OuterRef, Subquery
+
+TERMS = (
+    "storage_mb",
+    "mailboxes",
+    "domains",
+    "sends_per_day",
+    "currency",
+    "monthly_minor",
+    "yearly_minor",
+)
+
+
+def write_versions(apps: Any, schema_editor: Any) -> None:
+    version = apps.get_model("billing", "PlanVersion")
+    for plan in apps.get_model("billing", "Plan").objects.filter(versions=None):
+        version.objects.create(plan=plan, number=1, **{name: getattr(plan, name) for name in TERMS})
+    first = version.objects.filter(plan=OuterRef("plan"), number=1).values("pk")[:1]
+    for model in ("Order", "Subscription", "Renewal"):
+        apps.get_model("billing", model).objects.filter(version=None).update(version_id=Subquery(first))
+    schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # else the columns cannot be tightened
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0024_plan_versions")]
+
+    operations = [
+        migrations.RunPython(write_versions, migrations.RunPython.noop),
+        migrations.AlterField(
+            model_name="order",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="orders",
+                to="billing.planversion",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="renewal",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="billing.planversion"
+            ),
+        ),
+        migrations.AlterField(
+            model_name="subscription",
+            name="version",
+            field=models.ForeignKey(
+                help_text="Of its plan, as sold: what the customer may use.",
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="subscriptions",
+                to="billing.planversion",
+            ),
+        ),
+    ]
