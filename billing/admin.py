@@ -28,9 +28,11 @@ from billing.models import (
     Order,
     Payment,
     Plan,
+    PlanChange,
     PlanVersion,
     Renewal,
     RenewalCharge,
+    RenewalKind,
     StorageUsage,
     StripeEvent,
     Subscription,
@@ -190,13 +192,14 @@ class RenewalStandingFilter(admin.SimpleListFilter):
         if self.value() not in ("open", "late"):
             return queryset
         found = queryset.filter(settled_at=None)
-        return found.filter(from_on__lte=timezone.localdate()) if self.value() == "late" else found
+        late = Q(from_on__lte=timezone.localdate(), kind=RenewalKind.PERIOD)
+        return found.filter(late) if self.value() == "late" else found
 
 
 @admin.register(Renewal)
 class RenewalAdmin(ReadOnlyAdmin):
-    list_display = ("invoice_number", "subscription", "from_on", "total", "settled_at", "what_comes")
-    list_filter = (RenewalStandingFilter,)
+    list_display = ("invoice_number", "kind", "subscription", "from_on", "total", "settled_at", "what_comes")
+    list_filter = (RenewalStandingFilter, "kind")
     list_per_page = 50
     search_fields = ("subscription__customer__username", "invoices__number")
     date_hierarchy = "from_on"
@@ -241,6 +244,15 @@ class RenewalChargeAdmin(ReadOnlyAdmin):
 class SubscriptionCancellationAdmin(ReadOnlyAdmin):
     list_display = ("subscription", "by", "at", "withdrawn_at", "withdrawn_by")
     list_select_related = ("subscription__plan", "subscription__customer", "by", "withdrawn_by")
+    search_fields = ("subscription__customer__username",)
+    date_hierarchy = "at"
+
+
+@admin.register(PlanChange)
+class PlanChangeAdmin(ReadOnlyAdmin):
+    list_display = ("subscription", "version", "by", "at", "ended_at", "outcome", "why")
+    list_select_related = ("subscription__plan", "subscription__customer", "version__plan", "by")
+    list_filter = ("outcome",)
     search_fields = ("subscription__customer__username",)
     date_hierarchy = "at"
 

@@ -45,7 +45,7 @@ def outlook(renewal: Renewal) -> Outlook:
     """What comes next, as things stand now."""
     card = default_card(renewal.customer) if card_payments.may_pay(renewal) else None
     charge_on = _charge_on(renewal, card) if card else None
-    days = _days(renewal)
+    days = {} if renewal.may_lapse else _days(renewal)
     if charge_on or renewal.charges.exists():
         days.pop(DunningKind.REMINDED, None)  # what came of the charge is told instead
     step, step_on = next(iter(days.items()), (None, None))
@@ -62,7 +62,7 @@ def _charge_on(renewal: Renewal, card: CardOnFile) -> date | None:
     if not tried:
         many = sum(timezone.localdate(each.at) == today for each in all_of_them) >= MOST_A_DAY
         return max(renewal.due_day, today + DAY) if many else renewal.due_day
-    retries = settings.RENEWAL_RETRY_DAYS
+    retries = [] if renewal.may_lapse else settings.RENEWAL_RETRY_DAYS
     if tried[-1].is_final or len(tried) > len(retries):
         return None
     gap = retries[len(tried) - 1] - (retries[len(tried) - 2] if len(tried) > 1 else 0)

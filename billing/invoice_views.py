@@ -31,7 +31,9 @@ A_YEAR = 200  # documents in one file; each takes the time of a page
 @customer_page(Permission.ORDERS_READ)
 @require_safe
 def billing_show(request: Any) -> HttpResponse:
-    newest = request.customer.invoices.with_standing().select_related("renewal__plan")
+    newest = request.customer.invoices.with_standing().select_related(
+        "renewal__plan", "renewal__former__plan"
+    )
     invoices = _of(request.customer, newest.order_by("-issued_at", "-number")[:NEWEST])
     service = running_service(request.customer)
     to_pay = open_invoice(service, invoices) if service else None
@@ -42,6 +44,7 @@ def billing_show(request: Any) -> HttpResponse:
         "service": service and service.subscription,
         "storage": service and service.storage,
         "is_cancelled": is_cancelled,
+        "change": service and service.change,
         "next": next_renewal(service) if service and renews else None,
         "standing": standing,
         "account": account_of(request.customer),
@@ -114,7 +117,7 @@ def invoice_year(request: Any, year: str) -> HttpResponseBase:
 
 
 def _invoice(request: Any, number: str) -> Invoice:
-    sold = ("order", "renewal__plan", "renewal__subscription")
+    sold = ("order", "renewal__plan", "renewal__former__plan", "renewal__subscription")
     invoices = request.customer.invoices.with_standing().annotate(card_facts=default_card_of("customer"))
     found: Any = get_object_or_404(invoices.select_related("corrects", *sold), number=number)
     if found.renewal:

@@ -60,6 +60,7 @@ def renewal_copy(renewal: Renewal) -> dict[str, Any]:
     return {
         "customer": renewal.customer.username,
         "plan": renewal.plan.slug,
+        "kind": renewal.kind,
         "from": renewal.from_on.isoformat(),
         "until": renewal.last_on.isoformat(),
         "price": renewal.price,

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from accounts.models import Customer
 from accounts.notices import notice_kind
 from billing import card_payments, dunning
 from billing.emails import addresses, for_staff, with_document
@@ -135,9 +136,12 @@ def subscription_ended(subscription_id: str) -> tuple[list[str], dict[str, Any]]
 
 def _about_subscription(subscription: Subscription) -> tuple[list[str], dict[str, Any]]:
     customer = subscription.customer
-    billing_url = settings.PANEL_URL + reverse("billing:billing-show", args=[customer.username])
-    context = {"subscription": subscription, "customer": customer, "billing_url": billing_url}
+    context = {"subscription": subscription, "customer": customer, "billing_url": billing_url(customer)}
     return addresses(customer), context
+
+
+def billing_url(customer: Customer) -> str:
+    return settings.PANEL_URL + reverse("billing:billing-show", args=[customer.username])
 
 
 def _is_ending(subscription: Subscription) -> bool:
@@ -161,7 +165,7 @@ def _about(renewal: Renewal) -> tuple[list[str], dict[str, Any]]:
         "invoice": invoice,
         "card": next_.card if next_.charge_on else None,
         "charged": when(next_.charge_on) if next_.charge_on else "",
-        "due_on": in_words(renewal.due_day),
+        "due_on": in_words(renewal.pay_by if renewal.may_lapse else renewal.due_day),
         "coming": what_comes(renewal, next_) if renewal.is_open else [],
         "stopped": stopped_now(renewal) if renewal.is_open else [],
         "invoice_url": settings.PANEL_URL + renewal.get_absolute_url(),

@@ -24,6 +24,7 @@ from billing.models import (
     DunningKind,
     Invoice,
     Order,
+    PlanChange,
     Renewal,
     RenewalCharge,
     Subscription,
@@ -52,6 +53,7 @@ class RunningService:
     storage: Storage | None
     has_open_renewal: bool
     is_cancelled: bool
+    change: PlanChange | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def running_service(customer: Customer) -> RunningService | None:
         is_cancelled=Exists(
             SubscriptionCancellation.objects.filter(subscription=OuterRef("pk"), withdrawn_at=None)
         ),
+        has_change=Exists(PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None)),
     )
     found = running.select_related("plan", "order", "customer__billing_details").first()
     if found is None:
@@ -104,8 +107,11 @@ def running_service(customer: Customer) -> RunningService | None:
         details = details_from(customer, found.order)
     found.customer = customer
     know_default_card(customer, found.card_facts)
+    change = found.planned_change if found.has_change else None
+    if change:
+        change.subscription = found
     return RunningService(
-        found, details, Storage.of(found.storage_facts), found.has_open_renewal, found.is_cancelled
+        found, details, Storage.of(found.storage_facts), found.has_open_renewal, found.is_cancelled, change
     )
 
 
@@ -128,7 +134,8 @@ def open_invoice(service: RunningService, known: Iterable[Invoice]) -> Invoice |
         (each for each in known if each.renewal and each.renewal.is_open and not each.corrects_id), None
     )
     if found is None:
-        invoices = service.subscription.customer.invoices.with_standing().select_related("renewal__plan")
+        invoices = service.subscription.customer.invoices.with_standing()
+        invoices = invoices.select_related("renewal__plan", "renewal__former__plan")
         last = invoices.filter(corrects=None, renewal__settled_at=None, renewal__isnull=False)
         found = last.order_by("-edition").first()
     if found and found.renewal:
@@ -186,6 +193,9 @@ def what_comes(renewal: Renewal, next_: Outlook) -> list[str]:
     """A sentence each, soonest first."""
     tried = bool(renewal.charges.all())
     words = _card_words(renewal, next_)
+    if renewal.may_lapse:
+        day = in_words(renewal.pay_by)
+        return [*words, f"If it is not paid by the end of {day}, it is taken back, and nothing else changes."]
     if renewal.is_late and (tried or not next_.card):
         words += [_STOPS[kind].format(when(day)) for kind, day in next_.days.items() if kind in _STOPS]
     if next_.step == DunningKind.HANDED_OVER and next_.step_on:
@@ -223,14 +233,17 @@ def _card_words(renewal: Renewal, next_: Outlook) -> list[str]:
 
 
 def _total(service: RunningService) -> tuple[str, TaxedPrice | None]:
-    subscription = service.subscription
+    subscription, change = service.subscription, service.change
+    amount_minor, price = subscription.amount_minor, subscription.price
+    if change and not change.renewal:
+        amount_minor, price = change.amount_minor, change.price
     if not settings.TAX:
-        return subscription.price, None
+        return price, None
     try:
         decision = decide((service.details or details_of(subscription.customer)).buyer)
     except ValidationError:  # logged there; staff enter what is missing
-        return f"{subscription.price} and tax", None
-    amounts = split(subscription.amount_minor, decision.rate)
+        return f"{price} and tax", None
+    amounts = split(amount_minor, decision.rate)
     taxed = TaxedPrice(amounts, subscription.currency, decision)
     return taxed.total, taxed
 

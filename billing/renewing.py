@@ -7,10 +7,11 @@ from datetime import date, datetime, time, timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from billing import dunning
-from billing.models import Period, Renewal, RenewalCharge, Subscription
+from billing.models import Period, PlanChange, Renewal, RenewalCharge, Subscription
 from billing.renewal_charges import charge_renewal, learn_charge
 
 logger = logging.getLogger(__name__)
@@ -56,17 +57,22 @@ def _step(subscription_id: str) -> datetime | None:
     """Do the next thing that is due. Returns when to go on: now, a later time, or never by itself."""
     from billing.stripe_calls import StripeGatewayError
 
-    subscription = Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
+    known = Subscription.objects.select_related("customer", "plan").annotate(change_on=_change_on())
+    subscription = known.get(pk=subscription_id)
     charges = RenewalCharge.objects.filter(renewal__subscription=subscription, ended_at=None)
     try:
         if charge := charges.first():  # also of a renewal that was paid in another way meanwhile
             return timezone.now() if learn_charge(charge) else _later(charge)
         if subscription.ended_at or subscription.customer.ended_at:
             return None
+        if subscription.change_on and subscription.change_on <= timezone.localdate():
+            return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
         if subscription.customer.suspension:  # by staff: nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
         renewal = subscription.open_renewal
-        return _go_on(renewal) if renewal else _renew(subscription)
+        then = _go_on(renewal) if renewal else _renew(subscription)
+        change_at = _at(subscription.change_on) if subscription.change_on else None
+        return min(filter(None, (then, change_at)), default=None)
     except StripeGatewayError as error:
         logger.warning("A renewal of %s was not charged: %s", subscription.pk, error)
         return _later(charges.first())
@@ -88,12 +94,22 @@ def _renew(subscription: Subscription) -> datetime | None:
 def _go_on(renewal: Renewal) -> datetime | None:
     """Charge, or take the next step where its day has come. StripeGatewayError."""
     today, next_ = timezone.localdate(), dunning.outlook(renewal)
+    if renewal.may_lapse and renewal.pay_by < today:
+        return timezone.now() if renewal.lapse() else timezone.now() + AGAIN
     if next_.card and next_.charge_on and next_.charge_on <= today:
         return timezone.now() if charge_renewal(renewal, next_.card) else _later(renewal.open_charge)
     if next_.step and next_.step_on and next_.step_on <= today:
         renewal.take_step(next_.step)
         return timezone.now()
+    if renewal.may_lapse:
+        return min(_at(on) for on in (next_.charge_on, renewal.pay_by + A_DAY) if on)
     return _at(next_.next_on) if next_.next_on else None
+
+
+def _change_on() -> Subquery:
+    """For `annotate`: the day on which a planned change of plan takes effect, once its period was sold."""
+    planned = PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None)
+    return Subquery(planned.values("renewal__from_on")[:1])
 
 
 def _later(charge: RenewalCharge | None) -> datetime:

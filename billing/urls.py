@@ -9,6 +9,7 @@ from billing import (
     invoice_views,
     kept_card_views,
     place_views,
+    plan_views,
     renewal_desk_views,
     renewal_views,
     review_views,
@@ -49,6 +50,9 @@ urlpatterns = [
     path(
         "c/<slug:customer>/billing/go-on/", subscription_views.subscription_go_on, name="subscription-go-on"
     ),
+    path("c/<slug:customer>/billing/plan/", plan_views.plan_choose, name="plan-choose"),
+    path("c/<slug:customer>/billing/plan/to/<slug:plan>/", plan_views.plan_change, name="plan-change"),
+    path("c/<slug:customer>/billing/plan/keep/", plan_views.plan_keep, name="plan-keep"),
     path("c/<slug:customer>/billing/invoices/", invoice_views.invoice_list, name="invoice-list"),
     path(
         "c/<slug:customer>/billing/invoices/<year:year>.zip", invoice_views.invoice_year, name="invoice-year"

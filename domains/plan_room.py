@@ -36,7 +36,7 @@ def lock(customer: Customer) -> None:
 def check_room_for_domain(customer: Customer) -> None:
     """Refuse one domain more than the plan holds; the customer is locked."""
     allowed = limit(customer, Feature.DOMAINS)
-    if allowed is not None and customer.domains.live().count() >= allowed:
+    if allowed is not None and domains_of(customer) >= allowed:
         raise ValidationError(
             OfPlan(
                 f"Your plan holds {allowed} domains, and all are taken. Delete one, or take a larger plan."
@@ -47,10 +47,14 @@ def check_room_for_domain(customer: Customer) -> None:
 
 def no_room_for_mailboxes(customer: Customer, more: int, allowed: int | None) -> str:
     """Why the plan has no room for `more` mailboxes, in words; empty when it has."""
-    return _full(_mailboxes_of(customer), more, allowed) if more and allowed is not None else ""
+    return _full(mailboxes_of(customer), more, allowed) if more and allowed is not None else ""
 
 
-def _mailboxes_of(customer: Customer) -> int:
+def domains_of(customer: Customer) -> int:
+    return int(customer.domains.live().count())
+
+
+def mailboxes_of(customer: Customer) -> int:
     mailboxes = Count("mailboxes", filter=Q(mailboxes__deleted_at=None))
     return int(customer.domains.live().aggregate(present=mailboxes)["present"])
 
@@ -71,7 +75,7 @@ class Room:
         self.present = 0
         if self.allowed is not None:
             lock(customer)
-            self.present = _mailboxes_of(customer)
+            self.present = mailboxes_of(customer)
 
     def take(self) -> None:
         """One place; ValidationError where there is none."""

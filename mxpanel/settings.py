@@ -33,6 +33,7 @@ SELLER_VAT_ID = env.str("SELLER_VAT_ID", "").replace(" ", "").upper()
 TAX = env.bool("TAX", False)  # prices are net, and tax is added to them (billing.tax)
 TAX_OSS = env.bool("TAX_OSS", True)  # false: consumers of other member states pay the seller's rate
 INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
+CHANGE_DUE_DAYS = env.int("CHANGE_DUE_DAYS", 7)  # for paying an upgrade, or a service that is to be had back
 RENEWAL_AHEAD_YEARLY = env.int("RENEWAL_AHEAD_YEARLY", 7)  # days from its invoice to its being charged
 RENEWAL_AHEAD_MONTHLY = env.int("RENEWAL_AHEAD_MONTHLY", 3)
 RENEWAL_RETRY_DAYS = env.list(
@@ -307,6 +308,8 @@ FORM_LIMITS = {
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
     "billing:invoice-pay": {"address": 60, "network": 180, "person": 30},
+    "billing:plan-change": {"person": 20},
+    "billing:plan-keep": {"person": 20},
     "billing:details-change": {"person": 10},
     "billing:card-add": {"address": 60, "network": 180, "person": 30},
     "billing:check-ask": {"person": 60},

@@ -20,6 +20,7 @@ _ORDERS = {
     "billing.view_order",
     "billing.view_payment",
     "billing.view_plan",
+    "billing.view_planchange",
     "billing.view_planversion",
     "billing.view_renewal",
     "billing.view_renewalcharge",

@@ -7,7 +7,9 @@ from django.db import migrations, models
 
 
 SQL = r"""
-CREATE TRIGGER billing_planversion_never_changed BEFORE UPDATE OR DELETE ON billing_planversion
+CREATE TRIGGER billing_planversion_never_changed BEFORE UPDATE ON billing_planversion
+  FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION billing_never_changed();
+CREATE TRIGGER billing_planversion_never_deleted BEFORE DELETE ON billing_planversion
   FOR EACH ROW EXECUTE FUNCTION billing_never_changed();
 
 CREATE FUNCTION billing_of_version() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -34,6 +36,7 @@ DROP TRIGGER billing_renewal_of_version ON billing_renewal;
 DROP TRIGGER billing_subscription_of_version ON billing_subscription;
 DROP FUNCTION billing_of_version();
 DROP TRIGGER billing_planversion_never_changed ON billing_planversion;
+DROP TRIGGER billing_planversion_never_deleted ON billing_planversion;
 """
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import OuterRef, Subquery
+from django.utils import timezone
 
 TERMS = (
     "storage_mb",
@@ -18,9 +19,12 @@ TERMS = (
 
 
 def write_versions(apps: Any, schema_editor: Any) -> None:
+    made_at = timezone.now().replace(microsecond=0)  # as dumps keep it, so that the same can be loaded again
     version = apps.get_model("billing", "PlanVersion")
     for plan in apps.get_model("billing", "Plan").objects.filter(versions=None):
-        version.objects.create(plan=plan, number=1, **{name: getattr(plan, name) for name in TERMS})
+        version.objects.create(
+            plan=plan, number=1, made_at=made_at, **{name: getattr(plan, name) for name in TERMS}
+        )
     first = version.objects.filter(plan=OuterRef("plan"), number=1).values("pk")[:1]
     for model in ("Order", "Subscription", "Renewal"):
         apps.get_model("billing", model).objects.filter(version=None).update(version_id=Subquery(first))

@@ -1,6 +1,7 @@
 from billing.models.billing_details import BillingDetails, VatState
 from billing.models.cancellation import SubscriptionCancellation
 from billing.models.card import CardRefund, Checkout, EventOutcome, ReturnReason, StripeEvent
+from billing.models.changing import PriceChanged
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
@@ -11,8 +12,10 @@ from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund
 from billing.models.plan import Period, Plan, PlanVersion
+from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.question import QuestionLink
 from billing.models.renewal import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge
+from billing.models.renewal_kind import RenewalKind
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.risk import Risk
 from billing.models.sale import Sale, SaleConflict
@@ -35,6 +38,7 @@ __all__ = [
     "CardOnFile",
     "CardRefund",
     "CardSetup",
+    "ChangeOutcome",
     "ChargeState",
     "Checkout",
     "Decision",
@@ -64,11 +68,14 @@ __all__ = [
     "PaymentMethod",
     "Period",
     "Plan",
+    "PlanChange",
     "PlanVersion",
+    "PriceChanged",
     "QuestionLink",
     "Refund",
     "Renewal",
     "RenewalCharge",
+    "RenewalKind",
     "ReportState",
     "ReportWithdrawal",
     "ReturnReason",

@@ -1,4 +1,6 @@
-"""Renewing a service by one period: what it costs, the charges of a card for it, and what its not being paid led to."""
+"""Renewing a service by one period, or what somebody asked for beside that; the charges of a card for it, and what its not
+being paid led to.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,6 +8,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
@@ -16,6 +19,9 @@ from accounts import audit, notices
 from accounts.models import Customer, Role, SuspensionCause
 from billing.invoice_document import in_words
 from billing.models.card import ReturnReason
+from billing.models.payment import PaymentMethod
+from billing.models.plan_change import PlanChange
+from billing.models.renewal_kind import RenewalKind
 from billing.models.sale import Sale, SaleConflict
 from billing.money import CurrencyField, format_money
 from foundation.unit_of_work import unit_of_work
@@ -31,13 +37,28 @@ ON_HOLD = (
 
 
 class Renewal(Sale):
-    """One more period of a subscription, sold by the panel itself. A subscription has one at a time that is open."""
+    """One more period of a subscription, sold by the panel itself; or, of another kind, what somebody asked for. A
+    subscription has one at a time that is open.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="renewals")
+    kind = models.CharField(
+        max_length=7,
+        choices=RenewalKind.choices,
+        default=RenewalKind.PERIOD,
+        db_default=RenewalKind.PERIOD,
+    )
     number = models.PositiveIntegerField(help_text="Of its period: that of the order is 0.")
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="+")
     version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
+    former = models.ForeignKey(
+        "billing.PlanVersion",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="In whose place an upgrade is.",
+    )
     from_on = models.DateField(help_text="Its first day, on which it is to be paid.")
     until_on = models.DateField(help_text="The first day after it.")
     made_at = models.DateTimeField(default=timezone.now)
@@ -52,8 +73,13 @@ class Renewal(Sale):
             *Sale.Meta.constraints,
             models.UniqueConstraint(
                 fields=["subscription", "number"],
-                condition=Q(taken_back_at=None),
+                condition=Q(taken_back_at=None) & ~Q(kind=RenewalKind.UPGRADE),
                 name="renewal_of_a_period_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=RenewalKind.UPGRADE, former__isnull=False)
+                | Q(kind__in=[RenewalKind.PERIOD, RenewalKind.RETURN], former=None),
+                name="renewal_kind_known",
             ),
             models.CheckConstraint(
                 condition=Q(taken_back_at=None) | Q(settled_at__isnull=False),
@@ -89,7 +115,8 @@ class Renewal(Sale):
 
     @property
     def title(self) -> str:
-        return f"{self.plan.name}, {self.subscription.get_period_display().lower()}"
+        name = f"{self.plan.name} in place of {self.former.plan.name}" if self.former else self.plan.name
+        return f"{name}, {self.subscription.get_period_display().lower()}"
 
     @property
     def days(self) -> str:
@@ -122,17 +149,29 @@ class Renewal(Sale):
     @property
     def due_day(self) -> date:
         """The day on which it is to be paid, and its card charged: its first, or the one after it was made."""
-        return self.due_on(timezone.localdate(self.made_at))
+        made_on = timezone.localdate(self.made_at)
+        return made_on if self.may_lapse else self.due_on(made_on)
+
+    @property
+    def may_lapse(self) -> bool:
+        """Whether somebody asked for it: not paid, it stops nothing, and is taken back after the day `pay_by`."""
+        return self.kind != RenewalKind.PERIOD
+
+    @property
+    def pay_by(self) -> date:
+        """The last day on which one that lapses can be paid."""
+        days = timedelta(days=settings.CHANGE_DUE_DAYS)
+        return min(timezone.localdate(self.made_at) + days, self.last_on)
 
     @property
     def has_begun(self) -> bool:
         """Whether it is unpaid, and a part of its period was given already."""
-        return self.is_open and timezone.localdate() >= self.from_on
+        return self.is_open and not self.may_lapse and timezone.localdate() >= self.from_on
 
     @property
     def is_late(self) -> bool:
         """Whether it was to be paid by now."""
-        return self.is_open and timezone.localdate() >= self.due_day
+        return self.is_open and not self.may_lapse and timezone.localdate() >= self.due_day
 
     @property
     def is_over(self) -> bool:
@@ -147,7 +186,7 @@ class Renewal(Sale):
         return self.from_on, self.last_on
 
     def due_on(self, today: date) -> date:
-        return max(self.from_on, today + timedelta(days=1))
+        return self.pay_by if self.may_lapse else max(self.from_on, today + timedelta(days=1))
 
     @property
     def wanted_minor(self) -> int:
@@ -204,7 +243,7 @@ class Renewal(Sale):
         it is paid.
         """
         with self._locked() as renewal:
-            if not renewal.is_open or renewal.steps.filter(kind=kind).exists():
+            if not renewal.is_open or renewal.may_lapse or renewal.steps.filter(kind=kind).exists():
                 return False
             step = renewal.steps.create(kind=kind)
             if stops := STOPS.get(kind):
@@ -220,7 +259,8 @@ class Renewal(Sale):
 
     def take_back_unpaid(self) -> None:
         """Nobody wants it any more: its invoice is taken back, and its period can be sold again. What was stopped for it
-        goes on. ValidationError where a part of it is paid, or a card is being charged for it.
+        goes on. ValidationError where a part of it is paid, or a card is being charged for it; of one that lapses, what
+        cards paid goes back.
         """
         from billing.invoicing import credit
 
@@ -230,29 +270,53 @@ class Renewal(Sale):
             if renewal.open_charge:
                 text = "A card is being charged for the renewal at this moment. Try again in a few minutes."
                 raise ValidationError(text, code="charging")
-            if renewal.paid_minor:
+            if renewal.paid_minor and not renewal.may_lapse:
                 text = f"{renewal.paid} were paid for the renewal already. Write to us, and we settle that first."
                 raise ValidationError(text, code="paid")
             renewal.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)  # customers before series
             if renewal.invoice:
                 credit(renewal.invoice)
-            now = timezone.now()
+            renewal.settled_at = renewal.taken_back_at = now = timezone.now()
             Renewal.objects.filter(pk=renewal.pk).update(settled_at=now, taken_back_at=now)
-            subscriptions = type(renewal.subscription).objects.filter(pk=renewal.subscription_id)
-            subscriptions.update(periods=F("periods") - 1)
+            if renewal.kind == RenewalKind.PERIOD:
+                subscriptions = type(renewal.subscription).objects.filter(pk=renewal.subscription_id)
+                subscriptions.update(periods=F("periods") - 1)
+                PlanChange.objects.filter(renewal=renewal, ended_at=None).update(renewal=None)
+            for payment in renewal.payments.filter(method=PaymentMethod.CARD):
+                if payment.kept_minor:
+                    renewal._send_back(payment, payment.kept_minor)
             renewal._look_at_checkouts()
+
+    def lapse(self) -> bool:
+        """Take it back, because it was not paid in time, and tell the customer; false where it is not the time."""
+        with self._locked() as renewal:
+            if not renewal.is_open or not renewal.may_lapse or timezone.localdate() <= renewal.pay_by:
+                return False
+            renewal.take_back_unpaid()
+            audit.record("renewal.lapse", by=None, customer=renewal.customer, subject=renewal.label)
+            notices.send_notice("renewal.lapsed", renewal.pk)
+            renewal.subscription.step_soon()
+            return True
+
+    def _check_payment(self, amount_minor: int, currency: str) -> None:
+        super()._check_payment(amount_minor, currency)
+        if self.may_lapse and amount_minor < self.due_minor:
+            text = f"This is paid in one sum, {self.due}, or not at all. Send back what came in."
+            raise ValidationError({"amount": text})
 
     @property
     def _return_reason(self) -> ReturnReason:
         return ReturnReason.CANCELLED if self.taken_back_at else ReturnReason.PAID
 
     def _be_settled(self, *, by: "User | None") -> None:
-        """What was stopped for it goes on, and the next period is looked at."""
+        """What was stopped for it goes on, or what was asked for begins, and the next period is looked at."""
         if not self.is_open:
             return
         Renewal.objects.filter(pk=self.pk).update(settled_at=timezone.now())
         self.settled_at = timezone.now()
         self.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)
+        if self.kind == RenewalKind.UPGRADE:
+            self.subscription._take_version(self.version, by=by)
         notices.send_notice("renewal.paid", self.pk)
         self.subscription.step_soon()
 

@@ -15,7 +15,9 @@ from django.utils import timezone
 from accounts import audit, notices
 from accounts.models import Customer
 from billing import signals
+from billing.models.changing import Changing
 from billing.models.plan import Period
+from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.sale import EDITIONS
 from billing.money import CurrencyField, format_money
 from billing.periods import period_start
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from billing.models.renewal import Renewal
 
 
-class Subscription(models.Model):
+class Subscription(Changing, models.Model):
     """The service that a paid order started; a customer has one at a time."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -47,6 +49,13 @@ class Subscription(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     periods = models.PositiveIntegerField(
         default=1, db_default=1, help_text="How many were sold: the one of the order, and a renewal each."
+    )
+    anchor_on = models.DateField(
+        null=True,
+        help_text="From where periods are counted anew, since it was had back; empty: from its start.",
+    )
+    anchor_number = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Of the period that begins there."
     )
     next_step_at = models.DateTimeField(
         null=True,
@@ -87,7 +96,8 @@ class Subscription(models.Model):
 
     def starts_on(self, number: int) -> date:
         """The first day of a period, counted from 0."""
-        return period_start(timezone.localdate(self.started_at), self.period, number)
+        anchor = self.anchor_on or timezone.localdate(self.started_at)
+        return period_start(anchor, self.period, number - self.anchor_number)
 
     @property
     def open_renewal(self) -> "Renewal | None":
@@ -155,8 +165,9 @@ class Subscription(models.Model):
             return True
 
     def renew(self) -> "Renewal | None":
-        """Sell the next period: its tax is decided, and its invoice issued. None where the service has ended or will, or
-        where the last renewal is not paid yet. ValidationError where the tax cannot be decided.
+        """Sell the next period, of the plan that is planned for it: its tax is decided, and its invoice issued. None where
+        the service has ended or will, or where the last renewal is not paid yet. ValidationError where the tax cannot be
+        decided.
         """
         from billing.invoicing import issue_invoice
         from billing.models.billing_details import details_of
@@ -168,15 +179,21 @@ class Subscription(models.Model):
             if own.ended_at or own.cancellation or own.open_renewal:
                 return None
             decision = decide(details_of(own.customer).buyer)
+            change = own._change_that_fits()
+            version, price = own.version, own.amount_minor
+            if change:
+                version, price = change.version, change.amount_minor
             renewal = Renewal.objects.create(
-                subscription=own, number=own.periods, plan=own.plan, version=own.version, from_on=own.renews_on,
-                until_on=own.starts_on(own.periods + 1), amount_minor=own.amount_minor, currency=own.currency,
-                **decided(own.amount_minor, decision),
+                subscription=own, number=own.periods, plan=version.plan, version=version, from_on=own.renews_on,
+                until_on=own.starts_on(own.periods + 1), amount_minor=price, currency=own.currency,
+                **decided(price, decision),
             )  # fmt: skip
+            if change:
+                PlanChange.objects.filter(pk=change.pk).update(renewal=renewal)
             Subscription.objects.filter(pk=own.pk).update(periods=own.periods + 1)
             after = {"from": renewal.from_on.isoformat(), "total": renewal.total}
             audit.record(
-                "subscription.renew", by=None, customer=own.customer, subject=own.plan.name, after=after
+                "subscription.renew", by=None, customer=own.customer, subject=version.plan.name, after=after
             )
             issue_invoice(renewal)
             return renewal
@@ -191,6 +208,8 @@ class Subscription(models.Model):
     def _end(self, *, by: "User | None") -> None:
         """Stop sending and receiving; nothing is deleted, and what is there can be fetched."""
         Subscription.objects.filter(pk=self.pk).update(ended_at=timezone.now(), next_step_at=timezone.now())
+        if change := self.planned_change:
+            self._end_change(change, ChangeOutcome.WITHDRAWN, by=by)
         self.customer.end(by=by)
         signals.service_ended.send(Customer, customer=self.customer)
         notices.send_notice("subscription.ended", self.pk)

@@ -1,0 +1,270 @@
+"""Changing the plan of a subscription: at once for the difference where the new one is as dear or dearer, otherwise from the
+first day that is not sold yet.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils import timezone
+
+from accounts import audit, notices
+from accounts.models import Customer
+from billing import signals
+from billing.models.plan_change import ChangeOutcome, PlanChange
+from billing.models.renewal_kind import RenewalKind
+from billing.models.sale import EDITIONS
+from billing.money import format_money
+from billing.proration import for_days_left
+from billing.tax import TaxedPrice, split
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from billing.models.plan import PlanVersion
+
+
+class PriceChanged(Exception):
+    """What was shown before is not what it costs now. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class PlanQuote:
+    """What it costs to take `version`: `now` for what is left of what is paid, `period` for each period from `next_on` on.
+    It holds from `on`: today, or where it is cheaper from `next_on`.
+    """
+
+    version: "PlanVersion"
+    now: TaxedPrice
+    period: TaxedPrice
+    on: date
+    next_on: date
+
+    @property
+    def is_at_once(self) -> bool:
+        return self.on < self.next_on
+
+    @property
+    def total_minor(self) -> int:
+        return self.now.amounts.total
+
+
+class Changing(models.Model):
+    """The part of `Subscription` that is about its plan."""
+
+    class Meta:
+        abstract = True
+
+    if TYPE_CHECKING:
+        _locked_to_end: Any
+        amount_minor: Any
+        anchor_number: Any
+        cancellation: Any
+        currency: Any
+        customer: Any
+        ended_at: Any
+        get_period_display: Any
+        objects: Any
+        open_renewal: Any
+        period: Any
+        periods: Any
+        plan: Any
+        plan_changes: Any
+        renewals: Any
+        starts_on: Any
+        step_soon: Any
+        version: Any
+        version_id: Any
+
+    @property
+    def planned_change(self) -> "PlanChange | None":
+        """The one that waits for its day."""
+        planned = self.plan_changes.filter(ended_at=None)
+        found: PlanChange | None = planned.select_related("version__plan", "renewal").first()
+        return found
+
+    def plan_quote(self, version: "PlanVersion") -> PlanQuote:
+        """ValidationError where the tax cannot be decided."""
+        from billing.models.billing_details import details_of
+        from billing.taxing import decide
+
+        decision = decide(details_of(self.customer).buyer)
+        price, today = version.price(self.period) or 0, timezone.localdate()
+        starts = [self.starts_on(number) for number in range(self.anchor_number, self._periods_paid() + 1)]
+        more = max(0, price - self.amount_minor)
+        return PlanQuote(
+            version=version,
+            now=TaxedPrice(split(for_days_left(more, today, starts), decision.rate), self.currency, decision),
+            period=TaxedPrice(split(price, decision.rate), self.currency, decision),
+            on=today if price >= self.amount_minor and today < starts[-1] else starts[-1],
+            next_on=starts[-1],
+        )
+
+    def why_not_change(self, version: "PlanVersion") -> str:
+        """Why the plan cannot be changed to this version now, in words for the customer; empty where it can."""
+        from billing.fitting import too_much
+
+        renewal, change = self.open_renewal, self.planned_change
+        if self.ended_at:
+            return "The service has ended."
+        if self.cancellation:
+            return "The service is cancelled. Let it go on first, then change its plan."
+        if renewal and renewal.kind == RenewalKind.UPGRADE:
+            return f"The change to {renewal.plan.name} is not paid yet. Pay it, or take it back first."
+        if renewal and renewal.has_begun:
+            return "The period that has begun is not paid yet. Pay its invoice first."
+        if change:
+            return f"A change to {change.version.plan.name} is planned. Keep your plan first, then choose another one."
+        if version.price(self.period) is None or version.currency != self.currency:
+            return f"{version.plan.name} is not sold {self.get_period_display().lower()} in {self.currency}. Write to us."
+        if words := too_much(self.customer, version):
+            return f"{version.plan.name} is too small for what you use. {' '.join(words)}"
+        tried = self.renewals.filter(kind=RenewalKind.UPGRADE, number=self._periods_paid() - 1)
+        if tried.exclude(taken_back_at=None).count() >= EDITIONS:
+            return "The plan was changed and kept too often. Write to us to have it changed."
+        return ""
+
+    def change_plan(self, version: "PlanVersion", *, total_minor: int, by: "User") -> bool:
+        """Take this version; false where it is that already, or on the way to it. What was announced of the next period is
+        taken back, and sold anew by the clock.
+
+        `total_minor` is what the customer was told that it costs now: PriceChanged where that is not so. ValidationError
+        with `why_not_change`, or as `Renewal.take_back_unpaid` has it.
+        """
+        with self._locked_to_end() as own:
+            if own._is_on_the_way_to(version):
+                return False
+            if why := own.why_not_change(version):
+                raise ValidationError(why, code="refused")
+            if renewal := own.open_renewal:
+                renewal.take_back_unpaid()
+                own.refresh_from_db()
+            quote = own.plan_quote(version)
+            if quote.total_minor != total_minor:
+                raise PriceChanged
+            if not quote.is_at_once:
+                own._plan_for_later(quote, by=by)
+            elif quote.total_minor:
+                own._sell_upgrade(quote, by=by)
+            else:
+                own._take_version(version, by=by)
+                notices.send_notice("plan.changed", own.pk)
+            own.step_soon()
+            return True
+
+    def keep_plan(self, *, by: "User") -> bool:
+        """Take back a change that is planned, or an upgrade that is not paid; false where there is none. ValidationError
+        where it is too late for that.
+        """
+        with self._locked_to_end() as own:
+            renewal, change = own.open_renewal, own.planned_change
+            if renewal and renewal.may_lapse:
+                renewal.take_back_unpaid()
+            elif change:
+                own._withdraw(change, by=by)
+            else:
+                return False
+            subject = change.version.plan.name if change else renewal.plan.name
+            audit.record("subscription.keep_plan", by=by, customer=own.customer, subject=subject)
+            own.step_soon()
+            return True
+
+    def take_planned_change(self) -> bool:
+        """Let it take effect, where its day has come and its period was sold."""
+        with self._locked_to_end() as own:
+            change = own.planned_change
+            if own.ended_at or not change or not change.renewal or timezone.localdate() < change.on:
+                return False
+            own._end_change(change, ChangeOutcome.TAKEN)
+            own._take_version(change.version, by=None)
+            notices.send_notice("plan.changed", own.pk)
+            return True
+
+    def _change_that_fits(self) -> "PlanChange | None":
+        """The planned one, now that its period is sold. Where it does not fit it is dropped, and the customer told."""
+        from billing.fitting import too_much
+
+        change = self.planned_change
+        if change and (words := too_much(self.customer, change.version)):
+            self._end_change(change, ChangeOutcome.DROPPED, why=" ".join(words))
+            name = change.version.plan.name
+            audit.record("subscription.drop_change", by=None, customer=self.customer, subject=name)
+            notices.send_notice("plan.change_dropped", change.pk)
+            return None
+        return change
+
+    def _is_on_the_way_to(self, version: "PlanVersion") -> bool:
+        renewal, change = self.open_renewal, self.planned_change
+        if renewal and renewal.kind == RenewalKind.UPGRADE:
+            return bool(renewal.version_id == version.pk)
+        return bool(change.version_id == version.pk) if change else bool(self.version_id == version.pk)
+
+    def _sell_upgrade(self, quote: PlanQuote, *, by: "User") -> None:
+        from billing.invoicing import issue_invoice
+        from billing.models.sold import decided
+
+        net = quote.now.amounts.net
+        made = self.renewals.create(
+            kind=RenewalKind.UPGRADE, number=self.periods - 1, former=self.version, plan=quote.version.plan,
+            version=quote.version, from_on=quote.on, until_on=quote.next_on, amount_minor=net,
+            currency=self.currency, **decided(net, quote.now.decision),
+        )  # fmt: skip
+        after = {"total": made.total, "until": quote.next_on.isoformat()}
+        audit.record(
+            "subscription.upgrade",
+            by=by,
+            customer=self.customer,
+            subject=quote.version.plan.name,
+            after=after,
+        )
+        issue_invoice(made)
+
+    def _plan_for_later(self, quote: PlanQuote, *, by: "User") -> None:
+        made = self.plan_changes.create(version=quote.version, by=by)
+        after = {"on": quote.on.isoformat(), "price": made.price}
+        audit.record(
+            "subscription.downgrade",
+            by=by,
+            customer=self.customer,
+            subject=quote.version.plan.name,
+            after=after,
+        )
+        notices.send_notice("plan.change_planned", made.pk)
+
+    def _withdraw(self, change: "PlanChange", *, by: "User | None") -> None:
+        if renewal := change.renewal:
+            if not renewal.is_open or renewal.has_begun:
+                text = f"The period from {change.on:%-d %B %Y} on is sold with {change.version.plan.name} already."
+                raise ValidationError(text, code="sold")
+            renewal.take_back_unpaid()
+        self._end_change(change, ChangeOutcome.WITHDRAWN, by=by)
+
+    def _end_change(
+        self, change: "PlanChange", outcome: ChangeOutcome, *, by: "User | None" = None, why: str = ""
+    ) -> None:
+        planned = PlanChange.objects.filter(pk=change.pk, ended_at=None)
+        planned.update(ended_at=timezone.now(), outcome=outcome, ended_by=by, why=why[:500])
+
+    def _take_version(self, version: "PlanVersion", *, by: "User | None") -> None:
+        """What the customer may use, and what each further period costs, are this version's from now on."""
+        price = version.price(self.period)
+        type(self).objects.filter(pk=self.pk).update(plan=version.plan, version=version, amount_minor=price)
+        before = {"plan": self.plan.name, "price": format_money(self.amount_minor, self.currency)}
+        self.refresh_from_db()
+        after = {"plan": version.plan.name, "price": format_money(self.amount_minor, self.currency)}
+        name = version.plan.name
+        audit.record(
+            "subscription.change_plan",
+            by=by,
+            customer=self.customer,
+            subject=name,
+            before=before,
+            after=after,
+        )
+        signals.plan_changed.send(Customer, customer=self.customer)
+
+    def _periods_paid(self) -> int:
+        """How many were sold, without one that is announced."""
+        renewal = self.open_renewal
+        return int(self.periods) - int(bool(renewal and renewal.kind == RenewalKind.PERIOD))

@@ -1,0 +1,62 @@
+"""Taking a cheaper plan, which waits for the first day that is not sold yet."""
+
+from datetime import date
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from billing.money import format_money
+
+
+class ChangeOutcome(models.TextChoices):
+    TAKEN = "taken", "Took effect"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    DROPPED = "dropped", "Dropped, because what is used did not fit"
+
+
+class PlanChange(models.Model):
+    """Somebody wants another version from the next period on. It is planned until `ended_at`; a subscription has one."""
+
+    subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="plan_changes")
+    version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    renewal = models.ForeignKey(
+        "billing.Renewal", models.PROTECT, null=True, related_name="+", help_text="That sold it."
+    )
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    outcome = models.CharField(max_length=9, choices=ChangeOutcome.choices, blank=True)
+    why = models.CharField(max_length=500, blank=True, help_text="Why it was dropped.")
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"], condition=Q(ended_at=None), name="plan_change_one_planned"
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, outcome="")
+                | Q(ended_at__isnull=False, outcome__in=ChangeOutcome.values),
+                name="plan_change_ends_with_an_outcome",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Change to {self.version}"
+
+    @property
+    def amount_minor(self) -> int:
+        """What one period costs from then on, without tax."""
+        return self.version.price(self.subscription.period) or 0
+
+    @property
+    def price(self) -> str:
+        return format_money(self.amount_minor, self.version.currency)
+
+    @property
+    def on(self) -> date:
+        """The day on which it takes effect."""
+        return self.renewal.from_on if self.renewal else self.subscription.renews_on

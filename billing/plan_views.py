@@ -1,0 +1,91 @@
+"""Changing the plan: which there are, what a change costs, and taking one back."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.access import Permission, asks_again, customer_page
+from billing.kept_cards import default_card
+from billing.models import PlanVersion, PriceChanged, RenewalKind, Subscription
+from billing.plan_options import limits_beside, open_plans, options_for
+from billing.stripe_amounts import takes
+from billing.stripe_terms import is_on
+
+CHANGED = "What it costs has changed since you opened this. Nothing was changed: look it over once more."
+
+
+class PlanChangeForm(forms.Form):
+    """`total_minor`: the sum that was shown, in the minor unit."""
+
+    total_minor = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
+
+
+@customer_page(Permission.ORDERS_EDIT)
+@require_safe
+def plan_choose(request: Any) -> HttpResponse:
+    service = _service(request)
+    context = {"service": service, "options": options_for(service), "change": service.planned_change}
+    return render(request, "billing/plan_choose.html", context)
+
+
+@customer_page(Permission.ORDERS_EDIT)
+@asks_again
+def plan_change(request: Any, plan: str) -> HttpResponse:
+    service, version = _service(request), get_object_or_404(open_plans(), slug=plan).present_version()
+    if request.method != "POST":
+        return _preview(request, service, version)
+    form = PlanChangeForm(request.POST)
+    if not form.is_valid():
+        return _preview(request, service, version, "The sum is missing. Look it over, and try again.", 422)
+    try:
+        if not service.change_plan(version, total_minor=form.cleaned_data["total_minor"], by=request.user):
+            messages.info(request, "That is so already. Nothing was changed.")
+    except PriceChanged:
+        return _preview(request, service, version, CHANGED, 409)
+    except ValidationError as refusal:
+        return _preview(request, service, version, refusal.messages[0], 422)
+    renewal = service.open_renewal
+    if renewal and renewal.kind == RenewalKind.UPGRADE:
+        return redirect(renewal)
+    return redirect("billing:billing-show", request.customer.username)
+
+
+@customer_page(Permission.ORDERS_EDIT, before_activation=True)
+@require_POST
+def plan_keep(request: Any) -> HttpResponse:
+    """Also of a service that was to be had back."""
+    service = request.customer.subscriptions.order_by("-started_at").first()
+    try:
+        if service and service.keep_plan(by=request.user):
+            messages.success(request, "It is taken back. Nothing else changes.")
+    except ValidationError as refusal:
+        messages.error(request, refusal.messages[0])
+    return redirect("billing:billing-show", request.customer.username)
+
+
+def _service(request: Any) -> Subscription:
+    running = request.customer.subscriptions.select_related("plan", "version")
+    service: Subscription = get_object_or_404(running, ended_at=None)
+    service.customer = request.customer
+    return service
+
+
+def _preview(
+    request: Any, service: Subscription, version: PlanVersion, problem: str = "", status: int = 200
+) -> HttpResponse:
+    """What it costs, or why it cannot be; `problem` is why it was not done."""
+    why = service.why_not_change(version)
+    quote = None if why or version.pk == service.version_id else service.plan_quote(version)
+    card = default_card(service.customer) if is_on() and quote else None
+    by_card = card if quote and takes(quote.total_minor, service.currency) else None
+    form = PlanChangeForm(initial={"total_minor": quote.total_minor}) if quote else None
+    context = {
+        "service": service, "version": version, "why": why, "problem": problem, "quote": quote, "form": form,
+        "card": by_card, "limits": limits_beside(service.version, version), "renewal": service.open_renewal,
+    }  # fmt: skip
+    return render(request, "billing/plan_change.html", context, status=status)
