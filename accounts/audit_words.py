@@ -100,6 +100,7 @@ ACTS: Mapping[str, Act] = {
     "placement.wish": Act("chose the mail server of"),
     "refund.fail": Act("could not send money back to a card for", DEED),
     "refund.find": Act("found money sent back at Stripe for", DEED),
+    "refund.give": Act("sent money back of", DEED),
     "refund.record": Act("recorded a refund for the order", DEED),
     "refund.send": Act("sent money back to a card for", DEED),
     "renewal.dun": Act("acted because this was not paid:"),

@@ -58,6 +58,12 @@ def find_order_for_staff(number: str, at: User | None = None) -> Any:
     return order
 
 
+def find_invoice_for_staff(number: str) -> Invoice:
+    """An invoice with what it is of; Http404 for a credit note."""
+    sold = ("customer", "order__plan", "order__customer", "renewal__plan", "renewal__subscription__customer")
+    return get_object_or_404(Invoice.objects.select_related(*sold), number=number, corrects=None)
+
+
 def find_renewal_for_staff(number: str) -> Invoice:
     """The invoice of a renewal, with that; Http404 for one of an order, which has its review page."""
     sold = ("customer", "renewal__plan", "renewal__subscription__customer")

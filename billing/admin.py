@@ -115,11 +115,29 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
-    list_display = ("number", "kind", "customer", "order", "renewal", "total", "issued_on", "due_on")
+    list_display = (
+        "number",
+        "kind",
+        "customer",
+        "order",
+        "renewal",
+        "total",
+        "issued_on",
+        "due_on",
+        "refund",
+    )
     list_select_related = ("customer", "order", "renewal__plan")
     list_filter = ("kind",)
     search_fields = ("number", "order__number", "customer__username")
     date_hierarchy = "issued_on"
+
+    @admin.display(description="refund")
+    def refund(self, invoice: Invoice) -> str:
+        if invoice.corrects_id:
+            return ""
+        return format_html(
+            '<a href="{}">Send money back</a>', reverse("billing:refund-give", args=[invoice.number])
+        )
 
 
 @admin.register(LedgerEntry)

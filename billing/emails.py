@@ -21,6 +21,7 @@ from billing.models import (
     OrderMessage,
     Payment,
     QuestionLink,
+    Refund,
     Sale,
     VatState,
 )
@@ -77,6 +78,14 @@ def order_sent_back(refund_id: str) -> tuple[list[str], dict[str, Any]]:
     paid = format_money(refund.payment.amount_minor, refund.payment.currency)
     context = {"refund": refund, "paid": paid, "sale": sale}
     return addresses(sale.customer), context | {"sale_url": settings.PANEL_URL + sale.get_absolute_url()}
+
+
+@notice_kind("refund.given", template="billing/emails/refund_given")
+def refund_given(refund_id: str) -> tuple[list[str], dict[str, Any]]:
+    refund = Refund.objects.get(pk=refund_id)
+    sale = refund.sale
+    context = {"refund": refund, "sale": sale, "sale_url": settings.PANEL_URL + sale.get_absolute_url()}
+    return addresses(sale.customer), context
 
 
 @notice_kind("invoice.issued", template="billing/emails/invoice_issued")
@@ -163,7 +172,7 @@ def _about_card(card: CardOnFile) -> tuple[list[str], dict[str, Any]]:
 
 
 def _refund_and_sale(refund_id: str) -> tuple[CardRefund, Sale]:
-    refund = CardRefund.objects.select_related("payment").get(pk=refund_id)
+    refund = CardRefund.objects.select_related("payment", "ordered").get(pk=refund_id)
     return refund, refund.payment.sale
 
 

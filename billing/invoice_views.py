@@ -19,6 +19,7 @@ from billing.account import account_of
 from billing.invoice_movements import movements
 from billing.kept_cards import default_card_of, know_default_card
 from billing.models import Invoice
+from billing.refund_standing import refund_words
 from billing.renewal_standing import attempts_of, next_renewal, open_invoice, running_service, standing_of
 from billing.renewal_views import lead_to_stripe
 from billing.zip_stream import zip_stream
@@ -79,6 +80,7 @@ def invoice_show(request: Any, invoice: str) -> HttpResponse:
         "document": found.said,
         "credit_notes": _credit_notes(found),
         "movements": movements(found),
+        "refunds": [] if found.corrects_id else refund_words(found.sale),
         "standing": standing,
         "attempts": attempts_of(renewal) if renewal else [],
     }

@@ -20,7 +20,9 @@ from django.db.models.functions import Coalesce
 
 from billing.models.card import CardRefund, ReturnReason
 from billing.models.ledger import Account, EntryKind, LedgerEntry
-from billing.models.payment import Payment, PaymentMethod, Refund
+from billing.models.of_sale import of_customer
+from billing.models.payment import Payment, PaymentMethod
+from billing.models.refund import Refund, RefundWay
 
 if TYPE_CHECKING:
     from accounts.models import Customer
@@ -101,8 +103,23 @@ def post_return(refund: CardRefund) -> None:
         )
 
 
+def post_owed_again(refund: Refund, invoice: "Invoice", amount_minor: int) -> None:
+    """Staff send back what had paid a part of an invoice, which is owed again."""
+    _post(
+        refund,
+        EntryKind.RELEASE,
+        Account.RECEIVABLE,
+        Account.CREDIT,
+        amount_minor,
+        refund=refund,
+        invoice=invoice,
+    )
+
+
 def post_refund(refund: Refund) -> None:
-    """Staff sent money back."""
+    """Staff sent money back; what goes to cards is posted when Stripe took it."""
+    if refund.way == RefundWay.CARD:
+        return
     _post(refund, EntryKind.REFUND, Account.CREDIT, Account.BANK, refund.amount_minor, refund=refund)
 
 
@@ -122,6 +139,16 @@ def settled(invoice: "Invoice") -> int:
     """How much of what came in pays this invoice now."""
     paid = invoice.ledger_entries.filter(kind__in=(EntryKind.SETTLE, EntryKind.RELEASE)).order_by()
     return -int(paid.aggregate(sum=_sum(Account.RECEIVABLE))["sum"])
+
+
+def free_credit(customer: "Customer", currency: str) -> int:
+    """What we hold for a customer and is not on its way back to a card."""
+    going = CardRefund.objects.filter(
+        of_customer(customer, "payment__"), payment__currency=currency, sent_at=None, failed_at=None
+    )
+    promised = going.aggregate(sum=Sum("amount_minor", default=0))["sum"]
+    held = customer.ledger_entries.filter(currency=currency).order_by()
+    return -int(held.aggregate(sum=_sum(Account.CREDIT))["sum"]) - int(promised)
 
 
 def balances(customer: "Customer") -> dict[str, dict[Account, int]]:
@@ -158,9 +185,8 @@ def _post(of: Any, kind: EntryKind, debit: Account, credit: Account, amount_mino
     """One entry, unless its cause has it already or there is nothing to post."""
     if amount_minor <= 0:
         return
-    customer = of.customer_id if hasattr(of, "customer_id") else of.order.customer_id
     entry = LedgerEntry(
-        customer_id=customer, kind=kind, debit=debit, credit=credit, amount_minor=amount_minor,
+        customer_id=of.customer_id, kind=kind, debit=debit, credit=credit, amount_minor=amount_minor,
         currency=of.currency, **cause,
     )  # fmt: skip
     LedgerEntry.objects.bulk_create([entry], ignore_conflicts=True)

@@ -29,11 +29,13 @@ from billing.models import (
     BY_HAND,
     CardRefund,
     Decision,
+    Invoice,
     Order,
     OrderMessage,
     OrderStatus,
     Payment,
     Refund,
+    RefundWay,
     ReviewDecision,
     ReviewNote,
     ReviewPresence,
@@ -122,22 +124,24 @@ def _named(text: str) -> Q:
     return found
 
 
-def _sum(rows: Any, order: str) -> Coalesce:
-    """Of `amount_minor`, over the rows that belong to the order of the query around it."""
+def _sum(rows: Any, order: str, of: str = "amount_minor") -> Coalesce:
+    """Of amounts, over the rows that belong to the order of the query around it."""
     mine = rows.filter(**{order: OuterRef("pk")}).order_by().values(order)
-    sums = mine.annotate(sum=Sum("amount_minor")).values("sum")
+    sums = mine.annotate(sum=Sum(of)).values("sum")
     return Coalesce(Subquery(sums, output_field=IntegerField()), 0)
 
 
 # In SQL what `Order.refund_minor` says. What cards paid goes back by itself, unless that failed.
 _NOTHING = Q(cancellation__isnull=False) | Q(decision__decision=Decision.REJECT)
+_CREDITED = _sum(Invoice.objects.exclude(corrects=None), "order", "total_minor")
 _OWED = (
     _sum(Payment.objects, "order")
     - _sum(CardRefund.objects.filter(failed_at=None), "payment__order")
-    - _sum(Refund.objects, "order")
+    - _sum(Refund.objects.exclude(way=RefundWay.CARD), "order")
     - Case(
         When(_NOTHING, then=Value(0)), default=F("amount_minor") + F("tax_minor"), output_field=IntegerField()
     )
+    + Case(When(_NOTHING, then=Value(0)), default=_CREDITED, output_field=IntegerField())
 )
 REFUND_OWED = (
     Q(Exists(Payment.objects.filter(order=OuterRef("pk"), method__in=BY_HAND))) & _NOTHING

@@ -92,7 +92,7 @@ def _past(order: Order, for_staff: bool) -> list[Step]:
     if subscription := getattr(order, "subscription", None):
         steps.append(Step("Service started", "done", subscription.started_at))
     if order.received_minor and not order.is_open:
-        steps += [_recorded(refund, for_staff) for refund in order.refunds.all()]
+        steps += [_recorded(refund, for_staff) for refund in order.sent_back_by_staff]
     if cancellation := getattr(order, "cancellation", None):
         steps.append(Step("Cancelled" + by(cancellation, ""), "stop", cancellation.at))
     return steps

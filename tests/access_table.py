@@ -194,6 +194,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:review-presence": get(staff("billing.view_order")),
     "billing:note-add": post(staff("billing.add_reviewnote")),
     "billing:refund-record": post(staff("billing.add_refund")),
+    "billing:refund-give": both(staff("billing.add_refund")),
     "billing:payment-record": post(staff("billing.add_payment")),
     "billing:renewal-show": get(staff("billing.view_renewal")),
     "billing:renewal-payment-record": post(staff("billing.add_payment")),

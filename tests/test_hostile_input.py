@@ -65,6 +65,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/admin/renewals/{invoice}/payment/": {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
     },
+    "/admin/invoices/{invoice}/refund/": {
+        "way": "bank_transfer", "amount": "1.00", "reference": "r", "reason": "They asked"
+    },
     "/admin/review/{number}/report/": {"type": "fraud", "severity": "5", "text": "Chargeback"},
     "/admin/review/{number}/report/withdraw/": {
         "which": REPORT, "reason": "A mistake"

@@ -32,8 +32,8 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Orders and payments",
         (
             "order.place", "order.approve", "order.reject", "order.ask", "order.answer", "order.cancel",
-            "order.activate", "invoice.issue", "invoice.credit", "payment.receive", "payment.record", "refund.record",
-            "refund.send",
+            "order.activate", "invoice.issue", "invoice.credit", "payment.receive", "payment.record", "refund.give",
+            "refund.record", "refund.send",
         ),
     ),
     "domains": (

@@ -10,16 +10,18 @@ from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceS
 from billing.models.kept_card import CardOnFile
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
-from billing.models.payment import BY_HAND, Payment, PaymentMethod, Refund
+from billing.models.payment import BY_HAND, Payment, PaymentMethod
 from billing.models.plan import Period, Plan, PlanVersion
 from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.question import QuestionLink
+from billing.models.refund import Refund, RefundWay
 from billing.models.renewal import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge
 from billing.models.renewal_kind import RenewalKind
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.risk import Risk
-from billing.models.sale import Sale, SaleConflict
+from billing.models.sale import Sale
 from billing.models.signal import DECIDING, OrderSignal, OrderTrait, SignalKind
+from billing.models.sold import SaleConflict
 from billing.models.status import OrderStatus
 from billing.models.stripe_customer import CardSetup, StripeCustomer
 from billing.models.subscription import Subscription
@@ -73,6 +75,7 @@ __all__ = [
     "PriceChanged",
     "QuestionLink",
     "Refund",
+    "RefundWay",
     "Renewal",
     "RenewalCharge",
     "RenewalKind",

@@ -48,17 +48,22 @@ class ReturnReason(models.TextChoices):
     REJECTED = "rejected", "The order was rejected"
     PAID = "paid", "The order was paid already"
     BY_HAND = "by_hand", "Sent back at Stripe by hand"
+    STAFF = "staff", "Sent back by our staff"
+
+
+ONCE = [ReturnReason.CANCELLED, ReturnReason.REJECTED, ReturnReason.PAID]  # of one payment
 
 
 class CardRefund(models.Model):
-    """Money of a card payment that goes back to the card, all of it or a part: by itself, or because somebody sent it
-    at Stripe.
+    """Money of a card payment that goes back to the card, all of it or a part: by itself, because staff wanted that
+    (`ordered`), or because somebody sent it at Stripe.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     payment = models.ForeignKey("billing.Payment", models.PROTECT, related_name="card_refunds")
     amount_minor = models.PositiveIntegerField()
     reason = models.CharField(max_length=9, choices=ReturnReason.choices)
+    ordered = models.ForeignKey("billing.Refund", models.PROTECT, null=True, related_name="card_refunds")
     at = models.DateTimeField(default=timezone.now)
     refund = models.CharField(
         max_length=100, blank=True, help_text="Stripe's id; empty until Stripe took it."
@@ -88,8 +93,12 @@ class CardRefund(models.Model):
             models.CheckConstraint(
                 condition=Q(reason__in=ReturnReason.values), name="card_refund_reason_known"
             ),
+            models.CheckConstraint(
+                condition=Q(reason="staff", ordered__isnull=False) | (~Q(reason="staff") & Q(ordered=None)),
+                name="card_refund_of_staff_is_ordered",
+            ),
             models.UniqueConstraint(
-                fields=["payment", "reason"], condition=~Q(reason="by_hand"), name="card_refund_once"
+                fields=["payment", "reason"], condition=Q(reason__in=ONCE), name="card_refund_once"
             ),
             models.UniqueConstraint(
                 fields=["refund"], condition=~Q(refund=""), name="card_refund_at_stripe_once"

@@ -1,15 +1,15 @@
 """What is an order's own about its money: when it is due, and what becomes of it if the order comes to nothing."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 
 from accounts import notices
 from billing.models.card import ReturnReason
 from billing.models.kept_card import CardOnFile
-from billing.models.payment import PaymentMethod, Refund
-from billing.models.sale import Sale, SaleConflict
+from billing.models.payment import PaymentMethod
+from billing.models.sale import Sale
+from billing.models.sold import SaleConflict
 from billing.models.status import OrderStatus
 from billing.money import format_money
 
@@ -37,7 +37,6 @@ class Paying(Sale):
         objects: Any
         number: Any
         plan: Any
-        refunds: Any
         status: Any
 
     @property
@@ -91,10 +90,6 @@ class Paying(Sale):
     @property
     def kept(self) -> str:
         return format_money(self.kept_minor, self.currency)
-
-    @property
-    def sent_back_by_staff(self) -> Iterable[Refund]:
-        return cast("Iterable[Refund]", self.refunds.all())
 
     def refuse_payment(self) -> None:
         if self.status != OrderStatus.UNPAID:

@@ -74,25 +74,3 @@ class Payment(OfSale):
         """What of it does not go back to the card."""
         back = [refund for refund in self.card_refunds.all() if not refund.failed_at]
         return max(0, self.amount_minor - sum(refund.amount_minor for refund in back))
-
-
-class Refund(models.Model):
-    """What was owed back for an order, all of it, was sent back by staff. More can come to be owed later: when money that
-    was to go back to a card did not arrive there.
-    """
-
-    order = models.ForeignKey("billing.Order", models.PROTECT, related_name="refunds")
-    amount_minor = models.PositiveIntegerField()
-    currency = CurrencyField()
-    reference = models.CharField(max_length=100)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["at"]
-        constraints = [
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
-        ]
-
-    def __str__(self) -> str:
-        return f"Refund of {self.order_id}"

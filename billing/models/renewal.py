@@ -22,7 +22,8 @@ from billing.models.card import ReturnReason
 from billing.models.payment import PaymentMethod
 from billing.models.plan_change import PlanChange
 from billing.models.renewal_kind import RenewalKind
-from billing.models.sale import Sale, SaleConflict
+from billing.models.sale import Sale
+from billing.models.sold import SaleConflict
 from billing.money import CurrencyField, format_money
 from foundation.unit_of_work import unit_of_work
 
@@ -202,6 +203,11 @@ class Renewal(Sale):
         return not self.is_open
 
     @property
+    def may_be_refunded(self) -> bool:
+        """Also while it is open, or after it was taken back: then nothing of its invoice has to go with it."""
+        return True
+
+    @property
     def open_charge(self) -> "RenewalCharge | None":
         """The one of which Stripe has not said yet what came of it."""
         return self.charges.filter(ended_at=None).first()
@@ -271,7 +277,7 @@ class Renewal(Sale):
                 text = "A card is being charged for the renewal at this moment. Try again in a few minutes."
                 raise ValidationError(text, code="charging")
             if renewal.paid_minor and not renewal.may_lapse:
-                text = f"{renewal.paid} were paid for the renewal already. Write to us, and we settle that first."
+                text = f"{renewal.paid} were paid for the renewal already. Write to us, and we send that back first."
                 raise ValidationError(text, code="paid")
             renewal.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)  # customers before series
             if renewal.invoice:

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from accounts import audit
 from billing.models.desk import ReviewNote
-from billing.models.payment import Refund
+from billing.models.refund import Refund
 from billing.models.review import Decision
 from billing.models.risk import Risk, risk_of
 from billing.models.status import OrderStatus
@@ -22,9 +22,11 @@ class Reviewing:
 
     if TYPE_CHECKING:
         _locked: Any
+        card_refunds: Any
         currency: Any
         customer: Any
         fraud_check: Any
+        invoice: Any
         notes: Any
         number: Any
         paid_minor: Any
@@ -56,9 +58,12 @@ class Reviewing:
         """What staff have to send back: the money for an order that came to nothing, or more than it costs, which could
         not go back to a card by itself; less what they have recorded.
         """
-        keeps = {OrderStatus.REJECTED: 0, OrderStatus.CANCELLED: 0, OrderStatus.ACTIVE: self.total_minor}
-        owed = self.paid_minor - keeps.get(self.status, self.paid_minor)
-        return max(0, owed - sum(refund.amount_minor for refund in self.refunds.all())) if owed > 0 else 0
+        if self.status in (OrderStatus.REJECTED, OrderStatus.CANCELLED):
+            return int(self.paid_minor)
+        if self.status != OrderStatus.ACTIVE or all(not refund.failed_at for refund in self.card_refunds):
+            return 0
+        credited = self.invoice.credited_minor if self.invoice else 0
+        return max(0, self.paid_minor - (self.total_minor - credited))
 
     @property
     def refund_owed(self) -> str:

@@ -11,7 +11,8 @@ from django.utils import timezone
 from accounts import audit, notices
 from billing.models.card import CardRefund, ReturnReason
 from billing.models.payment import Payment, PaymentMethod
-from billing.models.sold import Sold, decided
+from billing.models.refunding import Refunding
+from billing.models.sold import decided
 from billing.money import format_money
 from billing.submissions import Submission
 from billing.tax import TaxDecision, TaxedPrice, TaxKind
@@ -22,14 +23,10 @@ if TYPE_CHECKING:
 EDITIONS = 6  # invoices of one sale, each in the place of the one before
 
 
-class SaleConflict(Exception):
-    """What is sold is not in the state that the act was meant for. The text is for the person who acted."""
-
-
-class Sale(Sold):
+class Sale(Refunding):
     """The part of `Order` and `Renewal` that moves their money."""
 
-    class Meta(Sold.Meta):
+    class Meta(Refunding.Meta):
         abstract = True
 
     def record_payment(
@@ -179,14 +176,6 @@ class Sale(Sold):
     @property
     def _return_reason(self) -> ReturnReason:
         return ReturnReason.PAID
-
-    def _look_at_checkouts(self) -> None:
-        """What is due has changed: a page at Stripe that still wants the sum of before must end."""
-        from billing.tasks import look_at_checkout
-
-        for checkout in self.checkouts.filter(ended_at=None):
-            self.checkouts.filter(pk=checkout.pk).update(next_look_at=timezone.now())
-            look_at_checkout.delay_on_commit(str(checkout.pk))
 
     def _check_payment(self, amount_minor: int, currency: str) -> None:
         self.refuse_payment()

@@ -1,7 +1,6 @@
 """What is sold and has to be paid, and what came in for it: facts alone. How money comes in is `billing.models.sale`'s."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -9,15 +8,21 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
+from django.utils.functional import cached_property
 
 from billing.models.card import CardRefund
-from billing.models.payment import Refund
+from billing.models.refund import Refund, RefundWay
 from billing.money import CurrencyField, format_amount, format_money
 from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
 
 if TYPE_CHECKING:
     from accounts.models import User
     from billing.models.invoice import Invoice
+
+
+class SaleConflict(Exception):
+    """What is sold is not in the state that the act was meant for. The text is for the person who acted."""
 
 
 class Sold(models.Model):
@@ -55,6 +60,7 @@ class Sold(models.Model):
         objects: Any
         invoices: Any
         payments: Any
+        refunds: Any
 
     @abstractmethod
     def get_absolute_url(self) -> str:
@@ -119,6 +125,11 @@ class Sold(models.Model):
         """Whether it came to nothing."""
         return False
 
+    @property
+    def may_be_refunded(self) -> bool:
+        """Whether staff may send back what was paid for it, for a reason of their own."""
+        return self.is_running
+
     @abstractmethod
     def refuse_payment(self) -> None:
         """SaleConflict that says why, where nothing is due."""
@@ -138,6 +149,14 @@ class Sold(models.Model):
 
     def _must_be_of_another(self, by: "User") -> None:
         """SaleConflict where `by` may not note money for it."""
+
+    def _look_at_checkouts(self) -> None:
+        """What is due has changed: a page at Stripe that still wants the sum of before must end."""
+        from billing.tasks import look_at_checkout
+
+        for checkout in self.checkouts.filter(ended_at=None):
+            self.checkouts.filter(pk=checkout.pk).update(next_look_at=timezone.now())
+            look_at_checkout.delay_on_commit(str(checkout.pk))
 
     def _note_reference(self, reference: str) -> None:
         """Money came in under this reference."""
@@ -160,8 +179,9 @@ class Sold(models.Model):
 
     @property
     def paid_minor(self) -> int:
-        """What came in and does not go back to a card by itself, in the currency of the sale."""
-        return sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
+        """What came in and did not go back, nor is on its way back to a card, in the currency of the sale."""
+        kept = sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
+        return max(0, kept - sum(refund.amount_minor for refund in self.sent_back_by_staff)) if kept else 0
 
     @property
     def due_amount(self) -> str:
@@ -192,10 +212,10 @@ class Sold(models.Model):
         decision = TaxDecision(TaxKind(self.tax_kind), self.tax_rate, self.tax_label, self.tax_country)
         return TaxedPrice(Split(self.amount_minor, self.tax_minor), self.currency, decision)
 
-    @property
-    def sent_back_by_staff(self) -> "Iterable[Refund]":
-        """What staff sent back in other ways than to a card."""
-        return ()
+    @cached_property
+    def sent_back_by_staff(self) -> list[Refund]:
+        """What staff sent back in other ways than to a card; asked for once."""
+        return [refund for refund in self.refunds.all() if refund.way != RefundWay.CARD]
 
     @property
     def card_refunds(self) -> list[CardRefund]:

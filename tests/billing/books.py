@@ -43,7 +43,7 @@ def cash_of(customer: Customer, currency: str, account: Account) -> int:
     """What came in less what went back, in minor units; at Stripe, or otherwise."""
     mine, by_card = Q(currency=currency) & of_customer(customer), Q(method=PaymentMethod.CARD)
     if account == Account.BANK:
-        by_staff = Refund.objects.filter(currency=currency, order__customer=customer)
+        by_staff = Refund.objects.filter(of_customer(customer), currency=currency).exclude(way="card")
         staff = sum(by_staff.values_list("amount_minor", flat=True))
         return sum(Payment.objects.filter(~by_card, mine).values_list("amount_minor", flat=True)) - staff
     came = sum(Payment.objects.filter(by_card, mine).values_list("amount_minor", flat=True))

@@ -1,0 +1,68 @@
+"""The form with which staff send money back."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from billing.forms import LineField
+from billing.models import RefundWay, Sale
+from billing.money import format_amount, format_money, parse_amount
+from billing.submissions import SubmissionField
+
+NEWEST = "newest"
+
+
+class RefundGiveForm(forms.Form):
+    """Of one sale: `way` is "newest" (cards, newest payment first), a payment's id (its card), or how else it was sent."""
+
+    way = forms.ChoiceField(label="How")
+    amount = forms.CharField(
+        max_length=16, widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+    )
+    reference = LineField(
+        max_length=100,
+        required=False,
+        help_text="Of what you sent yourself: what identifies it in the bank statement. To a card we send it.",
+    )
+    reason = LineField(max_length=500, help_text="Why you do this. The customer reads it.")
+    submission = SubmissionField()
+
+    def __init__(self, data: Any = None, *, sale: Sale) -> None:
+        super().__init__(data, initial={"amount": format_amount(sale.refundable_minor, sale.currency)})
+        self.sale = sale
+        self.cards = {str(payment.pk): payment for payment in sale.refundable_cards}
+        ways = [
+            (key, f"To the card {each.card or each.reference}, {format_money(each.kept_minor, sale.currency)} at most")
+            for key, each in self.cards.items()
+        ]  # fmt: skip
+        if len(ways) > 1:
+            ways.insert(0, (NEWEST, "To the cards, the newest payment first"))
+        ways += [
+            (way.value, f"{way.label}, which you have sent") for way in RefundWay if way != RefundWay.CARD
+        ]
+        self.fields["way"].choices = ways  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        fields = super().clean() or self.cleaned_data
+        way = fields.get("way", "")
+        if way in RefundWay.values and not fields.get("reference") and "reference" not in self.errors:
+            self.add_error("reference", "Enter the reference of what you have sent.")
+        if "amount" in fields:
+            try:
+                fields["amount_minor"] = parse_amount(fields["amount"], self.sale.currency)
+            except ValidationError as error:
+                self.add_error("amount", error)
+        return fields
+
+    @property
+    def wish(self) -> dict[str, Any]:
+        """What `Sale.refund` takes, of a valid form."""
+        fields, way = self.cleaned_data, self.cleaned_data["way"]
+        by_card = way not in RefundWay.values
+        return {
+            "way": RefundWay.CARD if by_card else way,
+            "payment": self.cards.get(way),
+            "reference": "" if by_card else fields["reference"],
+            **{name: fields[name] for name in ("amount_minor", "reason")},
+        }
