@@ -1,4 +1,6 @@
-"""A service is renewed: announced, its card declined, sending stopped and nothing else; paid in a browser, all goes on."""
+"""A service is renewed: announced, its card declined, sending stopped and nothing else; paid in a browser, all goes on. Then
+its plan is changed for a larger one, and staff send a part of that back.
+"""
 
 import re
 import smtplib
@@ -95,6 +97,39 @@ def test_a_service_is_renewed(stack: Stack, staff: Person, browser: Browser) -> 
     eventually(lambda: may_send(rhea, rhea.address), 20)
     assert not [each for each in browser.complaints() if "status of 402" not in each]
     eventually(lambda: told(stack, address, "Visa 4242"), 30)
+
+    browser.open(f"{billing}plan/")
+    assert not browser.complaints()
+    browser.picture("plans")
+    browser.open(f"{billing}plan/to/25gb/")
+    browser.picture("change of plan")
+    browser.press("Change the plan")
+    difference = newest_invoice(tenant)
+    assert browser.path == difference, browser.text
+    eventually(lambda: "declined" in tenant.person.get(difference).text, 30)
+    assert "10 GB" in tenant.person.get(billing).text
+    browser.open(difference)
+    browser.press("Pay by card")
+    enter(browser, ANOTHER)
+    assert browser.path == difference, browser.text
+    browser.open(billing)
+    assert "25 GB" in browser.text
+    browser.picture("changed")
+    assert not [each for each in browser.complaints() if "status of 402" not in each]
+
+    give_back(staff, difference.split("/")[-2], "1.00", "A present of ours")
+    eventually(lambda: told(stack, address, "A present of ours"), 30)
+    eventually(lambda: "A present of ours" in tenant.person.get(difference).text, 20)
+    assert may_send(rhea, rhea.address)
+
+
+def give_back(staff: Person, invoice: str, amount: str, reason: str) -> None:
+    """As staff: a part of what paid this invoice, to its card."""
+    path = f"/admin/invoices/{invoice}/refund/"
+    page = staff.get(path).text
+    way = re.findall(r'<option value="([0-9a-f-]{36})"', page)[0]
+    submission = re.findall(r'name="submission" value="([^"]+)"', page)[0]
+    staff.sends(path, way=way, amount=amount, reason=reason, reference="", submission=submission)
 
 
 def newest_invoice(tenant: Tenant) -> str:
