@@ -127,6 +127,7 @@ ACTS: Mapping[str, Act] = {
     "webhook.switch_off": Act("switched off the webhook"),
     "webhook.switch_on": Act("switched on the webhook"),
     # What concerns one person alone, or the house
+    "books.download": Act("fetched as a file:", NOTHING),
     "cannedtext.add": Act("added by hand the canned text", NOTHING),
     "cannedtext.change": Act("changed by hand the canned text", NOTHING),
     "cannedtext.delete": Act("deleted the canned text", NOTHING),

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -40,6 +40,7 @@ from billing.models import (
     TaxRate,
 )
 from billing.models.plan import Terms
+from billing.renewal_lists import for_outlook, know_invoice
 from billing.renewal_standing import what_comes
 
 
@@ -225,27 +226,18 @@ class RenewalAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With all that is shown of each row, in as many queries for many as for one."""
-        cards = Prefetch(
-            "subscription__customer__cards", CardOnFile.objects.filter(is_default=True), "default_cards"
-        )
-        charges = Prefetch("charges", RenewalCharge.objects.select_related("card"))
-        invoices = Prefetch("invoices", Invoice.objects.filter(corrects=None).order_by("edition"))
-        known = (
-            super()
-            .get_queryset(request)
-            .select_related("plan", "subscription__customer", "subscription__plan")
-        )
-        return known.prefetch_related(cards, charges, invoices, "steps")
+        return for_outlook(super().get_queryset(request))
 
     @admin.display(description="invoice")
     def invoice_number(self, renewal: Renewal) -> str:
         """Its last one, which leads to its page, where payments are recorded."""
-        invoice = list(renewal.invoices.all())[-1]
+        invoice = know_invoice(renewal)
         url = reverse("billing:renewal-show", args=[invoice.number])
         return format_html('<a href="{}">{}</a>', url, invoice.number)
 
     @admin.display(description="what comes next")
     def what_comes(self, renewal: Renewal) -> str:
+        know_invoice(renewal)
         return " ".join(what_comes(renewal, outlook(renewal))) if renewal.is_open else "Nothing"
 
 

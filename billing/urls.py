@@ -17,6 +17,7 @@ from billing import (
     subscription_views,
     views,
 )
+from billing.books import views as books
 
 
 class OrderNumberConverter(StringConverter):
@@ -102,6 +103,12 @@ urlpatterns = [
         name="renewal-payment-record",
     ),
     path("admin/invoices/<slug:invoice>/refund/", refund_views.refund_give, name="refund-give"),
+    path("admin/books/", books.book_list, name="book-list"),
+    path("admin/books/days/", books.day_book, name="day-book"),
+    path("admin/books/receivables/", books.receivable_list, name="receivable-list"),
+    path("admin/books/failed-payments/", books.failed_payment_list, name="failed-payment-list"),
+    path("admin/books/recurring-revenue/", books.recurring_revenue, name="recurring-revenue"),
+    path("admin/books/ledger/<slug:customer>/", books.customer_ledger, name="customer-ledger"),
     path("admin/review/", review_views.review_list, name="review-list"),
     path("admin/review/<order:number>/", review_views.review_show, name="review-show"),
     path("admin/review/<order:number>/next/", desk_views.review_next, name="review-next"),

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 from django.core.exceptions import ValidationError
 
 from domains.mailbox_password import SCHEME, accept_hash, normalise
+from foundation.csv_lines import FORMULA
 from foundation.lines import one_line
 from foundation.names import normalise_domain, normalise_local_part
 
@@ -25,7 +26,6 @@ MOST_NAME = 120
 
 COLUMNS = ("username", "name", "quota_mb", "password", "password_hash")
 SHOWN_ONLY = ("used_mb", "last_sign_in_at")  # in our own exports; nothing to import
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how cells begin that a spreadsheet runs
 QUOTA = re.compile(r"[0-9]{1,9}")
 
 
