@@ -14,8 +14,9 @@ from allauth.account.decorators import reauthentication_required
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseNotAllowed
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -52,11 +53,15 @@ RIGHTS: dict[str, set[Permission]] = {
 }
 
 
-def _place(user: User, customer: Customer) -> tuple[str | None, bool]:
-    """The role, None for a stranger, and whether the customer asks a second factor of its members."""
-    mine = Membership.objects.filter(customer=customer, user=user)
-    role, rule = mine.values_list("role", "customer__factor_rule").first() or (None, None)
-    return role, rule is not None
+def _place(user: User, **customer: Any) -> Any:
+    """The membership, with whether the customer asks a second factor of its members (`factor_rule`); Http404 for a
+    stranger. Where only the `username` is known, the customer comes with it.
+    """
+    mine = Membership.objects.filter(user=user, **customer).annotate(factor_rule=F("customer__factor_rule"))
+    found = (mine if "customer" in customer else mine.select_related("customer")).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def may(role: str | None, permission: Permission) -> bool:
@@ -74,8 +79,9 @@ def customer_page(permission: Permission, *, before_activation: bool = False) ->
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def page(request: Any, customer: str, **kwargs: Any) -> HttpResponseBase:
-            found = get_object_or_404(Customer, username=customer)
-            enter(request, found, permission)
+            place = _place(request.user, customer__username=customer)
+            found = place.customer
+            _enter(request, place, permission)
             if request.method not in ("GET", "HEAD", "POST"):
                 return HttpResponseNotAllowed(["GET", "HEAD", "POST"])
             if request.method == "POST" and not before_activation and found.blocked_reason:
@@ -92,10 +98,14 @@ def enter(request: Any, customer: Customer, permission: Permission) -> None:
     (`domains_edit`); Http404 for a stranger, PermissionDenied without the right. A member without the second factor
     that the customer asks for is led to it (`ask_for_factor`).
     """
-    request.role, wants_factor = _place(request.user, customer)
-    if request.role is None:
-        raise Http404
-    if wants_factor:
+    place = _place(request.user, customer=customer)
+    place.customer = customer
+    _enter(request, place, permission)
+
+
+def _enter(request: Any, place: Any, permission: Permission) -> None:
+    request.role, customer = place.role, place.customer
+    if place.factor_rule is not None:
         ask_for_factor(
             request, f"{customer.name} asks a second factor of its members. Choose one, and set it up."
         )

@@ -41,9 +41,10 @@ class Outlook:
         return min((day for day in (self.charge_on, self.step_on) if day), default=None)
 
 
-def outlook(renewal: Renewal) -> Outlook:
-    """What comes next, as things stand now."""
-    card = default_card(renewal.customer) if card_payments.may_pay(renewal) else None
+def outlook(renewal: Renewal, *, by_card: bool | None = None) -> Outlook:
+    """What comes next, as things stand now. `by_card`: whether what is due can be charged, where that is known already."""
+    by_card = card_payments.may_pay(renewal) if by_card is None else by_card
+    card = default_card(renewal.customer) if by_card else None
     charge_on = _charge_on(renewal, card) if card else None
     days = {} if renewal.may_lapse else _days(renewal)
     if charge_on or renewal.charges.exists():

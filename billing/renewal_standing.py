@@ -150,8 +150,8 @@ def standing_of(invoice: Invoice) -> RenewalStanding | None:
     if renewal is None or invoice.corrects_id or not renewal.is_open or invoice.open_minor <= 0:
         return None
     with_history(renewal)
-    next_ = outlook(renewal)
     by_card = is_on() and takes(invoice.open_minor, invoice.currency)
+    next_ = outlook(renewal, by_card=by_card)
     return RenewalStanding(invoice, stopped_now(renewal), what_comes(renewal, next_), next_.card, by_card)
 
 

@@ -35,9 +35,7 @@ def few_queries(client: Client, path: str) -> Iterator[None]:
     client.get(path)  # what is made once for a session
     with CaptureQueriesContext(connection) as queries:
         yield
-    late = "Renewal to be paid" in client.get(path).content.decode() and path.endswith("/billing/")
-    most = 11 if late else 10
-    assert len(queries) <= most, "\n".join(query["sql"][:200] for query in queries)
+    assert len(queries) <= 10, "\n".join(query["sql"][:200] for query in queries)
 
 
 def page(client: Client, path: str) -> str:
