@@ -21,8 +21,10 @@ from billing.models import (
     CardRefund,
     CardSetup,
     Checkout,
+    CreditGrant,
     FraudExemption,
     FraudReport,
+    FreeMonths,
     Invoice,
     LedgerEntry,
     Order,
@@ -173,6 +175,24 @@ class CardSetupAdmin(ReadOnlyAdmin):
     exclude = ("url",)
 
 
+@admin.register(CreditGrant)
+class CreditGrantAdmin(ReadOnlyAdmin):
+    list_display = ("customer", "amount", "reason", "by", "at", "taken_back_minor")
+    list_select_related = ("customer", "by")
+    search_fields = ("customer__username",)
+    date_hierarchy = "at"
+    exclude = ("submission", "fingerprint")
+
+
+@admin.register(FreeMonths)
+class FreeMonthsAdmin(ReadOnlyAdmin):
+    list_display = ("subscription", "months", "from_on", "reason", "by", "at", "withdrawn_at")
+    list_select_related = ("subscription__plan", "subscription__customer", "by")
+    search_fields = ("subscription__customer__username",)
+    date_hierarchy = "at"
+    exclude = ("submission", "fingerprint")
+
+
 @admin.register(CardRefund)
 class CardRefundAdmin(ReadOnlyAdmin):
     list_display = ("payment", "amount", "reason", "at", "sent_at", "failed_at", "problem")
@@ -192,10 +212,15 @@ class StripeEventAdmin(ReadOnlyAdmin):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
-    list_display = ("customer", "plan", "period", "started_at", "ended_at")
+    list_display = ("customer", "plan", "period", "started_at", "ended_at", "goodwill")
     list_select_related = ("customer", "plan")
     list_filter = ("plan",)
     search_fields = ("customer__username", "order__number")
+
+    @admin.display(description="goodwill")
+    def goodwill(self, subscription: Subscription) -> str:
+        url = reverse("billing:goodwill-show", args=[subscription.customer.username])
+        return format_html('<a href="{}">Credits and free months</a>', url)
 
 
 class RenewalStandingFilter(admin.SimpleListFilter):

@@ -7,4 +7,12 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         # They register checks, signals, notices, and what is held of a person.
-        from billing import checks, drafts, emails, personal_data, plan_emails, renewal_emails  # noqa: F401
+        from billing import (  # noqa: F401
+            checks,
+            drafts,
+            emails,
+            goodwill_emails,
+            personal_data,
+            plan_emails,
+            renewal_emails,
+        )

@@ -26,6 +26,7 @@ from billing.zip_stream import zip_stream
 
 PAGE = 50
 NEWEST = 5  # on the page of how it stands
+CREDITS = 20  # of which something is left, on the same page
 A_YEAR = 200  # documents in one file; each takes the time of a page
 
 
@@ -43,12 +44,14 @@ def billing_show(request: Any) -> HttpResponse:
     renews = service and not to_pay and not is_cancelled and not request.customer.ended_at
     context = {
         "service": service and service.subscription,
+        "free_months": service.subscription.free_to_come if service else [],
         "storage": service and service.storage,
         "is_cancelled": is_cancelled,
         "change": service and service.change,
         "next": next_renewal(service) if service and renews else None,
         "standing": standing,
-        "account": account_of(request.customer),
+        "account": (account := account_of(request.customer)),
+        "credits": request.customer.credit_grants.some_left()[:CREDITS] if account.held else [],
         "invoices": invoices,
     }
     return lead_to_stripe(render(request, "billing/billing_show.html", context), standing)

@@ -9,6 +9,8 @@
 | what had paid it is the customer's again | receivable | credit |
 | money goes back | credit | cards or bank |
 | money that was to go back did not arrive | cards | credit |
+| staff give credit | goodwill | credit |
+| what is left of it is taken back | credit | goodwill |
 """
 
 from collections.abc import Collection
@@ -26,6 +28,7 @@ from billing.models.refund import Refund, RefundWay
 
 if TYPE_CHECKING:
     from accounts.models import Customer
+    from billing.models.credit_grant import CreditGrant
     from billing.models.invoice import Invoice
 
 
@@ -41,13 +44,26 @@ def post_document(document: "Invoice") -> None:
 
 
 def post_payment(payment: Payment, invoice: "Invoice | None", pays_minor: int) -> None:
-    """Money came in, and `pays_minor` of it pay the invoice; the rest is held for the customer."""
-    _post(payment, EntryKind.PAYMENT, _where(payment), Account.CREDIT, payment.amount_minor, payment=payment)
+    """Money came in, and `pays_minor` of it pay the invoice; the rest is held for the customer. Credit was held before."""
+    if payment.method != PaymentMethod.CREDIT:
+        _post(
+            payment, EntryKind.PAYMENT, _where(payment), Account.CREDIT, payment.amount_minor, payment=payment
+        )
     if invoice and invoice.currency == payment.currency:
         _post(
             payment, EntryKind.SETTLE, Account.CREDIT, Account.RECEIVABLE, pays_minor,
             payment=payment, invoice=invoice,
         )  # fmt: skip
+
+
+def post_grant(grant: "CreditGrant") -> None:
+    """Staff gave credit."""
+    _post(grant, EntryKind.GRANT, Account.GOODWILL, Account.CREDIT, grant.amount_minor, grant=grant)
+
+
+def post_grant_taken_back(grant: "CreditGrant", amount_minor: int) -> None:
+    """Staff took back what was left of it."""
+    _post(grant, EntryKind.REVOKE, Account.CREDIT, Account.GOODWILL, amount_minor, grant=grant)
 
 
 def post_release(note: "Invoice") -> None:
@@ -143,12 +159,14 @@ def settled(invoice: "Invoice") -> int:
 
 def free_credit(customer: "Customer", currency: str) -> int:
     """What we hold for a customer and is not on its way back to a card."""
+    entries = customer.ledger_entries.filter(currency=currency).order_by()
+    held = -int(entries.aggregate(sum=_sum(Account.CREDIT))["sum"])
+    if held <= 0:
+        return held
     going = CardRefund.objects.filter(
         of_customer(customer, "payment__"), payment__currency=currency, sent_at=None, failed_at=None
     )
-    promised = going.aggregate(sum=Sum("amount_minor", default=0))["sum"]
-    held = customer.ledger_entries.filter(currency=currency).order_by()
-    return -int(held.aggregate(sum=_sum(Account.CREDIT))["sum"]) - int(promised)
+    return held - int(going.aggregate(sum=Sum("amount_minor", default=0))["sum"])
 
 
 def balances(customer: "Customer") -> dict[str, dict[Account, int]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from billing.models import Order, Payment, Renewal
+from billing.models import Order, Payment, Refund, Renewal
 
 _ADDRESS = ("name", "company", "email", "street", "city", "region", "postcode", "country", "phone", "domain")
 
@@ -43,6 +43,7 @@ def order_copy(order: Order) -> dict[str, Any]:
         ],
         "signals": [signal.get_kind_display() for signal in order.signals.all()],
         "payments": [_payment(payment) for payment in order.payments.all()],
+        "sent_back_by_staff": [_refund(refund) for refund in order.refunds.all()],
         "sent_back_to_cards": [
             {
                 "at": refund.at.isoformat(),
@@ -78,9 +79,20 @@ def renewal_copy(renewal: Renewal) -> dict[str, Any]:
             for charge in renewal.charges.all()
         ],
         "payments": [_payment(payment) for payment in renewal.payments.all()],
+        "sent_back_by_staff": [_refund(refund) for refund in renewal.refunds.all()],
         "done_while_unpaid": [
             {"at": step.at.isoformat(), "step": step.get_kind_display()} for step in renewal.steps.all()
         ],
+    }
+
+
+def _refund(refund: Refund) -> dict[str, Any]:
+    return {
+        "at": refund.at.isoformat(),
+        "amount_minor": refund.amount_minor,
+        "currency": refund.currency,
+        "way": refund.way,
+        "reason": refund.reason,
     }
 
 

@@ -13,6 +13,7 @@ from billing.models import (
     ERASED_EMAIL,
     BillingDetails,
     CardOnFile,
+    CreditGrant,
     FraudReport,
     Invoice,
     MessageKind,
@@ -34,6 +35,7 @@ _DETAILS = (
     "customer__username", *ADDRESS, "vat_id", "vat_is_valid", "vat_checked_at", "vat_consultation", "vat_last_invalid",
     "reference", "recipients", "changed_at",
 )  # fmt: skip
+_CREDIT = ("amount_minor", "currency", "reason", "at", "taken_back_minor", "taken_back_at")
 NAMED = 10  # orders, by their numbers
 
 _CARD = (
@@ -52,20 +54,23 @@ def export(user: User) -> dict[str, Any]:
     """Orders placed by `user` with their address, verdict and payments, messages from and to them, a draft, the cards that
     they added, and what renewed the services that they own.
     """
-    placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "signals")
+    placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "refunds", "signals")
     orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
     put_to_them = Q(order__placed_by=user) & (Q(by=None) | Q(kind=MessageKind.QUESTION))
     messages = OrderMessage.objects.filter(Q(by=user) | put_to_them).order_by("at")
     draft = OrderDraft.objects.filter(user=user).first()
     invoices = _invoices(user).order_by("issued_at")
     renewals = (
-        _owned_renewals(user).prefetch_related("charges__card", "payments", "steps").order_by("made_at")
+        _owned_renewals(user)
+        .prefetch_related("charges__card", "payments", "refunds", "steps")
+        .order_by("made_at")
     )
     return {
         "draft": draft and {**draft.fields, "saved_at": draft.saved_at.isoformat()},
         "orders": (order_copy(order) for order in orders),
         "renewals": (renewal_copy(renewal) for renewal in renewals.iterator(chunk_size=200)),
         "invoices": invoices.values_list("document", flat=True).iterator(),
+        "credits": _owned_credits(user).values("customer__username", *_CREDIT).iterator(),
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
         "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
         "gets_invoices_of": [each.customer.username for each in _sent_to(user)[:1000]],
@@ -162,6 +167,12 @@ def _owned_renewals(user: User) -> QuerySet[Renewal]:
     )
 
 
+def _owned_credits(user: User) -> QuerySet[CreditGrant]:
+    """What staff gave the customers whose owner the person is."""
+    owned = user.memberships.filter(role=Role.OWNER).values("customer")
+    return CreditGrant.objects.filter(customer__in=owned).order_by("at")
+
+
 def _invoices(user: User) -> QuerySet[Invoice]:
     """Those of the orders that the person placed, and of the renewals of what they own."""
     renewals = _owned_renewals(user).order_by().values("pk")
@@ -210,8 +221,8 @@ def _blank(order: Order) -> None:
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
     "asked you and decided, invoices, payments, and what you wrote about them. The billing details of services that you "
-    "own and their renewals, whose invoices you get, and the cards that you added, as far as we know them. Notes that our "
-    "staff write for each other are not in the copy."
+    "own, their renewals and what our staff gave them, whose invoices you get, and the cards that you added, as far as we "
+    "know them. Notes that our staff write for each other are not in the copy."
 )
 
 ERASES = (

@@ -86,7 +86,7 @@ def _page(
         "steps": renewal.steps.all(),
         "movements": movements(invoice),
         "conflict": conflict,
-        "form": form or (PaymentRecordForm(initial=initial) if standing else None),
+        "form": form or (PaymentRecordForm(initial=initial) if standing or renewal.is_over else None),
         "end_form": (end_form or ServiceEndForm()) if standing and renewal.has_begun else None,
     }
     status = 409 if conflict else 422 if form or end_form else 200

@@ -13,7 +13,7 @@ from billing.invoice_document import in_words
 from billing.invoice_movements import way_of
 from billing.models import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge, Subscription
 from billing.money import format_money
-from billing.renewal_standing import DEFERRED, NOTHING_DELETED, stopped_now, what_comes, when
+from billing.renewal_standing import DEFERRED, NOTHING_DELETED, credit_outlook, stopped_now, what_comes, when
 
 
 @notice_kind("renewal.coming", template="billing/emails/renewal_coming")
@@ -25,7 +25,11 @@ def renewal_coming(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
     if invoice.renewal is None:
         return [], {}
     recipients, about = _about(invoice.renewal)
-    return recipients, context | about
+    by_credit = credit_outlook(_find(str(invoice.renewal.pk)))
+    return recipients, context | about | {
+        "credit": " ".join(by_credit.words),
+        "credit_pays_all": by_credit.pays_all,
+    }
 
 
 @notice_kind("renewal.paid", template="billing/emails/renewal_paid")
@@ -47,7 +51,7 @@ def renewal_paid(renewal_id: str) -> tuple[list[str], dict[str, Any]]:
         "was_deferred": DunningKind.RECEIVING_STOPPED in taken,
         "goes_on": lifted and not renewal.customer.suspension,
         "stays_stopped": lifted and renewal.customer.suspension,
-        "renews_on": None if _is_ending(renewal.subscription) else in_words(renewal.until_on),
+        "renews_on": None if _is_ending(renewal.subscription) else in_words(renewal.subscription.renews_on),
     }
 
 

@@ -5,6 +5,7 @@ one stands, and what comes next of it. Nothing here changes a row or asks Stripe
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -12,6 +13,7 @@ from django.db.models import Exists, OuterRef, Prefetch, Subquery, prefetch_rela
 from django.utils import timezone
 
 from accounts.models import Customer, Stop
+from billing import crediting
 from billing.dunning import Outlook, outlook
 from billing.entitlements import Storage, storage_of
 from billing.hosted_pages import is_on
@@ -31,6 +33,7 @@ from billing.models import (
     SubscriptionCancellation,
 )
 from billing.models.billing_details import details_from, details_of
+from billing.money import format_money
 from billing.renewing import announced_days
 from billing.stripe_amounts import takes
 from billing.tax import TaxedPrice, split
@@ -84,6 +87,13 @@ class RenewalStanding:
     @property
     def payment_instructions(self) -> str:
         return str(settings.PAYMENT_INSTRUCTIONS)
+
+
+class CreditOutlook(NamedTuple):
+    """`words`: a sentence, where credit pays something."""
+
+    words: list[str]
+    pays_all: bool
 
 
 def running_service(customer: Customer) -> RunningService | None:
@@ -152,7 +162,9 @@ def standing_of(invoice: Invoice) -> RenewalStanding | None:
     with_history(renewal)
     by_card = is_on() and takes(invoice.open_minor, invoice.currency)
     next_ = outlook(renewal, by_card=by_card)
-    return RenewalStanding(invoice, stopped_now(renewal), what_comes(renewal, next_), next_.card, by_card)
+    by_credit = credit_outlook(renewal)
+    coming = by_credit.words + ([] if by_credit.pays_all else what_comes(renewal, next_))
+    return RenewalStanding(invoice, stopped_now(renewal), coming, next_.card, by_card)
 
 
 def attempts_of(renewal: Renewal) -> list[str]:
@@ -187,6 +199,20 @@ def stopped_now(renewal: Renewal) -> list[str]:
     if Stop.RECEIVE in stops and DunningKind.RECEIVING_STOPPED in since:
         words.append(f"Receiving is stopped since {since[DunningKind.RECEIVING_STOPPED]}. {DEFERRED}")
     return [*words, f"It goes on the moment the money is in. {NOTHING_DELETED}"] if words else []
+
+
+def credit_outlook(renewal: Renewal) -> CreditOutlook:
+    """What the customer's credit pays of it on the day."""
+    pays = min(crediting.available(renewal.customer, renewal.currency), renewal.due_minor)
+    if pays <= 0:
+        return CreditOutlook([], pays_all=False)
+    amount, day = format_money(pays, renewal.currency), when(renewal.due_day)
+    if pays == renewal.due_minor:
+        return CreditOutlook(
+            [f"{amount} that we hold for you pay it {day}. You need not do anything."], pays_all=True
+        )
+    words = f"{amount} that we hold for you pay a part of it {day}."
+    return CreditOutlook([words], pays_all=False)
 
 
 def what_comes(renewal: Renewal, next_: Outlook) -> list[str]:

@@ -6,6 +6,7 @@ from billing import (
     desk_views,
     details_views,
     fraud_views,
+    goodwill_views,
     invoice_views,
     kept_card_views,
     place_views,
@@ -101,6 +102,25 @@ urlpatterns = [
         "admin/renewals/<slug:invoice>/payment/",
         renewal_desk_views.renewal_payment_record,
         name="renewal-payment-record",
+    ),
+    path("admin/customers/<slug:customer>/goodwill/", goodwill_views.goodwill_show, name="goodwill-show"),
+    path(
+        "admin/customers/<slug:customer>/goodwill/credit/", goodwill_views.credit_grant, name="credit-grant"
+    ),
+    path(
+        "admin/customers/<slug:customer>/goodwill/credit/<int:grant>/take-back/",
+        goodwill_views.credit_take_back,
+        name="credit-take-back",
+    ),
+    path(
+        "admin/customers/<slug:customer>/goodwill/months/",
+        goodwill_views.free_months_give,
+        name="free-months-give",
+    ),
+    path(
+        "admin/customers/<slug:customer>/goodwill/months/<int:free>/withdraw/",
+        goodwill_views.free_months_withdraw,
+        name="free-months-withdraw",
     ),
     path("admin/invoices/<slug:invoice>/refund/", refund_views.refund_give, name="refund-give"),
     path("admin/books/", books.book_list, name="book-list"),

@@ -130,6 +130,7 @@ def census_things(acme: Customer, alice: User) -> dict[str, Any]:
         invoice = renewal_of(acme, alice)
     things |= {"invoice": invoice.number, "year": str(invoice.issued_on.year)}
     things["card"] = card_of(acme, alice).pk
+    things |= given_to(acme, alice)
     return {**things, "number": order.number, "server": server.pk}
 
 
@@ -144,6 +145,15 @@ def told(customer: Customer, owner: User) -> Delivery:
 
 def of_a_webhook(delivery: Delivery) -> dict[str, Any]:
     return {"webhook": delivery.webhook_id, "delivery": delivery.pk}
+
+
+def given_to(customer: Customer, by: User) -> dict[str, Any]:
+    """A credit and a free month, as staff give them."""
+    given: dict[str, Any] = {"reason": "It was down", "by": by, "submission": "once"}
+    service = Subscription.objects.get(customer=customer)
+    month = service.free_periods.create(months=1, period=9, from_on=timezone.localdate(), **given)
+    grant = customer.credit_grants.create(amount_minor=100, currency="USD", **given)
+    return {"free": month.pk, "grant": grant.pk}
 
 
 def card_of(customer: Customer, owner: User) -> CardOnFile:

@@ -65,6 +65,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/admin/renewals/{invoice}/payment/": {
         "method": "bank_transfer", "reference": "r", "amount": "1.00", "currency": "USD"
     },
+    "/admin/customers/acme/goodwill/credit/": {"amount": "1.00", "reason": "They asked"},
+    "/admin/customers/acme/goodwill/months/": {"months": "1", "reason": "They asked"},
     "/admin/invoices/{invoice}/refund/": {
         "way": "bank_transfer", "amount": "1.00", "reference": "r", "reason": "They asked"
     },

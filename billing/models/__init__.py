@@ -2,10 +2,12 @@ from billing.models.billing_details import BillingDetails, VatState
 from billing.models.cancellation import SubscriptionCancellation
 from billing.models.card import CardRefund, Checkout, EventOutcome, ReturnReason, StripeEvent
 from billing.models.changing import PriceChanged
+from billing.models.credit_grant import CreditGrant
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
+from billing.models.free_months import FreeMonths
 from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceStatus
 from billing.models.kept_card import CardOnFile
 from billing.models.ledger import Account, EntryKind, LedgerEntry
@@ -43,6 +45,7 @@ __all__ = [
     "ChangeOutcome",
     "ChargeState",
     "Checkout",
+    "CreditGrant",
     "Decision",
     "DunningKind",
     "DunningStep",
@@ -51,6 +54,7 @@ __all__ = [
     "FraudCheck",
     "FraudExemption",
     "FraudReport",
+    "FreeMonths",
     "Invoice",
     "InvoiceKind",
     "InvoiceSeries",

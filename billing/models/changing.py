@@ -59,7 +59,6 @@ class Changing(models.Model):
     if TYPE_CHECKING:
         _locked_to_end: Any
         amount_minor: Any
-        anchor_number: Any
         cancellation: Any
         currency: Any
         customer: Any
@@ -91,7 +90,7 @@ class Changing(models.Model):
 
         decision = decide(details_of(self.customer).buyer)
         price, today = version.price(self.period) or 0, timezone.localdate()
-        starts = [self.starts_on(number) for number in range(self.anchor_number, self._periods_paid() + 1)]
+        starts = self._starts_from(today)
         more = max(0, price - self.amount_minor)
         return PlanQuote(
             version=version,
@@ -100,6 +99,17 @@ class Changing(models.Model):
             on=today if price >= self.amount_minor and today < starts[-1] else starts[-1],
             next_on=starts[-1],
         )
+
+    def _starts_from(self, today: date) -> list[date]:
+        """The first days of what is left of the periods that are paid, and last the first day after them. Months for nothing
+        count like the period behind which they come.
+        """
+        number = self._periods_paid()
+        starts = [self.starts_on(number)]
+        while starts[0] > today:
+            number -= 1
+            starts.insert(0, self.starts_on(number))
+        return starts
 
     def why_not_change(self, version: "PlanVersion") -> str:
         """Why the plan cannot be changed to this version now, in words for the customer; empty where it can."""

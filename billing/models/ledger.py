@@ -18,6 +18,7 @@ class Account(models.TextChoices):
     BANK = "bank", "Money that came in otherwise"
     REVENUE = "revenue", "Revenue"
     TAX = "tax", "Tax that we owe"
+    GOODWILL = "goodwill", "Credits that we gave, which lessen revenue"
 
 
 class EntryKind(models.TextChoices):
@@ -28,9 +29,19 @@ class EntryKind(models.TextChoices):
     RELEASE = "release", "Money that had paid an invoice is the customer's again"
     REFUND = "refund", "Money that went back"
     RETURN = "return", "Money that was to go back and did not arrive"
+    GRANT = "grant", "Credit that we gave"
+    REVOKE = "revoke", "Credit that we took back"
 
 
-CAUSES = ("document", "payment", "card_refund", "refund")
+CAUSES = ("document", "payment", "card_refund", "refund", "grant")
+
+
+def _one_cause() -> Q:
+    """Each entry has one of the causes, and no other."""
+    found = Q()
+    for cause in CAUSES:
+        found |= Q(**{f"{each}__isnull": each != cause for each in CAUSES})
+    return found
 
 
 class LedgerEntry(models.Model):
@@ -51,6 +62,7 @@ class LedgerEntry(models.Model):
         "billing.CardRefund", models.PROTECT, null=True, related_name="ledger_entries"
     )
     refund = models.ForeignKey("billing.Refund", models.PROTECT, null=True, related_name="ledger_entries")
+    grant = models.ForeignKey("billing.CreditGrant", models.PROTECT, null=True, related_name="ledger_entries")
 
     class Meta:
         verbose_name_plural = "ledger"
@@ -71,10 +83,7 @@ class LedgerEntry(models.Model):
                 name="ledger_receivable_of_an_invoice",
             ),
             models.CheckConstraint(
-                condition=Q(document__isnull=False, payment=None, card_refund=None, refund=None)
-                | Q(document=None, payment__isnull=False, card_refund=None, refund=None)
-                | Q(document=None, payment=None, card_refund__isnull=False, refund=None)
-                | Q(document=None, payment=None, card_refund=None, refund__isnull=False),
+                condition=_one_cause(),
                 name="ledger_one_cause",
             ),
             *(

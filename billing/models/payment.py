@@ -14,9 +14,13 @@ class PaymentMethod(models.TextChoices):
     BANK_TRANSFER = "bank_transfer", "Bank transfer"
     OTHER = "other", "Other"
     CARD = "card", "Card"
+    CREDIT = "credit", "Credit"
 
 
-BY_HAND = [PaymentMethod.BANK_TRANSFER, PaymentMethod.OTHER]  # what staff record; cards come from Stripe
+BY_HAND = [
+    PaymentMethod.BANK_TRANSFER,
+    PaymentMethod.OTHER,
+]  # what staff record; cards come from Stripe, credit is held here
 
 
 class Payment(OfSale):
@@ -33,6 +37,13 @@ class Payment(OfSale):
     )
     amount_minor = models.PositiveIntegerField()
     currency = CurrencyField()
+    grant = models.ForeignKey(
+        "billing.CreditGrant",
+        models.PROTECT,
+        null=True,
+        related_name="payments",
+        help_text="Whose credit pays.",
+    )
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     submission = models.CharField(max_length=64, default=uuid4, editable=False)
@@ -45,6 +56,9 @@ class Payment(OfSale):
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="payment_positive"),
             models.CheckConstraint(condition=Q(currency__regex=r"^[A-Z]{3}$"), name="payment_currency_form"),
             models.CheckConstraint(condition=Q(method__in=PaymentMethod.values), name="payment_method_known"),
+            models.CheckConstraint(
+                condition=Q(grant=None) | Q(method=PaymentMethod.CREDIT), name="payment_grant_of_credit"
+            ),
             models.UniqueConstraint(fields=["order", "submission"], name="payment_submitted_once"),
             models.UniqueConstraint(
                 fields=["renewal", "submission"], name="payment_of_renewal_submitted_once"

@@ -25,10 +25,10 @@ class Refunding(Sold):
 
     @property
     def refundable_minor(self) -> int:
-        """How much staff may send back: what was paid and did not go back, as far as it pays the invoice or is held."""
+        """How much staff may send back: money that came in and did not go back, as far as it pays the invoice or is held."""
         from billing import ledger
 
-        if not self.may_be_refunded or not (paid := self.paid_minor):
+        if not self.may_be_refunded or (paid := self.paid_minor - self.paid_by_credit_minor) <= 0:
             return 0
         pays = ledger.settled(self.invoice) if self.invoice else 0
         return max(0, min(paid, pays + ledger.free_credit(self.customer, self.currency)))

@@ -222,6 +222,17 @@ class Renewal(Sale):
         if self.due_minor <= 0:
             raise SaleConflict("No payment is due: the whole sum is in. Nothing was changed.")
 
+    def _check_payment(self, amount_minor: int, currency: str) -> None:
+        """What comes in for one that was taken back is held for the customer, whatever it is."""
+        if self.taken_back_at is None:
+            super()._check_payment(amount_minor, currency)
+            if self.may_lapse and amount_minor < self.due_minor:
+                text = f"This is paid in one sum, {self.due}, or not at all. Send back what came in."
+                raise ValidationError({"amount": text})
+        elif currency != self.currency:
+            text = f"This is to be paid in {self.currency}. Nothing was recorded."
+            raise ValidationError({"currency": text})
+
     def _must_be_of_another(self, by: "User") -> None:
         if self.customer.memberships.filter(user=by).exists():
             raise SaleConflict(
@@ -243,6 +254,31 @@ class Renewal(Sale):
                 number=number, card=card, amount_minor=due, currency=renewal.currency
             )
             return made
+
+    def use_credit(self) -> bool:
+        """Pay what is due with what we hold for the customer, as far as that goes; false where nothing is held, or a card is
+        being charged at this moment.
+        """
+        from billing import crediting, ledger
+
+        if crediting.available(self.customer, self.currency) <= 0:
+            return False
+        with self._locked() as renewal:
+            if renewal.open_charge or not renewal.due_minor or not (invoice := renewal.invoice):
+                return False
+            customer = Customer.objects.select_for_update(no_key=True).get(pk=renewal.customer_id)
+            parts = crediting.parts(customer, renewal.currency, renewal.due_minor)
+            for grant, amount in parts:
+                payment = renewal.payments.create(
+                    method=PaymentMethod.CREDIT, grant=grant, amount_minor=amount, currency=renewal.currency
+                )
+                ledger.post_payment(payment, invoice, amount)
+                after = {"amount": format_money(amount, renewal.currency)}
+                audit.record("credit.use", by=None, customer=customer, subject=renewal.label, after=after)
+            if parts:
+                renewal._look_at_checkouts()
+                renewal._start_if_paid()
+            return bool(parts)
 
     def take_step(self, kind: "DunningKind") -> bool:
         """What its not being paid leads to now, told to the customer in the same transaction; false where that was done, or
@@ -276,7 +312,10 @@ class Renewal(Sale):
             if renewal.open_charge:
                 text = "A card is being charged for the renewal at this moment. Try again in a few minutes."
                 raise ValidationError(text, code="charging")
-            if renewal.paid_minor and not renewal.may_lapse:
+            by_money = (
+                renewal.paid_minor - renewal.paid_by_credit_minor
+            )  # credit is the customer's again by itself
+            if by_money > 0 and not renewal.may_lapse:
                 text = f"{renewal.paid} were paid for the renewal already. Write to us, and we send that back first."
                 raise ValidationError(text, code="paid")
             renewal.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)  # customers before series
@@ -303,12 +342,6 @@ class Renewal(Sale):
             notices.send_notice("renewal.lapsed", renewal.pk)
             renewal.subscription.step_soon()
             return True
-
-    def _check_payment(self, amount_minor: int, currency: str) -> None:
-        super()._check_payment(amount_minor, currency)
-        if self.may_lapse and amount_minor < self.due_minor:
-            text = f"This is paid in one sum, {self.due}, or not at all. Send back what came in."
-            raise ValidationError({"amount": text})
 
     @property
     def _return_reason(self) -> ReturnReason:

@@ -51,17 +51,17 @@ class Sale(Refunding):
                 return earlier
             sale._must_be_of_another(by)
             sale._check_payment(amount_minor, currency)
+            invoice = None if sale.is_over else issue_invoice(sale)
             payment: Payment = sale.payments.create(
                 method=method, reference=reference, amount_minor=amount_minor, currency=currency, by=by,
                 submission=submission.token, fingerprint=submission.fingerprint,
             )  # fmt: skip
             after = {"amount": format_money(amount_minor, currency), "method": method, "reference": reference}
             audit.record("payment.record", by=by, customer=sale.customer, subject=sale.label, after=after)
-            invoice = issue_invoice(sale)
             ledger.post_payment(payment, invoice, amount_minor)
             sale._look_at_checkouts()
             sale._note_reference(reference)
-            if invoice.is_settled:
+            if invoice and invoice.is_settled:
                 sale._be_settled(by=by)
             return payment
 

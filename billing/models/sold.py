@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from billing.models.card import CardRefund
+from billing.models.payment import PaymentMethod
 from billing.models.refund import Refund, RefundWay
 from billing.money import CurrencyField, format_amount, format_money
 from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
@@ -182,6 +183,11 @@ class Sold(models.Model):
         """What came in and did not go back, nor is on its way back to a card, in the currency of the sale."""
         kept = sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
         return max(0, kept - sum(refund.amount_minor for refund in self.sent_back_by_staff)) if kept else 0
+
+    @property
+    def paid_by_credit_minor(self) -> int:
+        """What of it we had held for the customer."""
+        return sum(each.amount_minor for each in self.payments.all() if each.method == PaymentMethod.CREDIT)
 
     @property
     def due_amount(self) -> str:

@@ -26,6 +26,7 @@ from foundation.unit_of_work import unit_of_work
 if TYPE_CHECKING:
     from accounts.models import User
     from billing.models.cancellation import SubscriptionCancellation
+    from billing.models.free_months import FreeMonths
     from billing.models.renewal import Renewal
 
 
@@ -56,6 +57,9 @@ class Subscription(Changing, models.Model):
     )
     anchor_number = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Of the period that begins there."
+    )
+    free_months = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How many lie between the periods that were sold: `FreeMonths`."
     )
     next_step_at = models.DateTimeField(
         null=True,
@@ -95,9 +99,16 @@ class Subscription(Changing, models.Model):
         return self.starts_on(self.periods)
 
     def starts_on(self, number: int) -> date:
-        """The first day of a period, counted from 0."""
+        """The first day of a period that is not sold yet, counted from 0."""
         anchor = self.anchor_on or timezone.localdate(self.started_at)
-        return period_start(anchor, self.period, number - self.anchor_number)
+        return period_start(anchor, self.period, number - self.anchor_number, self.free_months)
+
+    @property
+    def free_to_come(self) -> "list[FreeMonths]":
+        """Months for nothing, given ahead of the next period that is not sold yet; not asked for where none ever were."""
+        if not self.free_months:
+            return []
+        return list(self.free_periods.filter(withdrawn_at=None, period=self.periods).order_by("pk"))
 
     @property
     def open_renewal(self) -> "Renewal | None":

@@ -30,6 +30,7 @@ def must_balance() -> None:
             sums = found.get(currency, NOTHING)
             for account in (Account.CARDS, Account.BANK):
                 assert sums[account] == cash_of(customer, currency, account), (account, sums)
+            assert sums[Account.GOODWILL] == given(customer, currency)
             assert -sums[Account.REVENUE] == sold(customer, currency, "net_minor")
             assert -sums[Account.TAX] == sold(customer, currency, "tax_minor")
             assert sums[Account.CREDIT] <= by_hand(customer), sums
@@ -42,6 +43,7 @@ def must_balance() -> None:
 def cash_of(customer: Customer, currency: str, account: Account) -> int:
     """What came in less what went back, in minor units; at Stripe, or otherwise."""
     mine, by_card = Q(currency=currency) & of_customer(customer), Q(method=PaymentMethod.CARD)
+    mine &= ~Q(method=PaymentMethod.CREDIT)  # which was held before
     if account == Account.BANK:
         by_staff = Refund.objects.filter(of_customer(customer), currency=currency).exclude(way="card")
         staff = sum(by_staff.values_list("amount_minor", flat=True))
@@ -51,6 +53,12 @@ def cash_of(customer: Customer, currency: str, account: Account) -> int:
         of_customer(customer, "payment__"), payment__currency=currency, failed_at=None, sent_at__isnull=False
     )
     return came - sum(sent.values_list("amount_minor", flat=True))
+
+
+def given(customer: Customer, currency: str) -> int:
+    """Credits by staff, less what they took back."""
+    grants = customer.credit_grants.filter(currency=currency)
+    return sum(each.amount_minor - each.taken_back_minor for each in grants)
 
 
 def by_hand(customer: Customer) -> int:

@@ -1,0 +1,43 @@
+"""Giving months for nothing."""
+
+from typing import TYPE_CHECKING
+
+from accounts import audit, notices
+from billing.crediting import must_not_be_member
+from billing.models import FreeMonths, SaleConflict, Subscription
+from billing.models.free_months import shift_next_period
+from billing.submissions import Submission
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+def give_free_months(
+    subscription: Subscription, *, months: int, reason: str, submission: Submission, by: "User"
+) -> FreeMonths:
+    """Let the next period that is not sold yet start so many months later. A renewal that is announced, has not begun and
+    is not paid is taken back, and made anew later. The same submission again returns what it gave. ValidationError where a
+    part of the renewal is paid, or a card is being charged for it; SaleConflict.
+    """
+    with subscription._locked_to_end() as running, audit.because(reason):
+        if earlier := submission.earlier(running.free_periods.all(), at="at"):
+            return earlier
+        must_not_be_member(running.customer, by)
+        if running.ended_at:
+            raise SaleConflict("This service has ended, so nothing of it can be free. Nothing was changed.")
+        renewal = running.open_renewal
+        if renewal and not renewal.has_begun:
+            renewal.take_back_unpaid()
+            running.refresh_from_db()
+        from_on = shift_next_period(running, months)
+        given = running.free_periods.create(
+            months=months, period=running.periods, from_on=from_on, reason=reason, by=by,
+            submission=submission.token, fingerprint=submission.fingerprint,
+        )  # fmt: skip
+        after = {"months": months, "renews": running.renews_on.isoformat()}
+        audit.record(
+            "free_months.give", by=by, customer=running.customer, subject=running.plan.name, after=after
+        )
+        notices.send_notice("free_months.given", given.pk)
+        running.step_soon()
+        return given

@@ -1,0 +1,97 @@
+"""Months for nothing: what staff give for a reason, ahead of the next period that is to be paid."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts import audit, notices
+from billing.models.subscription import Subscription
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+MOST = 12  # in one go
+
+
+class FreeMonths(models.Model):
+    """The first period that was not sold yet starts so many months later. Until they begin they can be withdrawn."""
+
+    subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="free_periods")
+    months = models.PositiveSmallIntegerField(validators=[MinValueValidator(1), MaxValueValidator(MOST)])
+    period = models.PositiveIntegerField(help_text="The number of the period that starts later.")
+    from_on = models.DateField(help_text="Their first day.")
+    reason = models.CharField(max_length=500, help_text="Why; the customer reads it.")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+    submission = models.CharField(max_length=64, editable=False)
+    fingerprint = models.CharField(max_length=64, editable=False)
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        verbose_name_plural = "free months"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(months__gte=1, months__lte=MOST), name="free_months_one_to_twelve"
+            ),
+            models.UniqueConstraint(fields=["subscription", "submission"], name="free_months_submitted_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.words} for nothing"
+
+    @property
+    def words(self) -> str:
+        return f"{self.months} month{'' if self.months == 1 else 's'}"
+
+    @property
+    def has_begun(self) -> bool:
+        return timezone.localdate() >= self.from_on
+
+    @property
+    def may_be_withdrawn(self) -> bool:
+        """Whether they are still to come, and were not given behind others."""
+        return not (self.withdrawn_at or self.has_begun) and self.subscription.periods == self.period
+
+    def withdraw(self, *, by: "User") -> bool:
+        """Take them back; false where that is done. ValidationError once they have begun, the period after them was sold, or
+        others were given after them.
+        """
+        with self.subscription._locked() as running:
+            own = FreeMonths.objects.get(pk=self.pk)
+            if own.withdrawn_at:
+                return False
+            own.subscription = running
+            if not own.may_be_withdrawn:
+                raise ValidationError("They have begun, or are sold, so they stay.", code="begun")
+            if running.free_periods.filter(withdrawn_at=None, pk__gt=own.pk).exists():
+                raise ValidationError("Others were given after these: withdraw those first.", code="order")
+            FreeMonths.objects.filter(pk=own.pk).update(withdrawn_at=timezone.now(), withdrawn_by=by)
+            _shift(running, -own.months)
+            after = {"months": own.months, "renews": running.renews_on.isoformat()}
+            about: Any = {"customer": running.customer, "subject": running.plan.name}
+            audit.record("free_months.withdraw", by=by, after=after, **about)
+            notices.send_notice("free_months.withdrawn", own.pk)
+            running.step_soon()
+            return True
+
+
+def shift_next_period(running: Subscription, months: int) -> date:
+    """Let the first period that is not sold yet start so many months later; the first day of these. The subscription's row
+    is locked.
+    """
+    from_on = running.renews_on
+    _shift(running, months)
+    return from_on
+
+
+def _shift(running: Subscription, months: int) -> None:
+    Subscription.objects.filter(pk=running.pk).update(free_months=F("free_months") + months)
+    running.refresh_from_db(fields=["free_months", "periods"])
