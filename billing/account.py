@@ -13,12 +13,14 @@ class Standing(NamedTuple):
 
     due: list[str]
     held: list[str]
+    held_minor: dict[str, int]  # by currency
 
 
 def account_of(customer: Customer) -> Standing:
     """By the ledger, in one query."""
     sums = balances(customer)
-    return Standing(_in_words(sums, Account.RECEIVABLE, 1), _in_words(sums, Account.CREDIT, -1))
+    held = {currency: -each[Account.CREDIT] for currency, each in sums.items()}
+    return Standing(_in_words(sums, Account.RECEIVABLE, 1), _in_words(sums, Account.CREDIT, -1), held)
 
 
 def _in_words(sums: dict[str, dict[Account, int]], account: Account, sign: int) -> list[str]:

@@ -39,6 +39,9 @@ def billing_show(request: Any) -> HttpResponse:
     invoices = _of(request.customer, newest.order_by("-issued_at", "-number")[:NEWEST])
     service = running_service(request.customer)
     to_pay = open_invoice(service, invoices) if service else None
+    account = account_of(request.customer)
+    if to_pay:
+        to_pay.held_minor = account.held_minor.get(to_pay.currency, 0)
     standing = standing_of(to_pay) if to_pay else None
     is_cancelled = bool(service and service.is_cancelled)
     renews = service and not to_pay and not is_cancelled and not request.customer.ended_at
@@ -50,7 +53,7 @@ def billing_show(request: Any) -> HttpResponse:
         "change": service and service.change,
         "next": next_renewal(service) if service and renews else None,
         "standing": standing,
-        "account": (account := account_of(request.customer)),
+        "account": account,
         "credits": request.customer.credit_grants.some_left()[:CREDITS] if account.held else [],
         "invoices": invoices,
     }
@@ -123,7 +126,8 @@ def invoice_year(request: Any, year: str) -> HttpResponseBase:
 
 def _invoice(request: Any, number: str) -> Invoice:
     sold = ("order", "renewal__plan", "renewal__former__plan", "renewal__subscription")
-    invoices = request.customer.invoices.with_standing().annotate(card_facts=default_card_of("customer"))
+    invoices = request.customer.invoices.with_standing().with_held()
+    invoices = invoices.annotate(card_facts=default_card_of("customer"))
     found: Any = get_object_or_404(invoices.select_related("corrects", *sold), number=number)
     if found.renewal:
         found.renewal.subscription.customer = request.customer

@@ -151,6 +151,13 @@ def open_of_outer() -> Coalesce:
     return Coalesce(Subquery(rows.annotate(open=_sum(Account.RECEIVABLE)).values("open")), 0)
 
 
+def held_outer() -> Coalesce:
+    """For `annotate` of invoices: what we hold for the customer of each, in its currency."""
+    rows = LedgerEntry.objects.filter(customer=OuterRef("customer"), currency=OuterRef("currency"))
+    held = rows.order_by().values("customer").annotate(held=-_sum(Account.CREDIT)).values("held")
+    return Coalesce(Subquery(held), 0)
+
+
 def settled(invoice: "Invoice") -> int:
     """How much of what came in pays this invoice now."""
     paid = invoice.ledger_entries.filter(kind__in=(EntryKind.SETTLE, EntryKind.RELEASE)).order_by()

@@ -25,7 +25,7 @@ def renewal_coming(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
     if invoice.renewal is None:
         return [], {}
     recipients, about = _about(invoice.renewal)
-    by_credit = credit_outlook(_find(str(invoice.renewal.pk)))
+    by_credit = credit_outlook(invoice)
     return recipients, context | about | {
         "credit": " ".join(by_credit.words),
         "credit_pays_all": by_credit.pays_all,

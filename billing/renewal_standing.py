@@ -162,7 +162,7 @@ def standing_of(invoice: Invoice) -> RenewalStanding | None:
     with_history(renewal)
     by_card = is_on() and takes(invoice.open_minor, invoice.currency)
     next_ = outlook(renewal, by_card=by_card)
-    by_credit = credit_outlook(renewal)
+    by_credit = credit_outlook(invoice)
     coming = by_credit.words + ([] if by_credit.pays_all else what_comes(renewal, next_))
     return RenewalStanding(invoice, stopped_now(renewal), coming, next_.card, by_card)
 
@@ -201,13 +201,15 @@ def stopped_now(renewal: Renewal) -> list[str]:
     return [*words, f"It goes on the moment the money is in. {NOTHING_DELETED}"] if words else []
 
 
-def credit_outlook(renewal: Renewal) -> CreditOutlook:
-    """What the customer's credit pays of it on the day."""
-    pays = min(crediting.available(renewal.customer, renewal.currency), renewal.due_minor)
-    if pays <= 0:
+def credit_outlook(invoice: Invoice) -> CreditOutlook:
+    """What the customer's credit pays of this renewal's invoice on the day."""
+    renewal, pays = invoice.renewal, 0
+    if renewal and not renewal.may_lapse and invoice.held_minor > 0:
+        pays = min(crediting.available(invoice.customer, invoice.currency), invoice.open_minor)
+    if renewal is None or pays <= 0:
         return CreditOutlook([], pays_all=False)
     amount, day = format_money(pays, renewal.currency), when(renewal.due_day)
-    if pays == renewal.due_minor:
+    if pays == invoice.open_minor:
         return CreditOutlook(
             [f"{amount} that we hold for you pay it {day}. You need not do anything."], pays_all=True
         )

@@ -71,6 +71,12 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
         credited = taken_back.annotate(sum=Sum("total_minor")).values("sum")
         return self.annotate(open_minor=open_of_outer(), credited_minor=Coalesce(Subquery(credited), 0))
 
+    def with_held(self) -> "InvoiceQuerySet":
+        """With what is held for the customer of each, in its currency."""
+        from billing.ledger import held_outer
+
+        return self.annotate(held_minor=held_outer())
+
 
 class Invoice(OfSale):
     """What a customer is asked to pay, or, as a credit note, what of an invoice is taken back. `document` is all that it
@@ -148,6 +154,14 @@ class Invoice(OfSale):
         from billing.ledger import open_of
 
         return open_of([self.pk]).get(self.pk, 0)
+
+    @cached_property
+    def held_minor(self) -> int:
+        """What we hold for its customer, in its currency, by the ledger."""
+        from billing.ledger import balances
+        from billing.models.ledger import Account
+
+        return -balances(self.customer)[self.currency][Account.CREDIT]
 
     @cached_property
     def credited_minor(self) -> int:
