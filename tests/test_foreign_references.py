@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.keys import add_key
 from accounts.models import Customer, Role, User
-from billing.models import Order
+from billing.models import Order, Plan
 from domains.dns.resolver import Resolver
 from domains.models import Domain
 from foundation.unit_of_work import unit_of_work
@@ -83,8 +83,16 @@ def another_customer(owner: User) -> dict[str, Any]:
         "username": "olga",
         "number": order.number,
         "invoice": invoice.number,
+        "plan": _closed_plan().slug,
         "year": "1999",
     }
+
+
+def _closed_plan() -> Plan:
+    """One that was made for them, and that nobody else can have."""
+    return Plan.objects.create(
+        slug="theirs", name="Theirs", currency="USD", yearly_minor=100, storage_mb=10_240, is_open=False
+    )
 
 
 @pytest.mark.parametrize("name", OF_MEMBERS)
