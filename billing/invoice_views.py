@@ -22,6 +22,7 @@ from billing.models import Invoice
 from billing.refund_standing import refund_words
 from billing.renewal_standing import attempts_of, next_renewal, open_invoice, running_service, standing_of
 from billing.renewal_views import lead_to_stripe
+from billing.return_views import ended_service
 from billing.zip_stream import zip_stream
 
 PAGE = 50
@@ -38,7 +39,8 @@ def billing_show(request: Any) -> HttpResponse:
     )
     invoices = _of(request.customer, newest.order_by("-issued_at", "-number")[:NEWEST])
     service = running_service(request.customer)
-    to_pay = open_invoice(service, invoices) if service else None
+    ended = None if service else ended_service(request.customer)
+    to_pay = open_invoice(service, invoices) if service else ended and ended.invoice
     account = account_of(request.customer)
     if to_pay:
         to_pay.held_minor = account.held_minor.get(to_pay.currency, 0)
@@ -49,6 +51,7 @@ def billing_show(request: Any) -> HttpResponse:
         "service": service and service.subscription,
         "free_months": service.subscription.free_to_come if service else [],
         "storage": service and service.storage,
+        "ended": ended,
         "is_cancelled": is_cancelled,
         "change": service and service.change,
         "next": next_renewal(service) if service and renews else None,

@@ -57,6 +57,18 @@ def plan_change_dropped(change_id: str) -> Told:
     return _told(service, f"You keep {service.plan.name}: {name} is too small", words, more)
 
 
+@notice_kind("subscription.back", template=TEMPLATE)
+def subscription_back(subscription_id: str) -> Told:
+    service = _service(subscription_id)
+    if service.ended_at:
+        return [], {}
+    words = (
+        f"{service.plan.name} for {service.customer.name} ({service.customer.username}) runs again: mail is sent "
+        "and received, and mailboxes, passwords and mail are as they were."
+    )
+    return _told(service, f"{service.plan.name} runs again", words, _renews(service))
+
+
 @notice_kind("renewal.lapsed", template=TEMPLATE)
 def renewal_lapsed(renewal_id: str) -> Told:
     """What somebody asked for was not paid in time."""

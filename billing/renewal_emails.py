@@ -133,9 +133,11 @@ def subscription_cancelled(subscription_id: str) -> tuple[list[str], dict[str, A
 
 @notice_kind("subscription.ended", template="billing/emails/subscription_ended")
 def subscription_ended(subscription_id: str) -> tuple[list[str], dict[str, Any]]:
-    return _about_subscription(
-        Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
-    )
+    subscription = Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
+    if not subscription.ended_at:  # it is back already
+        return [], {}
+    recipients, context = _about_subscription(subscription)
+    return recipients, context | {"kept_until": in_words(subscription.kept_until)}
 
 
 def _about_subscription(subscription: Subscription) -> tuple[list[str], dict[str, Any]]:

@@ -11,7 +11,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from billing import dunning
-from billing.models import Period, PlanChange, Renewal, RenewalCharge, Subscription
+from billing.models import Period, PlanChange, Renewal, RenewalCharge, RenewalKind, Subscription
 from billing.renewal_charges import charge_renewal, learn_charge
 
 logger = logging.getLogger(__name__)
@@ -63,13 +63,13 @@ def _step(subscription_id: str) -> datetime | None:
     try:
         if charge := charges.first():  # also of a renewal that was paid in another way meanwhile
             return timezone.now() if learn_charge(charge) else _later(charge)
+        renewal = subscription.open_renewal
         if subscription.ended_at or subscription.customer.ended_at:
-            return None
+            return _go_on(renewal) if renewal and renewal.kind == RenewalKind.RETURN else None
         if subscription.change_on and subscription.change_on <= timezone.localdate():
             return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
         if subscription.customer.suspension:  # by staff: nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
-        renewal = subscription.open_renewal
         then = _go_on(renewal) if renewal else _renew(subscription)
         change_at = _at(subscription.change_on) if subscription.change_on else None
         return min(filter(None, (then, change_at)), default=None)

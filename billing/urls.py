@@ -14,6 +14,7 @@ from billing import (
     refund_views,
     renewal_desk_views,
     renewal_views,
+    return_views,
     review_views,
     subscription_views,
     views,
@@ -52,6 +53,11 @@ urlpatterns = [
     ),
     path(
         "c/<slug:customer>/billing/go-on/", subscription_views.subscription_go_on, name="subscription-go-on"
+    ),
+    path(
+        "c/<slug:customer>/billing/come-back/",
+        return_views.subscription_come_back,
+        name="subscription-come-back",
     ),
     path("c/<slug:customer>/billing/plan/", plan_views.plan_choose, name="plan-choose"),
     path("c/<slug:customer>/billing/plan/to/<slug:plan>/", plan_views.plan_change, name="plan-change"),

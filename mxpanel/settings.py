@@ -34,6 +34,7 @@ TAX = env.bool("TAX", False)  # prices are net, and tax is added to them (billin
 TAX_OSS = env.bool("TAX_OSS", True)  # false: consumers of other member states pay the seller's rate
 INVOICE_DUE_DAYS = env.int("INVOICE_DUE_DAYS", 14)
 CHANGE_DUE_DAYS = env.int("CHANGE_DUE_DAYS", 7)  # for paying an upgrade, or a service that is to be had back
+SERVICE_KEPT_DAYS = env.int("SERVICE_KEPT_DAYS", 60)  # in which a customer can have back what has ended
 RENEWAL_AHEAD_YEARLY = env.int("RENEWAL_AHEAD_YEARLY", 7)  # days from its invoice to its being charged
 RENEWAL_AHEAD_MONTHLY = env.int("RENEWAL_AHEAD_MONTHLY", 3)
 RENEWAL_RETRY_DAYS = env.list(
@@ -315,6 +316,7 @@ FORM_LIMITS = {
     "billing:invoice-pay": {"address": 60, "network": 180, "person": 30},
     "billing:plan-change": {"person": 20},
     "billing:plan-keep": {"person": 20},
+    "billing:subscription-come-back": {"person": 20},
     "billing:details-change": {"person": 10},
     "billing:card-add": {"address": 60, "network": 180, "person": 30},
     "billing:check-ask": {"person": 60},

@@ -180,6 +180,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:invoice-paid": get(members(Permission.ORDERS_READ)),
     "billing:subscription-cancel": both(members(Permission.ORDERS_EDIT)),
     "billing:subscription-go-on": post(members(Permission.ORDERS_EDIT)),
+    "billing:subscription-come-back": post(members(Permission.ORDERS_EDIT)),
     "billing:plan-choose": get(members(Permission.ORDERS_EDIT)),
     "billing:plan-change": both(members(Permission.ORDERS_EDIT)),
     "billing:plan-keep": post(members(Permission.ORDERS_EDIT)),

@@ -77,6 +77,8 @@ FORMS: dict[str, dict[str, str]] = {
     "/admin/review/{number}/exempt/": {"reason": "An old friend"},
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
     "/c/acme/billing/cards/{card}/remove/": {"confirm": "on"},
+    "/c/acme/billing/plan/to/25gb/": {"total_minor": "0"},
+    "/c/acme/billing/come-back/": {"total_minor": "0"},
     "/c/acme/keys/add/": {
         "name": "Backup", "scopes": "domains:read", "networks": "192.0.2.1", "expires_at": ""
     },

@@ -87,7 +87,7 @@ class Customer(models.Model):
     def blocked_reason(self) -> str:
         """Why nothing can be changed now, in words for the customer; empty when everything can."""
         if self.ended_at:
-            return "This service has ended. Write to us to have it back."
+            return "This service has ended. Under Billing stands how to have it back."
         if not self.activated_at:
             return "This service is not active yet. It is as soon as its order is approved and paid."
         if self.suspension:
@@ -130,6 +130,15 @@ class Customer(models.Model):
             self.refresh_from_db(fields=["ended_at"])
             if changed:
                 audit.record("customer.end", by=by, customer=self, subject=self.username)
+        return bool(changed)
+
+    def come_back(self, *, by: "User | None") -> bool:
+        """Note that a service that had ended runs again; false when it had not."""
+        with unit_of_work():
+            changed = Customer.objects.filter(pk=self.pk, ended_at__isnull=False).update(ended_at=None)
+            self.refresh_from_db(fields=["ended_at"])
+            if changed:
+                audit.record("customer.come_back", by=by, customer=self, subject=self.username)
         return bool(changed)
 
     def suspend(

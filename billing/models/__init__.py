@@ -10,6 +10,7 @@ from billing.models.fraud_report import FraudReport, ReportState, ReportWithdraw
 from billing.models.free_months import FreeMonths
 from billing.models.invoice import Invoice, InvoiceKind, InvoiceSeries, InvoiceStatus
 from billing.models.kept_card import CardOnFile
+from billing.models.lapsing import RenewalKind
 from billing.models.ledger import Account, EntryKind, LedgerEntry
 from billing.models.order import ERASED_EMAIL, Order, OrderConflict
 from billing.models.payment import BY_HAND, Payment, PaymentMethod
@@ -18,7 +19,7 @@ from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.question import QuestionLink
 from billing.models.refund import Refund, RefundWay
 from billing.models.renewal import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge
-from billing.models.renewal_kind import RenewalKind
+from billing.models.returning import ReturnQuote
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.risk import Risk
 from billing.models.sale import Sale
@@ -85,6 +86,7 @@ __all__ = [
     "RenewalKind",
     "ReportState",
     "ReportWithdrawal",
+    "ReturnQuote",
     "ReturnReason",
     "ReviewDecision",
     "ReviewNote",

@@ -13,8 +13,8 @@ from django.utils import timezone
 from accounts import audit, notices
 from accounts.models import Customer
 from billing import signals
+from billing.models.lapsing import RenewalKind
 from billing.models.plan_change import ChangeOutcome, PlanChange
-from billing.models.renewal_kind import RenewalKind
 from billing.models.sale import EDITIONS
 from billing.money import format_money
 from billing.proration import for_days_left

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
@@ -19,10 +18,9 @@ from accounts import audit, notices
 from accounts.models import Customer, Role, SuspensionCause
 from billing.invoice_document import in_words
 from billing.models.card import ReturnReason
+from billing.models.lapsing import Lapsing, RenewalKind
 from billing.models.payment import PaymentMethod
 from billing.models.plan_change import PlanChange
-from billing.models.renewal_kind import RenewalKind
-from billing.models.sale import Sale
 from billing.models.sold import SaleConflict
 from billing.money import CurrencyField, format_money
 from foundation.unit_of_work import unit_of_work
@@ -37,29 +35,16 @@ ON_HOLD = (
 )
 
 
-class Renewal(Sale):
+class Renewal(Lapsing):
     """One more period of a subscription, sold by the panel itself; or, of another kind, what somebody asked for. A
     subscription has one at a time that is open.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="renewals")
-    kind = models.CharField(
-        max_length=7,
-        choices=RenewalKind.choices,
-        default=RenewalKind.PERIOD,
-        db_default=RenewalKind.PERIOD,
-    )
     number = models.PositiveIntegerField(help_text="Of its period: that of the order is 0.")
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="+")
     version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
-    former = models.ForeignKey(
-        "billing.PlanVersion",
-        models.PROTECT,
-        null=True,
-        related_name="+",
-        help_text="In whose place an upgrade is.",
-    )
     from_on = models.DateField(help_text="Its first day, on which it is to be paid.")
     until_on = models.DateField(help_text="The first day after it.")
     made_at = models.DateTimeField(default=timezone.now)
@@ -68,10 +53,10 @@ class Renewal(Sale):
 
     _invoice: "Invoice | None" = None
 
-    class Meta(Sale.Meta):
+    class Meta(Lapsing.Meta):
         ordering = ["-from_on"]
         constraints = [
-            *Sale.Meta.constraints,
+            *Lapsing.Meta.constraints,
             models.UniqueConstraint(
                 fields=["subscription", "number"],
                 condition=Q(taken_back_at=None) & ~Q(kind=RenewalKind.UPGRADE),
@@ -152,17 +137,6 @@ class Renewal(Sale):
         """The day on which it is to be paid, and its card charged: its first, or the one after it was made."""
         made_on = timezone.localdate(self.made_at)
         return made_on if self.may_lapse else self.due_on(made_on)
-
-    @property
-    def may_lapse(self) -> bool:
-        """Whether somebody asked for it: not paid, it stops nothing, and is taken back after the day `pay_by`."""
-        return self.kind != RenewalKind.PERIOD
-
-    @property
-    def pay_by(self) -> date:
-        """The last day on which one that lapses can be paid."""
-        days = timedelta(days=settings.CHANGE_DUE_DAYS)
-        return min(timezone.localdate(self.made_at) + days, self.last_on)
 
     @property
     def has_begun(self) -> bool:
@@ -332,17 +306,6 @@ class Renewal(Sale):
                     renewal._send_back(payment, payment.kept_minor)
             renewal._look_at_checkouts()
 
-    def lapse(self) -> bool:
-        """Take it back, because it was not paid in time, and tell the customer; false where it is not the time."""
-        with self._locked() as renewal:
-            if not renewal.is_open or not renewal.may_lapse or timezone.localdate() <= renewal.pay_by:
-                return False
-            renewal.take_back_unpaid()
-            audit.record("renewal.lapse", by=None, customer=renewal.customer, subject=renewal.label)
-            notices.send_notice("renewal.lapsed", renewal.pk)
-            renewal.subscription.step_soon()
-            return True
-
     @property
     def _return_reason(self) -> ReturnReason:
         return ReturnReason.CANCELLED if self.taken_back_at else ReturnReason.PAID
@@ -356,6 +319,8 @@ class Renewal(Sale):
         self.customer.lift_suspension(by=None, cause=SuspensionCause.UNPAID)
         if self.kind == RenewalKind.UPGRADE:
             self.subscription._take_version(self.version, by=by)
+        if self.kind == RenewalKind.RETURN:
+            self.subscription._run_again(by=by, renewal=self)
         notices.send_notice("renewal.paid", self.pk)
         self.subscription.step_soon()
 

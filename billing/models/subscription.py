@@ -18,6 +18,7 @@ from billing import signals
 from billing.models.changing import Changing
 from billing.models.plan import Period
 from billing.models.plan_change import ChangeOutcome, PlanChange
+from billing.models.returning import Returning
 from billing.models.sale import EDITIONS
 from billing.money import CurrencyField, format_money
 from billing.periods import period_start
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from billing.models.renewal import Renewal
 
 
-class Subscription(Changing, models.Model):
+class Subscription(Changing, Returning, models.Model):
     """The service that a paid order started; a customer has one at a time."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)

@@ -2,7 +2,7 @@
 
 from django.db.models import Q
 
-from accounts.models import Customer
+from accounts.models import AuditEntry, Customer
 from billing.ledger import balances, open_of
 from billing.models import (
     Account,
@@ -14,7 +14,9 @@ from billing.models import (
     PaymentMethod,
     Refund,
     Renewal,
+    RenewalKind,
     ReturnReason,
+    Subscription,
 )
 from billing.models.of_sale import of_customer
 
@@ -38,6 +40,8 @@ def must_balance() -> None:
         must_owe_what_is_due(order)
     for renewal in Renewal.objects.all():
         must_owe_what_is_not_paid(renewal)
+    for service in Subscription.objects.select_related("order"):
+        must_run_as_sold(service)
 
 
 def cash_of(customer: Customer, currency: str, account: Account) -> int:
@@ -102,3 +106,15 @@ def must_owe_what_is_not_paid(renewal: Renewal) -> None:
     assert invoice.total_minor == renewal.total_minor
     assert still_open == max(0, renewal.total_minor - invoice.credited_minor - renewal.paid_minor)
     assert renewal.is_open == bool(still_open), f"{renewal} is open, or is not, against the ledger"
+
+
+def must_run_as_sold(service: Subscription) -> None:
+    """By the version of its order, of an upgrade that was paid, or of a change whose day had come; whatever else it was
+    changed to, by a difference of nothing, stands in the audit trail.
+    """
+    paid = service.renewals.filter(kind=RenewalKind.UPGRADE, taken_back_at=None).exclude(settled_at=None)
+    came = [*paid.values_list("version", flat=True)]
+    came += service.plan_changes.filter(outcome="taken").values_list("version", flat=True)
+    changes = AuditEntry.objects.filter(customer=service.customer, action="subscription.change_plan").count()
+    assert changes >= len(came), "an upgrade was paid, and does not hold"
+    assert changes > len(came) or service.version_id in (service.order.version_id, *came)

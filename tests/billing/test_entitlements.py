@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
 from accounts.models import Customer, User
@@ -17,6 +18,7 @@ def test_nothing_without_a_service(other: Customer) -> None:
     assert [limit(other, feature) for feature in Feature] == [0, 0, 0, 0]
 
 
+@pytest.mark.odd_rows
 def test_the_plan_s_limits_while_the_service_runs(unpaid: Order, sam: User) -> None:
     customer = unpaid.customer
     assert limit(customer, Feature.STORAGE_MB) == 0

@@ -106,6 +106,18 @@ class TestWorks:
             assert (stripe.charges, stripe.kept_minor) == (1, COSTS)
             assert again(service).plan.slug == "25gb"
 
+    def test_a_lost_reply_charges_once(
+        self, stripe: StripeDesk, service: Subscription, anna: Customer, visa: CardOnFile, alice: User
+    ) -> None:
+        stripe.fail("POST /v1/payment_intents", "lost", "lost")
+        with on_day(DAY_100):
+            upgrade(service, alice)
+        for hours in (12, 12.2, 13, 14):
+            with on_day(DAY_100, hours):
+                sweep(anna)
+        assert (stripe.charges, stripe.kept_minor) == (1, COSTS)
+        assert again(service).plan.slug == "25gb"
+
     def test_with_tax(self, taxed: Any, service: Subscription, alice: User, as_: AsPerson) -> None:
         with on_day(DAY_100):
             page = as_(alice).get(TO).content.decode()

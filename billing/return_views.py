@@ -1,0 +1,70 @@
+"""Having back a service that has ended."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from accounts.access import Permission, customer_page
+from accounts.models import Customer
+from billing.models import Invoice, PriceChanged, ReturnQuote, Subscription
+
+
+@dataclass(frozen=True)
+class EndedService:
+    """One that runs no more: `quote` says what having it back costs, None where `why` says that it cannot be, or its
+    `invoice` is to be paid.
+    """
+
+    subscription: Subscription
+    why: str
+    quote: ReturnQuote | None
+    invoice: Invoice | None
+
+
+def ended_service(customer: Customer) -> EndedService | None:
+    """The last that ended."""
+    found = customer.subscriptions.select_related("plan").order_by("-ended_at").first()
+    if found is None:
+        return None
+    found.customer = customer
+    if found.open_renewal:
+        invoices = customer.invoices.with_standing().select_related("renewal__plan", "renewal__subscription")
+        invoice = invoices.filter(renewal__subscription=found, renewal__settled_at=None, corrects=None)
+        return EndedService(found, "", None, invoice.order_by("-edition").first())
+    why = found.why_not_back()
+    try:
+        return EndedService(found, why, None if why else found.return_quote(), None)
+    except ValidationError as error:  # logged there; staff enter what is missing
+        return EndedService(found, error.messages[0], None, None)
+
+
+class ReturnForm(forms.Form):
+    """`total_minor`: the sum that was shown, in the minor unit."""
+
+    total_minor = forms.IntegerField(min_value=0, max_value=2**31 - 1)
+
+
+@customer_page(Permission.ORDERS_EDIT, before_activation=True)
+@require_POST
+def subscription_come_back(request: Any) -> HttpResponse:
+    found = get_object_or_404(request.customer.subscriptions.order_by("-ended_at")[:1])
+    form = ReturnForm(request.POST)
+    try:
+        shown = form.cleaned_data["total_minor"] if form.is_valid() else -1
+        if not found.come_back(total_minor=shown, by=request.user):
+            messages.info(request, "That is so already. Nothing was changed.")
+        elif renewal := found.open_renewal:
+            return redirect(renewal)
+        else:
+            messages.success(request, "The service runs again, and everything is as it was.")
+    except PriceChanged:
+        messages.error(request, "What it costs is not what you saw. Nothing was done: look once more.")
+    except ValidationError as refusal:
+        messages.error(request, refusal.messages[0])
+    return redirect("billing:billing-show", request.customer.username)

@@ -1,0 +1,231 @@
+"""Having back a service that has ended, by one button."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEntry, Customer, User
+from billing import card_payments
+from billing.entitlements import Feature, limit
+from billing.models import CardOnFile, Renewal, RenewalKind, Subscription
+from billing.submissions import Submission, new_token
+from tests.billing.renewed import NEXT, live, newest, on_day, pay, sweep
+from tests.billing.stripe_desk import StripeDesk, catch_up, mails
+
+AsPerson = Callable[[User], Client]
+BILLING = "/c/annaexampl/billing/"
+URL, KEEP = f"{BILLING}come-back/", f"{BILLING}plan/keep/"
+
+
+def day(number: int) -> date:
+    return NEXT + timedelta(days=number)
+
+
+def again(service: Subscription) -> Subscription:
+    return Subscription.objects.get(pk=service.pk)
+
+
+def end_now(service: Subscription, by: User, on: date) -> None:
+    with on_day(on):
+        again(service).cancel(by=by, at_once=True)
+
+
+@pytest.fixture
+def ended(service: Subscription, anna: Customer, alice: User) -> Subscription:
+    """Cancelled, and over on 15 March 2028."""
+    with on_day(day(-30)):
+        again(service).cancel(by=alice)
+    live(anna, day(0), day(0))
+    assert again(service).ended_at
+    return again(service)
+
+
+def stopped(customer: Customer) -> bool:
+    """Whether mail servers are told to stop."""
+    return bool(customer.service_stops.filter(lifted_at=None).exists())  # type: ignore[attr-defined]
+
+
+class TestWorks:
+    def test_what_was_sent_back_is_not_had_for_nothing(
+        self, service: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
+    ) -> None:
+        with on_day(day(-31)):
+            service.order.refund(
+                way="bank_transfer", amount_minor=5900, reason="It was down", reference="R-9",
+                submission=Submission(new_token(), "", True), by=sam,
+            )  # fmt: skip
+        end_now(service, alice, day(-30))
+        with on_day(day(-20)):
+            assert "59.00" in as_(alice).get(BILLING).content.decode()
+            assert again(service).return_quote().total_minor == 5900
+            as_(alice).post(URL, {"total_minor": 0})
+            assert again(service).ended_at
+
+    def test_while_it_is_paid_it_runs_at_once(
+        self, service: Subscription, anna: Customer, alice: User, as_: AsPerson
+    ) -> None:
+        end_now(service, alice, day(-30))
+        assert stopped(anna)
+        with on_day(day(-20)):
+            page = as_(alice).get(BILLING).content.decode()
+            assert "It is paid until 15 March 2028." in page
+            assert as_(alice).post(URL, {"total_minor": 0})["Location"] == BILLING
+            (told,) = mails("subscription.back")
+            assert "runs again" in told.body
+            assert not mails("subscription.ended")
+            assert "Change plan" in as_(alice).get(BILLING).content.decode()
+        anna.refresh_from_db()
+        assert anna.status == "active"
+        assert not stopped(anna)
+        assert limit(anna, Feature.STORAGE_MB) == 10240
+        assert not again(service).cancellation
+        live(anna, day(-8), day(-7))
+        assert newest(anna).from_on == NEXT
+
+    def test_later_a_period_is_sold_from_that_day_on(
+        self, ended: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
+    ) -> None:
+        with on_day(day(5)):
+            page = as_(alice).get(BILLING).content.decode()
+            assert "from today until 20 March 2029: 59.00 USD" in page
+            answer = as_(alice).post(URL, {"total_minor": 5900})
+            made = newest(anna)
+            assert answer["Location"] == made.get_absolute_url()
+            assert stopped(anna)
+            assert limit(anna, Feature.STORAGE_MB) == 0
+            page = as_(alice).get(BILLING).content.decode()
+            assert "Return to be paid" in page
+            assert f"the moment the invoice {made.label} is paid" in page
+            pay(made, by=sam)
+            (told,) = mails("renewal.paid")
+            assert "is back: mail is sent and received again" in told.body
+        anna.refresh_from_db()
+        assert anna.status == "active"
+        assert not stopped(anna)
+        assert (again(ended).periods, again(ended).renews_on) == (2, date(2029, 3, 20))
+        live(anna, date(2029, 3, 12), date(2029, 3, 13))
+        assert (newest(anna).from_on, newest(anna).until_on) == (date(2029, 3, 20), date(2030, 3, 20))
+
+    def test_a_card_on_file_is_charged(
+        self,
+        stripe: StripeDesk,
+        service: Subscription,
+        anna: Customer,
+        visa: CardOnFile,
+        alice: User,
+        as_: AsPerson,
+    ) -> None:
+        with on_day(day(-30)):
+            again(service).cancel(by=alice)
+        live(anna, day(0), day(0))
+        with on_day(day(5)):
+            as_(alice).post(URL, {"total_minor": 5900})
+            sweep(anna)
+        assert (stripe.charges, stripe.kept_minor) == (1, 5900)
+        assert not again(service).ended_at
+
+    def test_one_that_ended_unpaid_begins_anew(
+        self, service: Subscription, anna: Customer, alice: User, sam: User
+    ) -> None:
+        live(anna, day(-8), day(12))
+        end_now(service, alice, day(12))
+        with on_day(day(13)):
+            assert again(service).come_back(total_minor=5900, by=alice)
+            pay(newest(anna), by=sam)
+        assert again(service).renews_on == date(2029, 3, 28)
+        assert not anna.suspensions.in_force().exists()
+
+
+def test_a_stranger_gets_404(ended: Subscription, mallory: User, as_: AsPerson) -> None:
+    assert as_(mallory).post(URL, {"total_minor": 5900}).status_code == 404
+    assert not Renewal.objects.exists()
+
+
+def test_a_reader_gets_403(ended: Subscription, anna: Customer, bob: User, as_: AsPerson) -> None:
+    anna.add_member(bob, "reader", by=None)
+    with on_day(day(5)):
+        assert "Someone who may order" in as_(bob).get(BILLING).content.decode()
+        assert as_(bob).post(URL, {"total_minor": 5900}).status_code == 403
+    assert not Renewal.objects.exists()
+
+
+def test_twice_is_harmless(
+    service: Subscription, ended: Subscription, alice: User, as_: AsPerson, sam: User
+) -> None:
+    with on_day(day(5)):
+        for _ in range(2):
+            as_(alice).post(URL, {"total_minor": 5900})
+        assert Renewal.objects.count() == 1
+        pay(Renewal.objects.get(), by=sam)
+        as_(alice).post(URL, {"total_minor": 5900})
+    assert Renewal.objects.count() == 1
+    assert AuditEntry.objects.filter(action="customer.come_back").count() == 1
+
+
+@pytest.mark.parametrize("wrong", ["0", "5899", "", "x", "9" * 30])
+def test_another_sum_changes_nothing(wrong: str, ended: Subscription, alice: User, as_: AsPerson) -> None:
+    with on_day(day(5)):
+        page = as_(alice).post(URL, {"total_minor": wrong}, follow=True).content.decode()
+    assert "is not what you saw" in page
+    assert not Renewal.objects.exists()
+
+
+def test_not_paid_it_stays_ended(ended: Subscription, anna: Customer, alice: User) -> None:
+    with on_day(day(5)):
+        again(ended).come_back(total_minor=5900, by=alice)
+    live(anna, day(5), day(13))
+    assert newest(anna).taken_back_at
+    assert not newest(anna).steps.exists()
+    assert again(ended).ended_at
+    with on_day(day(13), 13):
+        (told,) = mails("renewal.lapsed")
+        assert "The service stays ended." in told.body
+
+
+def test_it_is_taken_back_and_what_was_paid_meanwhile_goes_back(
+    stripe: StripeDesk, ended: Subscription, anna: Customer, alice: User, as_: AsPerson
+) -> None:
+    with on_day(day(5)):
+        again(ended).come_back(total_minor=5900, by=alice)
+        url = card_payments.pay_by_card(newest(anna), by=alice)
+        as_(alice).post(KEEP)
+        stripe.pay(url)
+        catch_up()
+        catch_up()
+    assert (stripe.charges, stripe.kept_minor) == (1, 0)
+    assert again(ended).ended_at
+
+
+def test_after_the_days_it_is_for_staff(ended: Subscription, alice: User, as_: AsPerson) -> None:
+    for on, words in ((day(60), "Have it back"), (day(61), "It ended too long ago")):
+        with on_day(on):
+            assert words in as_(alice).get(BILLING).content.decode()
+    with on_day(day(61)):
+        as_(alice).post(URL, {"total_minor": 5900})
+    assert not Renewal.objects.exists()
+
+
+def test_what_staff_have_stopped_stays(
+    ended: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
+) -> None:
+    anna.suspend(reason="Spam was sent", by=sam)
+    with on_day(day(5)):
+        page = as_(alice).post(URL, {"total_minor": 5900}, follow=True).content.decode()
+    assert "The reason: Spam was sent." in page
+    assert not Renewal.objects.exists()
+
+
+def test_with_tax(taxed: Any, ended: Subscription, alice: User, as_: AsPerson) -> None:
+    with on_day(day(5)):
+        assert "70.21 USD (59.00 USD and VAT 19%)" in as_(alice).get(BILLING).content.decode()
+        as_(alice).post(URL, {"total_minor": 7021})
+    assert (Renewal.objects.get().kind, Renewal.objects.get().total_minor) == (RenewalKind.RETURN, 7021)
+
+
+def test_the_mail_about_the_end_says_until_when(ended: Subscription) -> None:
+    with on_day(day(0), 13):
+        (told,) = mails("subscription.ended")
+    assert "Until 14 May 2028 you can have the service back" in told.body
