@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
+from billing import coupon_admin  # noqa: F401 it registers what it shows
 from billing.canned_texts import KNOWN
 from billing.countries import COUNTRIES
 from billing.dunning import outlook

@@ -24,7 +24,7 @@ from foundation.client_address import client_address
 
 EXAMPLE = {
     "number": "K7QP-2MXD-9C", "status": "unpaid", "account": "acme", "plan": "10gb", "period": "yearly",
-    "amount": "59.00", "tax": "0.00", "currency": "USD", "due": "59.00", "domain": "example.com",
+    "amount": "59.00", "discount": "0.00", "tax": "0.00", "currency": "USD", "due": "59.00", "domain": "example.com",
     "placed_at": "2026-01-31T12:00:00Z",
 }  # fmt: skip
 
@@ -42,7 +42,8 @@ class OrderFacts(serializers.Serializer):
     account = serializers.CharField(help_text="The username of the customer that it makes.")
     plan = serializers.CharField()
     period = serializers.CharField()
-    amount = serializers.CharField(help_text="The price, without tax.")
+    amount = serializers.CharField(help_text="The price, without tax, less the discount.")
+    discount = serializers.CharField(help_text="What a coupon took off the price.")
     tax = serializers.CharField(help_text="The tax that is added to it.")
     currency = serializers.CharField()
     due = serializers.CharField(help_text="What must come in now.")
@@ -58,6 +59,9 @@ class OrderPage(serializers.Serializer):
 class OrderBody(Body):
     plan = serializers.CharField(max_length=50)
     period = serializers.ChoiceField(["monthly", "yearly"])
+    coupon = serializers.CharField(
+        required=False, allow_blank=True, max_length=100, help_text="A code that makes it cheaper."
+    )
     username = serializers.CharField(required=False, allow_blank=True, max_length=100)
     domain = serializers.CharField(required=False, allow_blank=True, max_length=1000)
     name = serializers.CharField(max_length=1000)
@@ -157,6 +161,7 @@ def _facts(order: Order) -> dict[str, Any]:
         "plan": order.plan.slug,
         "period": order.period,
         "amount": format_amount(order.amount_minor, order.currency),
+        "discount": format_amount(order.discount_minor, order.currency),
         "tax": format_amount(order.tax_minor, order.currency),
         "currency": order.currency,
         "due": order.due_amount,

@@ -17,7 +17,7 @@ from billing.place_form import OrderPlaceForm
 
 REVIEW = "step=review"
 _KEY = "order_draft"
-_PRESET = ("plan", "period", "domain")
+_PRESET = ("plan", "period", "domain", "coupon")
 
 
 def keep_draft(request: Any, form: OrderPlaceForm) -> None:

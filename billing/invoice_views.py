@@ -16,6 +16,8 @@ from django.views.decorators.http import require_safe
 from accounts.access import Permission, customer_page
 from billing import invoice_pdf as drawing
 from billing.account import account_of
+from billing.coupon_forms import CouponUseForm
+from billing.coupon_standing import coupon_of
 from billing.invoice_movements import movements
 from billing.kept_cards import default_card_of, know_default_card
 from billing.models import Invoice
@@ -34,6 +36,11 @@ A_YEAR = 200  # documents in one file; each takes the time of a page
 @customer_page(Permission.ORDERS_READ)
 @require_safe
 def billing_show(request: Any) -> HttpResponse:
+    return show_billing(request)
+
+
+def show_billing(request: Any, coupon_form: CouponUseForm | None = None, status: int = 200) -> HttpResponse:
+    """The page of how it stands; `coupon_form` is what was sent and refused."""
     newest = request.customer.invoices.with_standing().select_related(
         "renewal__plan", "renewal__former__plan"
     )
@@ -55,12 +62,15 @@ def billing_show(request: Any) -> HttpResponse:
         "is_cancelled": is_cancelled,
         "change": service and service.change,
         "next": next_renewal(service) if service and renews else None,
+        "coupon": coupon_of(service, to_pay.renewal if to_pay else None) if service else None,
+        "coupon_form": coupon_form or CouponUseForm(),
         "standing": standing,
         "account": account,
         "credits": request.customer.credit_grants.some_left()[:CREDITS] if account.held else [],
         "invoices": invoices,
     }
-    return lead_to_stripe(render(request, "billing/billing_show.html", context), standing)
+    answer = render(request, "billing/billing_show.html", context, status=status)
+    return lead_to_stripe(answer, standing)
 
 
 @customer_page(Permission.ORDERS_READ)

@@ -17,7 +17,7 @@ from billing.models.billing_details import ADDRESS, BillingDetails, VatState, de
 from billing.models.invoice import Invoice, InvoiceKind, next_number
 from billing.models.sale import Sale
 from billing.models.status import OrderStatus
-from billing.tax import Split, TaxKind
+from billing.tax import Split, TaxKind, split_lines
 
 if TYPE_CHECKING:
     from billing.models.order import Order
@@ -32,7 +32,6 @@ def issue_invoice(sale: Sale) -> Invoice:
         return found
     details, taxed = details_of(sale.customer), sale.taxed
     number, today = next_number(InvoiceKind.INVOICE)
-    from_on, last_on = sale.covers or (None, None)
     rate, words, note = f"{sale.tax_rate:f}", "", ""
     if taxed:
         words, note = taxed.decision.words, taxed.decision.note
@@ -46,16 +45,7 @@ def issue_invoice(sale: Sale) -> Invoice:
         seller=seller(),
         buyer=_buyer(details, sale.payer_email),
         reference=", ".join(filter(None, [sale.reference, details.reference])),
-        lines=(
-            Line(
-                text=sale.title,
-                from_on=from_on,
-                until_on=last_on,
-                net_minor=net,
-                tax_rate=rate,
-                tax_minor=tax,
-            ),
-        ),
+        lines=_lines(sale, rate),
         taxes=(TaxTotal(label=words, rate=rate, net_minor=net, tax_minor=tax),) if sale.tax_rate else (),
         net_minor=net,
         tax_minor=tax,
@@ -65,6 +55,21 @@ def issue_invoice(sale: Sale) -> Invoice:
     invoice = _issue(document, sale)
     post_all(sale)
     return invoice
+
+
+def _lines(sale: Sale, rate: str) -> tuple[Line, ...]:
+    """What was sold, and below it what a coupon takes off. Their taxes sum up to that of the sale."""
+    from_on, last_on = sale.covers or (None, None)
+    full, *less = split_lines([sale.list_minor, *filter(None, [-sale.discount_minor])], sale.tax_rate)
+    sold = Line(
+        text=sale.title, from_on=from_on, until_on=last_on,
+        net_minor=full.net, tax_rate=rate, tax_minor=full.tax,
+    )  # fmt: skip
+    off = [
+        Line(text=str(sale.coupon_use), net_minor=line.net, tax_rate=rate, tax_minor=line.tax)
+        for line in less
+    ]
+    return (sold, *off)
 
 
 def post_all(sale: Sale) -> None:

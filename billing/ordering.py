@@ -14,6 +14,7 @@ from accounts import audit, notices
 from accounts.models import Customer, Role, User
 from billing.models import FraudCheck, Order, OrderDraft, Plan
 from billing.models.billing_details import ADDRESS, change_details
+from billing.models.coupon import use_coupon
 from billing.models.sold import decided
 from billing.own_signals import keep_traits
 from billing.submissions import Submission
@@ -42,6 +43,8 @@ def place_order(details: dict[str, Any], *, by: User, client_address: str, submi
             address = {field: details[field] for field in ADDRESS}
             change_details(customer, {**address, "vat_id": vat_id}, by=by)
         after = {"plan": order.plan.slug, "period": order.period, "price": order.price}
+        if order.discount:
+            after |= {"discount": order.discount}
         if order.taxed:
             after |= {"tax": order.taxed.decision.words, "total": order.total}
         audit.record("order.place", by=by, customer=customer, subject=order.number, after=after)
@@ -79,6 +82,18 @@ def _write_order(
     price = version.price(details["period"])
     if price is None:
         raise ValidationError({"period": f"{plan.name} is not sold by this period. Choose the other one."})
+    use = None
+    if code := details.get("coupon"):
+        use = use_coupon(
+            code,
+            plan=plan,
+            price_minor=price,
+            currency=plan.currency,
+            first_period=0,
+            customer=customer,
+            by=by,
+        )
+    off = use.off(price, plan.currency) if use else 0
     buyer = BuyerTax(details["country"], details["postcode"], bool(details.get("vat_id")))
     order = Order.objects.create(
         customer=customer,
@@ -86,7 +101,9 @@ def _write_order(
         plan=plan,
         version=version,
         period=details["period"],
-        amount_minor=price,
+        amount_minor=price - off,
+        discount_minor=off,
+        coupon_use=use,
         currency=version.currency,
         email=by.email,
         domain=details["domain"],
@@ -96,7 +113,7 @@ def _write_order(
         submission=submission.token,
         fingerprint=submission.fingerprint,
         **{field: details[field] for field in (*ADDRESS, "phone")},
-        **decided(price, decide(buyer)),
+        **decided(price - off, decide(buyer)),
     )
     FraudCheck.objects.create(order=order)
     keep_traits(order)

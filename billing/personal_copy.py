@@ -18,6 +18,7 @@ def order_copy(order: Order) -> dict[str, Any]:
         "period": order.period,
         "price": order.price,
         "tax": order.taxed.decision.words if order.taxed else "",
+        "discount": order.discount,
         "total": order.total,
         "client_address": order.client_address,
         **{field: getattr(order, field) for field in _ADDRESS},
@@ -65,6 +66,7 @@ def renewal_copy(renewal: Renewal) -> dict[str, Any]:
         "from": renewal.from_on.isoformat(),
         "until": renewal.last_on.isoformat(),
         "price": renewal.price,
+        "discount": renewal.discount,
         "total": renewal.total,
         "settled_at": renewal.settled_at and renewal.settled_at.isoformat(),
         "charges": [

@@ -38,6 +38,9 @@ _DETAILS = (
 _CREDIT = ("amount_minor", "currency", "reason", "at", "taken_back_minor", "taken_back_at")
 NAMED = 10  # orders, by their numbers
 
+_COUPON = (
+    "code", "customer__username", "at", "percent", "amount_minor", "currency", "periods", "first_period", "given_back_at",
+)  # fmt: skip
 _CARD = (
     "customer__username",
     "brand",
@@ -52,9 +55,11 @@ _CARD = (
 
 def export(user: User) -> dict[str, Any]:
     """Orders placed by `user` with their address, verdict and payments, messages from and to them, a draft, the cards that
-    they added, and what renewed the services that they own.
+    they added, the coupons that they used, and what renewed the services that they own.
     """
-    placed = user.orders.with_facts().prefetch_related("fraud_reports__withdrawal", "refunds", "signals")
+    placed = user.orders.with_facts().prefetch_related(
+        "fraud_reports__withdrawal", "refunds", "signals", "coupon_use"
+    )
     orders: Iterator[Order] = placed.order_by("placed_at").iterator(chunk_size=200)
     put_to_them = Q(order__placed_by=user) & (Q(by=None) | Q(kind=MessageKind.QUESTION))
     messages = OrderMessage.objects.filter(Q(by=user) | put_to_them).order_by("at")
@@ -62,7 +67,7 @@ def export(user: User) -> dict[str, Any]:
     invoices = _invoices(user).order_by("issued_at")
     renewals = (
         _owned_renewals(user)
-        .prefetch_related("charges__card", "payments", "refunds", "steps")
+        .prefetch_related("charges__card", "payments", "refunds", "steps", "coupon_use")
         .order_by("made_at")
     )
     return {
@@ -74,6 +79,7 @@ def export(user: User) -> dict[str, Any]:
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
         "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
         "gets_invoices_of": [each.customer.username for each in _sent_to(user)[:1000]],
+        "coupons": user.coupon_uses.order_by("at").values(*_COUPON).iterator(),
         "cards": CardOnFile.objects.filter(added_by=user).order_by("added_at").values(*_CARD).iterator(),
     }
 
@@ -221,8 +227,8 @@ def _blank(order: Order) -> None:
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
     "asked you and decided, invoices, payments, and what you wrote about them. The billing details of services that you "
-    "own, their renewals and what our staff gave them, whose invoices you get, and the cards that you added, as far as we "
-    "know them. Notes that our staff write for each other are not in the copy."
+    "own, their renewals and what our staff gave them, whose invoices you get, the coupons that you used, and the cards "
+    "that you added, as far as we know them. Notes that our staff write for each other are not in the copy."
 )
 
 ERASES = (

@@ -1,6 +1,7 @@
 """The form of an order: plan cards, a period, and the address for the bill."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -12,13 +13,16 @@ from django.utils.html import format_html
 from accounts.models import Customer
 from billing.address_form import AddressForm
 from billing.countries import COUNTRIES
+from billing.coupon_forms import CouponField
+from billing.coupon_price import CouponPrice
 from billing.forms import LineField
 from billing.models import Period, Plan
+from billing.models.coupon import find_coupon
 from billing.money import format_money
 from billing.ordering import taken
 from billing.phone_hint import phone_hint, read_phone
 from billing.submissions import BeganField, SubmissionField
-from billing.tax import BuyerTax, TaxDecision, TaxedPrice
+from billing.tax import BuyerTax, TaxDecision, TaxedPrice, split
 from billing.taxing import decide
 from billing.vat_ids import VatIdField, read_vat_id
 from foundation.names import normalise_domain
@@ -46,6 +50,7 @@ class OrderPlaceForm(AddressForm):
     """The order form. Cleaned: `plan` a Plan; `domain` normalised, `username` lower-cased, or empty."""
 
     groups = [
+        ("Coupon", ["coupon"]),
         ("Your account", ["username", "domain"]),
         (ADDRESS, ["name", "company", "country", "street", "city", "region", "postcode", "vat_id", "phone"]),
         ("Agreement", ["terms"]),
@@ -57,6 +62,9 @@ class OrderPlaceForm(AddressForm):
     )  # fmt: skip
     period = forms.ChoiceField(
         choices=Period.choices, label="Pay", widget=forms.RadioSelect, initial=Period.YEARLY
+    )
+    coupon = CouponField(
+        required=False, help_text="If you have one. You see what it takes off before anything is sent."
     )
     username = forms.CharField(
         required=False,
@@ -89,6 +97,7 @@ class OrderPlaceForm(AddressForm):
     submission = SubmissionField()
 
     taxed: TaxedPrice | None = None  # of a valid form, where tax is on
+    cheaper: CouponPrice | None = None  # of a valid form with a coupon
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -128,9 +137,9 @@ class OrderPlaceForm(AddressForm):
 
     @property
     def price(self) -> str:
-        """Of a valid form: `59.00 USD a year`."""
+        """Of a valid form: `59.00 USD a year`, less what a coupon takes off."""
         plan: Plan = self.cleaned_data["plan"]
-        return f"{format_money(plan.price(self.cleaned_data['period']) or 0, plan.currency)} {self.per}"
+        return f"{format_money(self._net(self.cleaned_data), plan.currency)} {self.per}"
 
     @property
     def address(self) -> list[tuple[str, str]]:
@@ -158,6 +167,8 @@ class OrderPlaceForm(AddressForm):
         plan, period = fields.get("plan"), fields.get("period")
         if plan and period and plan.price(period) is None:
             self.add_error("period", f"{plan.name} is not sold by this period. Choose the other one.")
+        elif plan and period and fields.get("coupon"):
+            self._clean_coupon(fields, plan.price(period))
         if settings.TAX and {"plan", "period", "country", "postcode", "vat_id"} <= fields.keys():
             self._clean_tax(fields)
         # Told along with other errors only. Where it is the only one, placing the order finds it: a form that is
@@ -166,6 +177,22 @@ class OrderPlaceForm(AddressForm):
             self.is_username_free()
         return fields
 
+    def _clean_coupon(self, fields: dict[str, Any], price_minor: int) -> None:
+        """Whether its uses are over is asked apart, as with the username, and when the order is placed."""
+        plan: Plan = fields["plan"]
+        try:
+            coupon = find_coupon(fields["coupon"])
+            coupon.refuse_sale(plan, price_minor, plan.currency)
+        except ValidationError as error:
+            self.add_error(None, error)
+        else:
+            fields["coupon"] = coupon.code
+            self.cheaper = CouponPrice(coupon, price_minor, plan.currency, fields["period"])
+
+    def _net(self, fields: dict[str, Any]) -> int:
+        full = fields["plan"].price(fields["period"]) or 0
+        return full - self.cheaper.off_minor if self.cheaper else full
+
     def _clean_tax(self, fields: dict[str, Any]) -> None:
         try:
             fields["vat_id"] = read_vat_id(fields["vat_id"], fields["country"], fields["postcode"])
@@ -173,13 +200,27 @@ class OrderPlaceForm(AddressForm):
         except ValidationError as error:
             self.add_error(None, error)
         else:
-            self.taxed = fields["plan"].taxed_price(fields["period"], decision)
+            currency = fields["plan"].currency
+            self.taxed = TaxedPrice(split(self._net(fields), decision.rate), currency, decision)
+            if self.cheaper:
+                full = TaxedPrice(split(self.cheaper.full_minor, decision.rate), currency, decision)
+                self.cheaper = replace(self.cheaper, taxed=full)
 
     def is_username_free(self) -> bool:
         """Whether the wished username is; where it is taken, that is among the form's errors from now on."""
         username = self.cleaned_data.get("username")
         if username and Customer.objects.filter(username=username).exists():
             self.add_error("username", taken(username))
+            return False
+        return True
+
+    def is_coupon_left(self, person: Any) -> bool:
+        """Whether this person, None for a visitor, can use the coupon; where not, that is among the errors from now on."""
+        try:
+            if self.cheaper:
+                self.cheaper.coupon.refuse_use(customer=None, by=person)
+        except ValidationError as error:
+            self.add_error(None, error)
             return False
         return True
 

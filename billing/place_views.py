@@ -60,7 +60,8 @@ def _save(request: Any, form: OrderPlaceForm) -> HttpResponse:
 
 
 def _to_review(request: Any, form: OrderPlaceForm) -> HttpResponse:
-    if not (form.is_valid() and form.is_username_free()):
+    person = request.user if request.user.is_authenticated else None
+    if not (form.is_valid() and form.is_username_free() and form.is_coupon_left(person)):
         return _form_page(request, form, status=422)
     keep_draft(request, form)
     if not request.user.is_authenticated:

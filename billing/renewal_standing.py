@@ -61,12 +61,14 @@ class RunningService:
 
 @dataclass(frozen=True)
 class NextRenewal:
-    """`total` is in words, with the tax of today; `invoice_on`: when its invoice comes; `card`: the one that is charged
+    """`total` is in words, with the tax of today, and `full` the price without tax that a coupon makes cheaper, empty where
+    none does; `invoice_on`: when its invoice comes; `card`: the one that is charged
     on the day, None where it is paid by hand.
     """
 
     on: date
     total: str
+    full: str
     taxed: TaxedPrice | None
     invoice_on: date
     card: CardOnFile | None
@@ -109,7 +111,9 @@ def running_service(customer: Customer) -> RunningService | None:
         ),
         has_change=Exists(PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None)),
     )
-    found = running.select_related("plan", "order", "customer__billing_details").first()
+    found = running.select_related(
+        "plan", "version", "order", "coupon_use", "customer__billing_details"
+    ).first()
     if found is None:
         return None
     details = getattr(found.customer, "billing_details", None)
@@ -129,11 +133,15 @@ def next_renewal(service: RunningService) -> NextRenewal:
     """The one that is not made yet."""
     subscription = service.subscription
     on = subscription.renews_on
-    total, taxed = _total(service)
+    version = service.change.version if service.change else subscription.version
+    price = subscription.price_of(subscription.periods, version)
+    total, taxed = _total(service, price["amount_minor"])
+    off = price["discount_minor"]
+    full = format_money(price["amount_minor"] + off, subscription.currency) if off else ""
     ahead = timedelta(days=announced_days(subscription.period))
     invoice_on = max(on - ahead, timezone.localdate())
     card = default_card(subscription.customer) if is_on() else None
-    return NextRenewal(on, total, taxed, invoice_on, card)
+    return NextRenewal(on, total, full, taxed, invoice_on, card)
 
 
 def open_invoice(service: RunningService, known: Iterable[Invoice]) -> Invoice | None:
@@ -260,18 +268,16 @@ def _card_words(renewal: Renewal, next_: Outlook) -> list[str]:
     return [f"{next_.card} is charged {when(next_.charge_on)}."]
 
 
-def _total(service: RunningService) -> tuple[str, TaxedPrice | None]:
-    subscription, change = service.subscription, service.change
-    amount_minor, price = subscription.amount_minor, subscription.price
-    if change and not change.renewal:
-        amount_minor, price = change.amount_minor, change.price
+def _total(service: RunningService, net_minor: int) -> tuple[str, TaxedPrice | None]:
+    subscription = service.subscription
+    price = format_money(net_minor, subscription.currency)
     if not settings.TAX:
         return price, None
     try:
         decision = decide((service.details or details_of(subscription.customer)).buyer)
     except ValidationError:  # logged there; staff enter what is missing
         return f"{price} and tax", None
-    amounts = split(amount_minor, decision.rate)
+    amounts = split(net_minor, decision.rate)
     taxed = TaxedPrice(amounts, subscription.currency, decision)
     return taxed.total, taxed
 

@@ -3,6 +3,7 @@ from django.urls.converters import StringConverter
 
 from billing import (
     card_views,
+    coupon_views,
     desk_views,
     details_views,
     fraud_views,
@@ -62,6 +63,8 @@ urlpatterns = [
     path("c/<slug:customer>/billing/plan/", plan_views.plan_choose, name="plan-choose"),
     path("c/<slug:customer>/billing/plan/to/<slug:plan>/", plan_views.plan_change, name="plan-change"),
     path("c/<slug:customer>/billing/plan/keep/", plan_views.plan_keep, name="plan-keep"),
+    path("c/<slug:customer>/billing/coupon/use/", coupon_views.coupon_use, name="coupon-use"),
+    path("c/<slug:customer>/billing/coupon/drop/", coupon_views.coupon_drop, name="coupon-drop"),
     path("c/<slug:customer>/billing/invoices/", invoice_views.invoice_list, name="invoice-list"),
     path(
         "c/<slug:customer>/billing/invoices/<year:year>.zip", invoice_views.invoice_year, name="invoice-year"

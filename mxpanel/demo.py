@@ -17,7 +17,7 @@ from django.conf import settings
 from accounts.key_lookup import find_key
 from accounts.keys import add_key, rights_to_give
 from accounts.models import Customer, Role, User
-from billing.models import Order, Plan
+from billing.models import Coupon, Order, Plan
 from billing.ordering import place_order
 from billing.screening import check_order
 from billing.submissions import Submission
@@ -48,6 +48,7 @@ class Demo:
 
     def load(self) -> None:
         staff = self._staff()
+        Coupon.objects.get_or_create(code="WELCOME-20", defaults={"percent": 20, "periods": 1})
         for username, facts in CUSTOMERS.items():
             self._customer(username, facts, staff)
         self._sign_in("reseller", {})

@@ -312,6 +312,7 @@ FORM_LIMITS = {
     "billing:recurring-revenue": {"person": 20},
     "billing:customer-ledger": {"person": 20},
     "billing:order-place": {"address": 60, "network": 180, "person": 60},
+    "billing:coupon-use": {"address": 30, "network": 90, "person": 10},
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
     "billing:invoice-pay": {"address": 60, "network": 180, "person": 30},
     "billing:plan-change": {"person": 20},

@@ -184,6 +184,8 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:plan-choose": get(members(Permission.ORDERS_EDIT)),
     "billing:plan-change": both(members(Permission.ORDERS_EDIT)),
     "billing:plan-keep": post(members(Permission.ORDERS_EDIT)),
+    "billing:coupon-use": post(members(Permission.ORDERS_EDIT)),
+    "billing:coupon-drop": post(members(Permission.ORDERS_EDIT)),
     "billing:card-list": get(members(Permission.ORDERS_READ)),
     "billing:card-add": post(members(Permission.ORDERS_EDIT)),
     "billing:card-added": get(members(Permission.ORDERS_READ)),

@@ -76,6 +76,7 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "/admin/review/{number}/exempt/": {"reason": "An old friend"},
     "/admin/domains/mailserver/{server}/lost_history/": {"decision": "panel", "comparison": "1-2-mark"},
+    "/c/acme/billing/coupon/use/": {"coupon": "SPRING-20"},
     "/c/acme/billing/cards/{card}/remove/": {"confirm": "on"},
     "/c/acme/billing/plan/to/25gb/": {"total_minor": "0"},
     "/c/acme/billing/come-back/": {"total_minor": "0"},

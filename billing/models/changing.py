@@ -71,6 +71,7 @@ class Changing(models.Model):
         plan: Any
         plan_changes: Any
         renewals: Any
+        price_of: Any
         starts_on: Any
         step_soon: Any
         version: Any
@@ -90,12 +91,13 @@ class Changing(models.Model):
 
         decision = decide(details_of(self.customer).buyer)
         price, today = version.price(self.period) or 0, timezone.localdate()
+        then = self.price_of(self._periods_paid(), version)["amount_minor"]
         starts = self._starts_from(today)
         more = max(0, price - self.amount_minor)
         return PlanQuote(
             version=version,
             now=TaxedPrice(split(for_days_left(more, today, starts), decision.rate), self.currency, decision),
-            period=TaxedPrice(split(price, decision.rate), self.currency, decision),
+            period=TaxedPrice(split(then, decision.rate), self.currency, decision),
             on=today if price >= self.amount_minor and today < starts[-1] else starts[-1],
             next_on=starts[-1],
         )

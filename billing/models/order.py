@@ -79,6 +79,7 @@ class Order(Reviewing, Paying):
         constraints = [
             *Paying.Meta.constraints,
             models.UniqueConstraint(fields=["placed_by", "submission"], name="order_submitted_once"),
+            models.UniqueConstraint(fields=["coupon_use"], name="order_coupon_use_once"),
             models.CheckConstraint(condition=Q(country__regex=r"^[A-Z]{2}$"), name="order_country_form"),
             models.CheckConstraint(condition=Q(period__in=Period.values), name="order_period_known"),
         ]
@@ -251,8 +252,8 @@ class Order(Reviewing, Paying):
     def _activate(self, *, by: "User | None") -> None:
         """Start the service: subscription, customer, signal, audit and mail, in the transaction under way."""
         Subscription.objects.create(
-            customer=self.customer, order=self, plan=self.plan, version=self.version,
-            period=self.period, amount_minor=self.amount_minor, currency=self.currency,
+            customer=self.customer, order=self, plan=self.plan, version=self.version, period=self.period,
+            amount_minor=self.list_minor, currency=self.currency, coupon_use=self.coupon_use,
         )  # fmt: skip
         self.customer.activate(by=by)
         audit.record("order.activate", by=by, customer=self.customer, subject=self.number)

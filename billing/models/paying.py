@@ -134,6 +134,8 @@ class Paying(Sale):
 
         if self.invoice:
             credit(self.invoice)
+        if self.coupon_use:
+            self.coupon_use.give_back()
         for payment in self.payments.filter(method=PaymentMethod.CARD):
             if payment.kept_minor:
                 self._send_back(payment, payment.kept_minor)

@@ -30,6 +30,16 @@ class Sold(models.Model):
     """The part of `Order` and `Renewal` that says what they cost, and what came in."""
 
     amount_minor = models.PositiveIntegerField(help_text="Price without tax, when it was sold.")
+    discount_minor = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="What a coupon took off that price; it stands beside it."
+    )
+    coupon_use = models.ForeignKey(
+        "billing.CouponUse",
+        models.PROTECT,
+        null=True,
+        related_name="%(class)ss",
+        help_text="What took it off.",
+    )
     currency = CurrencyField()
     tax_minor = models.PositiveIntegerField(default=0, db_default=0, help_text="On top of the price.")
     tax_kind = models.CharField(
@@ -51,6 +61,11 @@ class Sold(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(currency__regex=r"^[A-Z]{3}$"), name="%(class)s_currency_form"
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_minor=0, coupon_use=None)
+                | Q(discount_minor__gt=0, coupon_use__isnull=False),
+                name="%(class)s_discount_of_a_coupon",
             ),
         ]
 
@@ -166,6 +181,19 @@ class Sold(models.Model):
     def total_minor(self) -> int:
         """What is to be paid: the price, and the tax on it."""
         return self.amount_minor + self.tax_minor
+
+    @property
+    def list_minor(self) -> int:
+        """The price before a coupon, without tax."""
+        return self.amount_minor + self.discount_minor
+
+    @property
+    def discount(self) -> str:
+        """ "Coupon SPRING, 20 %: 11.80 USD off 59.00 USD"; empty where none is."""
+        if not self.discount_minor:
+            return ""
+        off, full = (format_money(minor, self.currency) for minor in (self.discount_minor, self.list_minor))
+        return f"{self.coupon_use}: {off} off {full}"
 
     @property
     def invoice(self) -> "Invoice | None":

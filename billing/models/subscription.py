@@ -16,6 +16,7 @@ from accounts import audit, notices
 from accounts.models import Customer
 from billing import signals
 from billing.models.changing import Changing
+from billing.models.couponed import Couponed
 from billing.models.plan import Period
 from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.returning import Returning
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from billing.models.renewal import Renewal
 
 
-class Subscription(Changing, Returning, models.Model):
+class Subscription(Changing, Returning, Couponed):
     """The service that a paid order started; a customer has one at a time."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -192,13 +193,11 @@ class Subscription(Changing, Returning, models.Model):
                 return None
             decision = decide(details_of(own.customer).buyer)
             change = own._change_that_fits()
-            version, price = own.version, own.amount_minor
-            if change:
-                version, price = change.version, change.amount_minor
+            version = change.version if change else own.version
+            price = own.price_of(own.periods, version)
             renewal = Renewal.objects.create(
                 subscription=own, number=own.periods, plan=version.plan, version=version, from_on=own.renews_on,
-                until_on=own.starts_on(own.periods + 1), amount_minor=price, currency=own.currency,
-                **decided(price, decision),
+                until_on=own.starts_on(own.periods + 1), **price, **decided(price["amount_minor"], decision),
             )  # fmt: skip
             if change:
                 PlanChange.objects.filter(pk=change.pk).update(renewal=renewal)

@@ -1,5 +1,7 @@
 """Whether the ledger says what the orders, payments and refunds say: computed anew from those, without the ledger."""
 
+from fractions import Fraction
+
 from django.db.models import Q
 
 from accounts.models import AuditEntry, Customer
@@ -7,6 +9,7 @@ from billing.ledger import balances, open_of
 from billing.models import (
     Account,
     CardRefund,
+    Coupon,
     InvoiceKind,
     Order,
     OrderStatus,
@@ -38,10 +41,16 @@ def must_balance() -> None:
             assert sums[Account.CREDIT] <= by_hand(customer), sums
     for order in Order.objects.with_facts():
         must_owe_what_is_due(order)
+        must_cost_what_was_promised(order, 0)
     for renewal in Renewal.objects.all():
         must_owe_what_is_not_paid(renewal)
+        must_cost_what_was_promised(renewal, renewal.number)
     for service in Subscription.objects.select_related("order"):
         must_run_as_sold(service)
+    for coupon in Coupon.objects.exclude(most_uses=None):
+        assert coupon.uses.filter(given_back_at=None).count() <= coupon.most_uses, (
+            f"{coupon} was used too often"
+        )
 
 
 def cash_of(customer: Customer, currency: str, account: Account) -> int:
@@ -118,3 +127,26 @@ def must_run_as_sold(service: Subscription) -> None:
     changes = AuditEntry.objects.filter(customer=service.customer, action="subscription.change_plan").count()
     assert changes >= len(came), "an upgrade was paid, and does not hold"
     assert changes > len(came) or service.version_id in (service.order.version_id, *came)
+
+
+def must_cost_what_was_promised(sale: Order | Renewal, period: int) -> None:
+    """A coupon takes off what it says, of a period for which it says so; the invoice has that as a line of its own."""
+    use, full = sale.coupon_use, sale.amount_minor + sale.discount_minor
+    if use is None:
+        assert sale.discount_minor == 0
+    else:
+        exact = Fraction(full * use.percent, 100) if use.percent else Fraction(use.amount_minor)
+        assert abs(sale.discount_minor - exact) <= Fraction(1, 2), (sale, exact)
+        assert 0 < sale.discount_minor < full
+        assert period - use.first_period in range(use.periods or 10**6), f"{sale}: not promised for that long"
+        came_to_nothing = isinstance(sale, Order) and sale.status in (
+            OrderStatus.CANCELLED,
+            OrderStatus.REJECTED,
+        )
+        assert bool(use.given_back_at) == came_to_nothing, (
+            f"{sale}: its coupon is counted, or is not, wrongly"
+        )
+    if sale.invoice:
+        off = [line.net_minor for line in sale.invoice.said.lines if line.net_minor < 0]
+        assert off == ([-sale.discount_minor] if use else []), (sale, off)
+        assert sale.invoice.said.lines[0].net_minor == full

@@ -24,6 +24,8 @@ MODELS = [
     "ledgerentry",
     "cardonfile",
     "cardsetup",
+    "coupon",
+    "couponuse",
     "renewal",
     "renewalcharge",
 ]

@@ -12,6 +12,7 @@ from billing import screening
 from billing.ledger import balances
 from billing.models import Account, Invoice, Order, Renewal
 from tests.billing.conftest import fresh
+from tests.billing.coupons import coupon
 from tests.billing.renewed import begin, newest, on_day, pay, sweep_all
 from tests.billing.stripe_desk import StripeDesk, save_card
 from tests.faults import Dice, kills, report
@@ -19,6 +20,8 @@ from tests.faults import Dice, kills, report
 FIRST = date(2027, 1, 1)
 CUSTOMERS, MONTHS = kills(5, 50), kills(8, 36)
 PRICES = {"monthly": 590, "yearly": 5900}
+# Per cent, cents, and of how many periods these are taken off; the codes are in the orders.
+COUPONS = {"": (0, 0, 0), "TWENTY-OFF": (20, 0, 3), "ONE-DOLLAR": (0, 100, 1), "FOR-EVER": (0, 55, 9**9)}
 GOOD, DECLINES = "4242424242424242", "4000000000000341"
 
 
@@ -32,6 +35,7 @@ class Life(NamedTuple):
     country: str
     declined_in: int | None
     pays_after: int
+    coupon: str
 
 
 def lives(rng: Dice) -> list[Life]:
@@ -42,6 +46,7 @@ def lives(rng: Dice) -> list[Life]:
             rng.choice(["DE", "FR", "US"]),
             rng.choice([None, 1, 2, 3]),
             rng.choice([2, 6, 9, 13, 20]),
+            rng.choice(list(COUPONS)),
         )
         for _ in range(CUSTOMERS)
     ]
@@ -52,16 +57,22 @@ def expected(life: Life, until: date) -> tuple[int, int, list[date]]:
     rate = {"DE": 19, "FR": 20, "US": 0}[life.country]
     price, months = PRICES[life.period], 1 if life.period == "monthly" else 12
     ahead = 3 if life.period == "monthly" else 7
-    tax = (price * rate + 50) // 100
     starts, number = [life.began], 1
     while True:
         month = life.began.month - 1 + number * months
         year, month = life.began.year + month // 12, month % 12 + 1
         start = date(year, month, min(life.began.day, monthrange(year, month)[1]))
         if start - timedelta(days=ahead) > until:
-            return price * len(starts), tax * len(starts), starts
+            nets = [net_of(price, life.coupon, each) for each in range(len(starts))]
+            return sum(nets), sum((net * rate + 50) // 100 for net in nets), starts
         starts.append(start)
         number += 1
+
+
+def net_of(price: int, coupon: str, number: int) -> int:
+    """By hand: what this period costs without tax, in cents."""
+    percent, cents, periods = COUPONS[coupon]
+    return price - (price * percent + 50) // 100 - cents if number < periods else price
 
 
 @pytest.mark.timeout(900)
@@ -77,9 +88,13 @@ def test_every_cent(
     settings.FRAUDRECORD_API_KEY, settings.SELLER_COUNTRY = "", "DE"
     plans: dict[Customer, Life] = {}
     cards: dict[Customer, Any] = {}
+    for code, (percent, cents, periods) in COUPONS.items():
+        if code:
+            more = {"amount_minor": cents} if cents else {"percent": percent}
+            coupon(code, periods=periods if periods < 9 else None, once_each=False, **more)
     with on_day(FIRST):
         for life in lives(rng):
-            order = ordered(period=life.period, country=life.country, postcode="75001")
+            order = ordered(period=life.period, country=life.country, postcode="75001", coupon=life.coupon)
             screening.check_order(order.pk)
             fresh(order).approve("", by=sam)
             customer = begin(order, on=life.began, by=sam, period=life.period).customer
