@@ -34,7 +34,7 @@ def coupon_of(service: RunningService, renewal: Renewal | None) -> CouponStandin
         words = f"for {left} more {unit}{'s' if left > 1 else ''}"
     else:
         words = "for the renewal that is announced"
-    if left != 0 and not subscription.price_of(subscription.periods)["discount_minor"]:
+    if left != 0 and not subscription.price_of(subscription.periods, service.next_version)["discount_minor"]:
         words += ", but not for this plan or price"
     sold = announced.number if announced else subscription.periods
     return CouponStanding(f"{use}: {words}", use.first_period >= sold)

@@ -27,6 +27,7 @@ from billing.models import (
     Invoice,
     Order,
     PlanChange,
+    PlanVersion,
     Renewal,
     RenewalCharge,
     Subscription,
@@ -58,12 +59,16 @@ class RunningService:
     is_cancelled: bool
     change: PlanChange | None = None
 
+    @property
+    def next_version(self) -> PlanVersion:
+        """By which the next period is sold."""
+        return self.change.version if self.change else self.subscription.version
+
 
 @dataclass(frozen=True)
 class NextRenewal:
     """`total` is in words, with the tax of today, and `full` the price without tax that a coupon makes cheaper, empty where
-    none does; `invoice_on`: when its invoice comes; `card`: the one that is charged
-    on the day, None where it is paid by hand.
+    none does; `invoice_on`: when its invoice comes; `card`: the one that is charged on the day, None where they pay by hand.
     """
 
     on: date
@@ -133,8 +138,7 @@ def next_renewal(service: RunningService) -> NextRenewal:
     """The one that is not made yet."""
     subscription = service.subscription
     on = subscription.renews_on
-    version = service.change.version if service.change else subscription.version
-    price = subscription.price_of(subscription.periods, version)
+    price = subscription.price_of(subscription.periods, service.next_version)
     total, taxed = _total(service, price["amount_minor"])
     off = price["discount_minor"]
     full = format_money(price["amount_minor"] + off, subscription.currency) if off else ""

@@ -138,11 +138,13 @@ def test_a_plan_or_price_that_it_does_not_fit_costs_its_full_price(
     begun: Callable[..., Subscription], alice: User, as_: AsPerson
 ) -> None:
     service = begun(coupon(amount_minor=1000, periods=None, plans=("10gb",)))
-    assert service.price_of(1)["amount_minor"] == 4900
+    assert service.price_of(1, service.version)["amount_minor"] == 4900
     service.amount_minor = 1000
-    assert service.price_of(1)["amount_minor"] == 1000
-    service.amount_minor, service.plan = 9900, Plan.objects.get(slug="25gb")
-    assert service.price_of(1)["coupon_use"] is None
+    assert service.price_of(1, service.version)["amount_minor"] == 1000
+    other = Plan.objects.get(slug="25gb").present_version()
+    assert service.price_of(1, other) == {
+        "amount_minor": 9900, "discount_minor": 0, "coupon_use": None, "currency": "USD",
+    }  # fmt: skip
     Subscription.objects.update(amount_minor=1000)
     html = as_(alice).get(f"/c/{service.customer.username}/billing/").content.decode()
     assert "but not for this plan or price" in html
