@@ -1,6 +1,7 @@
 """Amounts of money: integers of the currency's minor unit, shown and read as decimal text."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -43,6 +44,11 @@ def format_amount(minor: int, currency: str) -> str:
     sign = "-" if minor < 0 else ""
     whole, part = divmod(abs(minor), 10**digits)
     return f"{sign}{whole}.{part:0{digits}d}"
+
+
+def exact_amount(minor: int, currency: str) -> Decimal:
+    """`5900, "USD"` → `Decimal("59.00")`: for programs, which read a number."""
+    return Decimal(minor).scaleb(-minor_digits(currency))
 
 
 def format_money(minor: int, currency: str) -> str:

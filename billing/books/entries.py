@@ -13,7 +13,7 @@ from accounts.models import Customer
 from billing.books.forms import DaysForm
 from billing.models import Account, Invoice, LedgerEntry, Payment
 from billing.models.ledger import CAUSES
-from billing.money import format_amount, format_money
+from billing.money import exact_amount, format_money
 
 OF_THE_CUSTOMER = (Account.RECEIVABLE, Account.CREDIT)  # what they owe, less what we hold for them
 COLUMNS = (
@@ -105,7 +105,7 @@ def cells(entry: LedgerEntry) -> list[Any]:
         entry.debit,
         entry.credit,
         entry.amount_minor,
-        format_amount(entry.amount_minor, entry.currency),
+        exact_amount(entry.amount_minor, entry.currency),
         entry.currency,
         entry.invoice.number if entry.invoice else "",
         cause_of(entry)[0],
@@ -117,7 +117,7 @@ def lines_with_balance(customer: Customer, currency: str, days: DaysForm) -> Ite
     before = balance_before(customer, currency, days)
     found = with_causes(customer.ledger_entries.filter(currency=currency, **days.at))
     for entry, moved, balance in with_balance(found.iterator(AT_ONCE), before):
-        amounts = (moved, format_amount(moved, currency), balance, format_amount(balance, currency))
+        amounts = (moved, exact_amount(moved, currency), balance, exact_amount(balance, currency))
         yield [*cells(entry), *amounts]
 
 

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from billing.dunning import outlook
 from billing.models import ChargeState, Renewal, RenewalCharge
-from billing.money import format_amount
+from billing.money import exact_amount
 from billing.renewal_lists import for_outlook, know_invoice
 from billing.renewal_standing import what_comes
 
@@ -41,6 +41,6 @@ def lines(charges: "QuerySet[RenewalCharge]") -> Iterator[list[Any]]:
         comes = next_of(charge.renewal)
         yield [
             charge.at.isoformat(timespec="seconds"), charge.renewal.customer.username, charge.renewal.label,
-            charge.number, str(charge.card), charge.amount_minor, format_amount(charge.amount_minor, charge.currency),
+            charge.number, str(charge.card), charge.amount_minor, exact_amount(charge.amount_minor, charge.currency),
             charge.currency, charge.state, charge.reason, comes,
         ]  # fmt: skip

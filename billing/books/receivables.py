@@ -10,7 +10,7 @@ from django.db import connection
 from billing.books.entries import moved_minor
 from billing.books.forms import midnight
 from billing.models import Account, LedgerEntry
-from billing.money import format_amount
+from billing.money import exact_amount, format_amount
 
 # (what it is called, the fewest and the most days after an invoice was to be paid)
 AGES: tuple[tuple[str, int | None, int | None], ...] = (
@@ -76,7 +76,7 @@ def open_lines(on: date, **of: Any) -> Iterator[list[Any]]:
     for *which, due_on, open_minor, currency in found.values_list(*about, "open", "currency").iterator(2000):
         yield [
             *which, due_on, age_of(due_on, on), max(0, (on - due_on).days), open_minor,
-            format_amount(open_minor, currency), currency,
+            exact_amount(open_minor, currency), currency,
         ]  # fmt: skip
 
 

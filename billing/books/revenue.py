@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from billing.money import format_amount
+from billing.money import exact_amount, format_amount
 
 MONTHS = 24
 COLUMNS = (
@@ -59,11 +59,9 @@ def months() -> list[Month]:
 def lines() -> Iterator[list[Any]]:
     """Of a file: see `COLUMNS`."""
     for month in months():
-        now, new, ended, changed = month.amounts
-        yield [
-            month.first.isoformat()[:7], month.currency, month.services, month.minor, now, month.new, new, month.ended,
-            ended, month.changed, changed,
-        ]  # fmt: skip
+        sums = (month.minor, month.new, month.ended, month.changed)
+        amounts = [amount for each in sums for amount in (each, exact_amount(each, month.currency))]
+        yield [month.first.isoformat()[:7], month.currency, month.services, *amounts]
 
 
 def _running() -> dict[str, tuple[int, int]]:

@@ -16,8 +16,9 @@ def export(domain: Domain) -> Iterator[str]:
     """Lines as RFC 4180 has them, in UTF-8. `reading` takes the ' away again that keeps a spreadsheet from running a
     name.
     """
-    yield MARK
-    yield from csv_lines(chain([EXPORTED], _rows(domain)))
+    lines = csv_lines(chain([EXPORTED], _rows(domain)))
+    yield MARK + next(lines)
+    yield from lines
 
 
 def _rows(domain: Domain) -> Iterator[list[Any]]:
