@@ -1,5 +1,6 @@
 """What is wrong with the settings, said before anything starts."""
 
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -35,6 +36,35 @@ def seller_is_known(**_: Any) -> list[CheckMessage]:
         text = "SELLER_VAT_ID is no VAT id of the European Union."
         found.append(Error(text, hint="Give it with its prefix, such as DE136695976.", id="billing.E004"))
     return found
+
+
+@register()
+def days_are_in_order(**_: Any) -> list[CheckMessage]:
+    """A step that comes before the one that announces it would surprise the customer."""
+    found: list[CheckMessage] = [
+        Error(f"{name} must be from 1 to {most}, and is {days}.", id="billing.E005")
+        for name, most in _MOST_DAYS.items()
+        if not 1 <= (days := getattr(settings, name)) <= most
+    ]
+    retries = settings.RENEWAL_RETRY_DAYS
+    if any(day < 1 for day in retries) or sorted(set(retries)) != list(retries):
+        text = f"RENEWAL_RETRY_DAYS must be days from 1 on, each after the one before, and is {retries}."
+        found.append(Error(text, hint="Such as 1,3,5,7.", id="billing.E006"))
+    for first, then in pairwise(_IN_ORDER):
+        before, after = getattr(settings, first), getattr(settings, then)
+        if before >= after:
+            text = f"{then} ({after}) must be more than {first} ({before})."
+            found.append(Error(text, hint="See docs/payments.md for what happens when.", id="billing.E007"))
+    return found
+
+
+_IN_ORDER = (
+    "DUNNING_NOTICE_DAYS", "DUNNING_STOP_SENDING_DAYS", "DUNNING_STOP_RECEIVING_DAYS", "DUNNING_HAND_OVER_DAYS"
+)  # fmt: skip
+_MOST_DAYS = {
+    "RENEWAL_AHEAD_YEARLY": 364, "RENEWAL_AHEAD_MONTHLY": 27,  # within the period before
+    **dict.fromkeys(_IN_ORDER, 3650),
+}  # fmt: skip
 
 
 @register(Tags.security, deploy=True)

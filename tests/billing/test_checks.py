@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from billing.checks import (
+    days_are_in_order,
     invoices_can_be_drawn,
     seller_is_known,
     stripe_is_whole,
@@ -77,3 +78,26 @@ def test_invoices_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     (message,) = invoices_can_be_drawn()
     assert message.id == "billing.W005"
     assert "libpango" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, []),
+        ({"RENEWAL_RETRY_DAYS": []}, []),
+        ({"RENEWAL_RETRY_DAYS": [1, 3, 3]}, ["billing.E006"]),
+        ({"RENEWAL_RETRY_DAYS": [3, 1]}, ["billing.E006"]),
+        ({"RENEWAL_RETRY_DAYS": [0, 1]}, ["billing.E006"]),
+        ({"RENEWAL_AHEAD_MONTHLY": 28}, ["billing.E005"]),
+        ({"RENEWAL_AHEAD_YEARLY": 0}, ["billing.E005"]),
+        ({"DUNNING_NOTICE_DAYS": 0}, ["billing.E005"]),
+        ({"DUNNING_NOTICE_DAYS": 10}, ["billing.E007"]),
+        ({"DUNNING_STOP_SENDING_DAYS": 24}, ["billing.E007"]),
+        ({"DUNNING_STOP_RECEIVING_DAYS": -1}, ["billing.E005", "billing.E007"]),
+        ({"DUNNING_HAND_OVER_DAYS": 24}, ["billing.E007"]),
+    ],
+)
+def test_days_are_in_order(settings: Any, changed: dict[str, Any], said: list[str]) -> None:
+    for name, days in changed.items():
+        setattr(settings, name, days)
+    assert [message.id for message in days_are_in_order()] == said
