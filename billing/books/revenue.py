@@ -2,7 +2,7 @@
 
 A service that is paid by the month counts with its price, one that is paid by the year with a twelfth of it, rounded down to
 a whole minor unit for each service: so every sum is exact in these. A new price counts from the first day of the period that
-is sold at it; what was agreed and not yet sold counts now.
+is sold at it, an upgrade from when it is paid; what was agreed and not yet sold counts now.
 """
 
 from collections.abc import Iterator
@@ -83,26 +83,33 @@ _RUNNING = """
 SELECT currency, COUNT(*), SUM(CASE WHEN period = 'yearly' THEN amount_minor / 12 ELSE amount_minor END)
 FROM billing_subscription WHERE ended_at IS NULL GROUP BY currency
 """
-# What each service was worth from when on: as its order says, as each renewal does, and as it stands now, or did at its end.
+# What each service was worth from when on: as its order says, as each period does that was sold, or an upgrade that was
+# paid, and as it stands now, or did at its end.
 _MOVED = """
 WITH worth AS (
-  SELECT s.id, s.currency, (s.started_at AT TIME ZONE %(zone)s)::date AS day, 0 AS number,
+  SELECT s.id, s.currency, (s.started_at AT TIME ZONE %(zone)s)::date AS day, 0 AS number, o.placed_at AS at,
     CASE WHEN o.period = 'yearly' THEN o.amount_minor / 12 ELSE o.amount_minor END AS minor
   FROM billing_subscription s JOIN billing_order o ON o.id = s.order_id
   UNION ALL
-  SELECT s.id, s.currency, r.from_on, r.number,
+  SELECT s.id, s.currency, r.from_on, r.number, r.made_at,
     CASE WHEN r.until_on - r.from_on > 31 THEN r.amount_minor / 12 ELSE r.amount_minor END
   FROM billing_renewal r JOIN billing_subscription s ON s.id = r.subscription_id
-  WHERE r.taken_back_at IS NULL AND r.from_on <= %(today)s
+  WHERE r.kind <> 'upgrade' AND r.taken_back_at IS NULL AND r.from_on <= %(today)s
     AND (s.ended_at IS NULL OR r.from_on <= (s.ended_at AT TIME ZONE %(zone)s)::date)
   UNION ALL
-  SELECT id, currency, (COALESCE(ended_at, %(now)s) AT TIME ZONE %(zone)s)::date, 2147483647,
+  SELECT s.id, s.currency, (r.settled_at AT TIME ZONE %(zone)s)::date, r.number, r.made_at,
+    CASE WHEN s.period = 'yearly' THEN v.yearly_minor / 12 ELSE v.monthly_minor END
+  FROM billing_renewal r JOIN billing_subscription s ON s.id = r.subscription_id
+    JOIN billing_planversion v ON v.id = r.version_id
+  WHERE r.kind = 'upgrade' AND r.taken_back_at IS NULL AND r.settled_at IS NOT NULL
+  UNION ALL
+  SELECT id, currency, (COALESCE(ended_at, %(now)s) AT TIME ZONE %(zone)s)::date, 2147483647, %(now)s,
     CASE WHEN period = 'yearly' THEN amount_minor / 12 ELSE amount_minor END
   FROM billing_subscription
 ), step AS (
   SELECT day, currency, minor AS new, 0 AS ended, 0 AS changed, 1 AS began, 0 AS over FROM worth WHERE number = 0
   UNION ALL
-  SELECT day, currency, 0, 0, minor - LAG(minor) OVER (PARTITION BY id ORDER BY number), 0, 0 FROM worth
+  SELECT day, currency, 0, 0, minor - LAG(minor) OVER (PARTITION BY id ORDER BY number, at), 0, 0 FROM worth
   UNION ALL
   SELECT (ended_at AT TIME ZONE %(zone)s)::date, currency, 0,
     CASE WHEN period = 'yearly' THEN amount_minor / 12 ELSE amount_minor END, 0, 0, 1

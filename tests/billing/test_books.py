@@ -276,6 +276,24 @@ class TestRecurringRevenue:
         ]  # fmt: skip
         assert rows["2028-05"]["monthly_minor"] == "1000"
 
+    def test_an_upgrade(self, service: Subscription, sam: User, alice: User, desk_of_sam: Desk) -> None:
+        """It counts once it is paid, and what it cost for the days left does not matter."""
+        dearer = Plan.objects.get(slug="25gb").present_version()
+        with on_day(date(2027, 12, 6)):
+            total_minor = service.plan_quote(dearer).total_minor
+            assert service.change_plan(dearer, total_minor=total_minor, by=alice)
+        with on_day(date(2027, 12, 8)):
+            pay_sale(newest(service.customer), by=sam)
+        with on_day(date(2028, 2, 1)):
+            rows = {row["month"]: row for row in fetch(desk_of_sam, "recurring-revenue/")}
+        more = dearer.yearly_minor // 12 - 491
+        assert [rows[month]["changed_minor"] for month in ("2027-11", "2027-12", "2028-01")] == [
+            "0",
+            str(more),
+            "0",
+        ]
+        assert rows["2028-02"]["monthly_minor"] == str(491 + more)
+
     def test_it_adds_up(
         self, service: Subscription, ordered: Callable[..., Order], sam: User, desk_of_sam: Desk
     ) -> None:
