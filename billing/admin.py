@@ -23,6 +23,7 @@ from billing.models import (
     CardSetup,
     Checkout,
     CreditGrant,
+    Dispute,
     FraudExemption,
     FraudReport,
     FreeMonths,
@@ -174,6 +175,19 @@ class CardSetupAdmin(ReadOnlyAdmin):
     list_select_related = ("customer", "by")
     search_fields = ("customer__username", "session")
     exclude = ("url",)
+
+
+@admin.register(Dispute)
+class DisputeAdmin(ReadOnlyAdmin):
+    list_display = ("dispute", "case", "payment", "amount", "reason", "status_words", "due_at", "closed_at")
+    list_select_related = ("payment",)
+    list_filter = ("status", "reason")
+    search_fields = ("dispute", "payment__reference")
+    date_hierarchy = "opened_at"
+
+    @admin.display(description="case")
+    def case(self, dispute: Dispute) -> str:
+        return format_html('<a href="{}">Case</a>', reverse("billing:dispute-show", args=[dispute.dispute]))
 
 
 @admin.register(CreditGrant)

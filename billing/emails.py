@@ -147,8 +147,15 @@ def payment_disputed(payment_id: str) -> tuple[list[str], dict[str, Any]]:
     payment = Payment.objects.get(pk=payment_id)
     sale, amount = payment.sale, format_money(payment.amount_minor, payment.currency)
     words = f"The payment of {amount} for the {sale.called} ({payment.reference}) is disputed, or that has changed."
-    todo = "Answer in Stripe's dashboard, where its time limit stands; unanswered, the money is lost."
-    return for_staff(sale, f"A payment of {amount} is disputed", words, todo)
+    if not (dispute := payment.disputes.order_by("-changed_at").first()):
+        return [], {}
+    words += f" {dispute.status_words}."
+    todo = "The case with the facts to answer with is in the panel."
+    if dispute.is_answerable:
+        todo += " Answer in Stripe's dashboard; unanswered, the money is lost."
+    recipients, context = for_staff(sale, f"A payment of {amount} is disputed", words, todo)
+    path = reverse("billing:dispute-show", args=[dispute.dispute])
+    return recipients, context | {"sale_url": settings.PANEL_URL + path, "what": "case"}
 
 
 @notice_kind("card.expiring", template="billing/emails/card_expiring")

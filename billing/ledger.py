@@ -9,6 +9,9 @@
 | what had paid it is the customer's again | receivable | credit |
 | money goes back | credit | cards or bank |
 | money that was to go back did not arrive | cards | credit |
+| a bank takes disputed money | disputed | cards |
+| the dispute is won, and it comes back | cards | disputed |
+| the dispute is lost: a credit note, and | credit | disputed |
 | staff give credit | goodwill | credit |
 | what is left of it is taken back | credit | goodwill |
 """
@@ -29,6 +32,7 @@ from billing.models.refund import Refund, RefundWay
 if TYPE_CHECKING:
     from accounts.models import Customer
     from billing.models.credit_grant import CreditGrant
+    from billing.models.dispute import Dispute
     from billing.models.invoice import Invoice
 
 
@@ -133,10 +137,24 @@ def post_owed_again(refund: Refund, invoice: "Invoice", amount_minor: int) -> No
 
 
 def post_refund(refund: Refund) -> None:
-    """Staff sent money back; what goes to cards is posted when Stripe took it."""
+    """Staff sent money back, or a bank kept it; what goes to cards is posted when Stripe took it."""
     if refund.way == RefundWay.CARD:
         return
-    _post(refund, EntryKind.REFUND, Account.CREDIT, Account.BANK, refund.amount_minor, refund=refund)
+    whence = Account.DISPUTED if refund.way == RefundWay.DISPUTE else Account.BANK
+    _post(refund, EntryKind.REFUND, Account.CREDIT, whence, refund.amount_minor, refund=refund)
+
+
+def post_dispute(dispute: "Dispute") -> None:
+    """A bank took the disputed money."""
+    amount = dispute.amount_minor
+    _post(dispute, EntryKind.DISPUTE, Account.DISPUTED, Account.CARDS, amount, dispute=dispute)
+
+
+def post_dispute_returned(dispute: "Dispute") -> None:
+    """It came back, where it had been taken."""
+    if dispute.ledger_entries.filter(kind=EntryKind.DISPUTE).exists():
+        amount = dispute.amount_minor
+        _post(dispute, EntryKind.REGAIN, Account.CARDS, Account.DISPUTED, amount, dispute=dispute)
 
 
 def open_of(invoices: Collection[UUID]) -> dict[UUID, int]:

@@ -15,6 +15,7 @@ from billing.models import (
     CardOnFile,
     CreditGrant,
     FraudReport,
+    FreeMonths,
     Invoice,
     MessageKind,
     Order,
@@ -76,6 +77,10 @@ def export(user: User) -> dict[str, Any]:
         "renewals": (renewal_copy(renewal) for renewal in renewals.iterator(chunk_size=200)),
         "invoices": invoices.values_list("document", flat=True).iterator(),
         "credits": _owned_credits(user).values("customer__username", *_CREDIT).iterator(),
+        "free_months": FreeMonths.objects.filter(subscription__customer__in=_owned(user))
+        .order_by("at")
+        .values("subscription__customer__username", "months", "from_on", "reason", "at", "withdrawn_at")
+        .iterator(),
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
         "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
         "gets_invoices_of": [each.customer.username for each in _sent_to(user)[:1000]],
@@ -167,16 +172,18 @@ def _owned_details(user: User) -> QuerySet[BillingDetails]:
 
 def _owned_renewals(user: User) -> QuerySet[Renewal]:
     """Nobody ordered them: they are of the owners of what is renewed."""
-    owned = user.memberships.filter(role=Role.OWNER).values("customer")
-    return Renewal.objects.filter(subscription__customer__in=owned).select_related(
+    return Renewal.objects.filter(subscription__customer__in=_owned(user)).select_related(
         "subscription__customer", "plan"
     )
 
 
 def _owned_credits(user: User) -> QuerySet[CreditGrant]:
     """What staff gave the customers whose owner the person is."""
-    owned = user.memberships.filter(role=Role.OWNER).values("customer")
-    return CreditGrant.objects.filter(customer__in=owned).order_by("at")
+    return CreditGrant.objects.filter(customer__in=_owned(user)).order_by("at")
+
+
+def _owned(user: User) -> QuerySet[Any, Any]:
+    return user.memberships.filter(role=Role.OWNER).values("customer")
 
 
 def _invoices(user: User) -> QuerySet[Invoice]:

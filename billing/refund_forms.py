@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 
 from billing.forms import LineField
 from billing.models import RefundWay, Sale
+from billing.models.refund import BY_STAFF
 from billing.money import format_amount, format_money, parse_amount
 from billing.submissions import SubmissionField
 
@@ -38,15 +39,13 @@ class RefundGiveForm(forms.Form):
         ]  # fmt: skip
         if len(ways) > 1:
             ways.insert(0, (NEWEST, "To the cards, the newest payment first"))
-        ways += [
-            (way.value, f"{way.label}, which you have sent") for way in RefundWay if way != RefundWay.CARD
-        ]
+        ways += [(way.value, f"{way.label}, which you have sent") for way in BY_STAFF]
         self.fields["way"].choices = ways  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         fields = super().clean() or self.cleaned_data
         way = fields.get("way", "")
-        if way in RefundWay.values and not fields.get("reference") and "reference" not in self.errors:
+        if way in BY_STAFF and not fields.get("reference") and "reference" not in self.errors:
             self.add_error("reference", "Enter the reference of what you have sent.")
         if "amount" in fields:
             try:
@@ -59,7 +58,7 @@ class RefundGiveForm(forms.Form):
     def wish(self) -> dict[str, Any]:
         """What `Sale.refund` takes, of a valid form."""
         fields, way = self.cleaned_data, self.cleaned_data["way"]
-        by_card = way not in RefundWay.values
+        by_card = way not in BY_STAFF
         return {
             "way": RefundWay.CARD if by_card else way,
             "payment": self.cards.get(way),

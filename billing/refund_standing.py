@@ -27,6 +27,8 @@ def _how(refund: Refund, for_staff: bool) -> str:
     if refund.way == RefundWay.CARD:
         return " ".join(_to_card(each, for_staff) for each in refund.card_refunds.all())
     way = str(refund.get_way_display())
+    if refund.way == RefundWay.DISPUTE:
+        return f"{way}."
     words = "Sent another way" if refund.way == RefundWay.OTHER else f"Sent by {way.lower()}"
     return f"{words}, {refund.reference}." if for_staff and refund.reference else f"{words}."
 

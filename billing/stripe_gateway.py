@@ -72,13 +72,19 @@ class RefundFacts:
 
 @dataclass(frozen=True)
 class DisputeFacts:
-    """The owner of a card told their bank that a payment was not theirs. `status` is Stripe's word for how it stands."""
+    """The owner of a card told their bank that a payment was not theirs. `reason` and `status` are Stripe's words; `taken`:
+    the money is away from us, and did not come back; `due_at`: until when it can be answered.
+    """
 
     dispute: str
     intent: str
     amount_minor: int
     currency: str
+    reason: str
     status: str
+    taken: bool
+    due_at: datetime | None
+    opened_at: datetime
 
 
 @dataclass(frozen=True)
@@ -175,7 +181,18 @@ def look_at_dispute(dispute: str) -> DisputeFacts:
         found = client().v1.disputes.retrieve(dispute)
         currency = found.currency.upper()
         amount = from_stripe(found.amount, currency)
-        return DisputeFacts(found.id, id_of(found.payment_intent), amount, currency, found.status)
+        due_by = found.evidence_details.due_by
+        return DisputeFacts(
+            dispute=found.id,
+            intent=id_of(found.payment_intent),
+            amount_minor=amount,
+            currency=currency,
+            reason=found.reason[:100],
+            status=found.status[:50],
+            taken=len(found.balance_transactions) == 1,  # the second one brings it back
+            due_at=datetime.fromtimestamp(due_by, UTC) if due_by else None,
+            opened_at=datetime.fromtimestamp(found.created, UTC),
+        )
 
 
 def read_event(body: bytes, signature: str) -> EventFacts:

@@ -14,6 +14,7 @@ from billing.models import (
     Payment,
     PaymentMethod,
     Refund,
+    RefundWay,
 )  # fmt: skip
 from billing.money import format_money
 
@@ -109,7 +110,8 @@ def _how_paid(payment: Payment, for_staff: bool) -> str:
 
 def _recorded(refund: Refund, for_staff: bool) -> Step:
     text = f"Reference {refund.reference}" if for_staff else ""
-    return Step(f"{format_money(refund.amount_minor, refund.currency)} sent back", "done", refund.at, text)
+    how = "taken back by the bank of the card" if refund.way == RefundWay.DISPUTE else "sent back"
+    return Step(f"{format_money(refund.amount_minor, refund.currency)} {how}", "done", refund.at, text)
 
 
 def _sent_back(refund: CardRefund, order: Order, for_staff: bool) -> Step:

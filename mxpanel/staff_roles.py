@@ -17,6 +17,7 @@ _ORDERS = {
     "billing.view_cardsetup",
     "billing.view_checkout",
     "billing.view_creditgrant",
+    "billing.view_dispute",
     "billing.view_freemonths",
     "billing.view_coupon",
     "billing.view_couponuse",

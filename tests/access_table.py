@@ -202,6 +202,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:credit-take-back": post(staff("billing.change_creditgrant")),
     "billing:free-months-give": post(staff("billing.add_freemonths")),
     "billing:free-months-withdraw": post(staff("billing.change_freemonths")),
+    "billing:dispute-show": get(staff("billing.view_dispute")),
     "billing:refund-give": both(staff("billing.add_refund")),
     "billing:payment-record": post(staff("billing.add_payment")),
     "billing:book-list": get(staff("billing.view_renewal")),

@@ -148,12 +148,19 @@ def of_a_webhook(delivery: Delivery) -> dict[str, Any]:
 
 
 def given_to(customer: Customer, by: User) -> dict[str, Any]:
-    """A credit and a free month, as staff give them."""
+    """A credit and a free month, as staff give them, and a dispute."""
     given: dict[str, Any] = {"reason": "It was down", "by": by, "submission": "once"}
     service = Subscription.objects.get(customer=customer)
     month = service.free_periods.create(months=1, period=9, from_on=timezone.localdate(), **given)
     grant = customer.credit_grants.create(amount_minor=100, currency="USD", **given)
-    return {"free": month.pk, "grant": grant.pk}
+    paid = service.order.payments.create(
+        method="card", reference=f"pi_{customer.username}", amount_minor=5900
+    )
+    dispute = paid.disputes.create(
+        dispute=f"du_{customer.username}", amount_minor=5900, reason="fraudulent", status="needs_response",
+        opened_at=timezone.now(),
+    )  # fmt: skip
+    return {"free": month.pk, "grant": grant.pk, "dispute": dispute.dispute}
 
 
 def card_of(customer: Customer, owner: User) -> CardOnFile:

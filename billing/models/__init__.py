@@ -5,6 +5,7 @@ from billing.models.changing import PriceChanged
 from billing.models.coupon import Coupon, CouponUse
 from billing.models.credit_grant import CreditGrant
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
+from billing.models.dispute import Dispute
 from billing.models.draft import OrderDraft
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
@@ -51,6 +52,7 @@ __all__ = [
     "CouponUse",
     "CreditGrant",
     "Decision",
+    "Dispute",
     "DunningKind",
     "DunningStep",
     "EntryKind",

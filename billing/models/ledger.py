@@ -18,6 +18,7 @@ class Account(models.TextChoices):
     BANK = "bank", "Money that came in otherwise"
     REVENUE = "revenue", "Revenue"
     TAX = "tax", "Tax that we owe"
+    DISPUTED = "disputed", "Money that a bank took until a dispute is decided"
     GOODWILL = "goodwill", "Credits that we gave, which lessen revenue"
 
 
@@ -31,9 +32,11 @@ class EntryKind(models.TextChoices):
     RETURN = "return", "Money that was to go back and did not arrive"
     GRANT = "grant", "Credit that we gave"
     REVOKE = "revoke", "Credit that we took back"
+    DISPUTE = "dispute", "Money that a bank took for a dispute"
+    REGAIN = "regain", "Money that came back after a dispute"
 
 
-CAUSES = ("document", "payment", "card_refund", "refund", "grant")
+CAUSES = ("document", "payment", "card_refund", "refund", "grant", "dispute")
 
 
 def _one_cause() -> Q:
@@ -62,6 +65,7 @@ class LedgerEntry(models.Model):
         "billing.CardRefund", models.PROTECT, null=True, related_name="ledger_entries"
     )
     refund = models.ForeignKey("billing.Refund", models.PROTECT, null=True, related_name="ledger_entries")
+    dispute = models.ForeignKey("billing.Dispute", models.PROTECT, null=True, related_name="ledger_entries")
     grant = models.ForeignKey("billing.CreditGrant", models.PROTECT, null=True, related_name="ledger_entries")
 
     class Meta:

@@ -15,11 +15,15 @@ class RefundWay(models.TextChoices):
     CARD = "card", "Back to the card"
     BANK_TRANSFER = "bank_transfer", "Bank transfer"
     OTHER = "other", "Other"
+    DISPUTE = "dispute", "Taken back by the bank of the card"
+
+
+BY_STAFF = [RefundWay.BANK_TRANSFER, RefundWay.OTHER]  # what they do themselves, and note
 
 
 class Refund(OfSale):
     """Staff sent back money of an order or a renewal: all that was owed for an order that came to nothing, or, with a
-    reason, what was paid for what runs.
+    reason, what was paid for what runs. Or the owner of a card took it back at the bank, by a dispute.
     """
 
     amount_minor = models.PositiveIntegerField()
@@ -35,7 +39,7 @@ class Refund(OfSale):
     reason = models.CharField(
         max_length=500, blank=True, db_default="", help_text="Why; the customer reads it."
     )
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     submission = models.CharField(max_length=64, blank=True, db_default="", editable=False)
     fingerprint = models.CharField(max_length=64, blank=True, db_default="", editable=False)
@@ -46,6 +50,9 @@ class Refund(OfSale):
             *OfSale.Meta.constraints,
             models.CheckConstraint(condition=Q(amount_minor__gt=0), name="refund_amount_positive"),
             models.CheckConstraint(condition=Q(way__in=RefundWay.values), name="refund_way_known"),
+            models.CheckConstraint(
+                condition=Q(way=RefundWay.DISPUTE) | Q(by__isnull=False), name="refund_by_somebody"
+            ),
             models.UniqueConstraint(
                 fields=["order", "submission"], condition=~Q(submission=""), name="refund_submitted_once"
             ),

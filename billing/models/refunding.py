@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from accounts import audit, notices
 from accounts.models import Customer
 from billing.models.card import CardRefund, ReturnReason
+from billing.models.dispute import SETTLED, Dispute
 from billing.models.payment import Payment, PaymentMethod
 from billing.models.refund import Refund, RefundWay
 from billing.models.sold import SaleConflict, Sold
@@ -41,6 +42,9 @@ class Refunding(Sold):
     def refundable_cards(self) -> list[Payment]:
         """Payments by card of which something can go back to the card, newest first."""
         found = self.payments.filter(method=PaymentMethod.CARD, currency=self.currency).order_by("-at")
+        found = found.exclude(
+            disputes__in=Dispute.objects.exclude(status__in=SETTLED)
+        )  # those Stripe refuses
         return [payment for payment in found if payment.kept_minor]
 
     def refund(

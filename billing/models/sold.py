@@ -210,7 +210,10 @@ class Sold(models.Model):
     def paid_minor(self) -> int:
         """What came in and did not go back, nor is on its way back to a card, in the currency of the sale."""
         kept = sum(payment.kept_minor for payment in self.payments.all() if payment.currency == self.currency)
-        return max(0, kept - sum(refund.amount_minor for refund in self.sent_back_by_staff)) if kept else 0
+        if not kept:
+            return 0
+        back = [refund for refund in self.sent_back_by_staff if refund.currency == self.currency]
+        return max(0, kept - sum(refund.amount_minor for refund in back))
 
     @property
     def paid_by_credit_minor(self) -> int:
@@ -248,7 +251,7 @@ class Sold(models.Model):
 
     @cached_property
     def sent_back_by_staff(self) -> list[Refund]:
-        """What staff sent back in other ways than to a card; asked for once."""
+        """What went back in other ways than to a card from here; asked for once."""
         return [refund for refund in self.refunds.all() if refund.way != RefundWay.CARD]
 
     @property

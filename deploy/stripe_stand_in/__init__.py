@@ -29,6 +29,7 @@ Faults are switched on with POSTs of JSON, with the secret key, to:
 | `/stand-in/webhooks` | `{"copies": 2, "delay": 3600, "hold": true, "lose": 1}`; `{"release": "shuffled"}` |
 | `/stand-in/clock` | `{"advance": 86400}` seconds |
 | `/stand-in/cards` | `{"method": "pm_…", "number": "4000…"}`: it does as that card does; or its successor's `exp_year` … |
+| `/stand-in/disputes` | `{"status": "lost"}`, `won` or `under_review`, of the `dispute` named or the last open one |
 
 Faults: `lost` (done, no reply), `unreached` (not done, no reply), `409`, `429`, `500` (not done), `500-after` (done), `503`
 (not begun, and not kept under the key, whoever else is under way with it), `slow` (with `seconds`), `refused` (with `code`).

@@ -13,6 +13,7 @@ import stripe
 
 from deploy.stripe_stand_in import pages
 from deploy.stripe_stand_in.books import Books
+from deploy.stripe_stand_in.disputes import decide_dispute
 from deploy.stripe_stand_in.errors import Refusal
 from deploy.stripe_stand_in.expanding import expanded
 from deploy.stripe_stand_in.faults import Faults, Replies
@@ -160,6 +161,8 @@ class Handler(BaseHTTPRequestHandler):
                 _pass_time(server.books)
             elif path == "/stand-in/cards":
                 change_card(server.books, wish)
+            elif path == "/stand-in/disputes":
+                decide_dispute(server.books, wish)
             elif path != "/stand-in/sums":
                 raise Refusal(404, "There is no such switch.")
             return 200, {"sums": server.books.sums(), "owed": len(server.books.owed)}

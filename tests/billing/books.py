@@ -10,6 +10,7 @@ from billing.models import (
     Account,
     CardRefund,
     Coupon,
+    Dispute,
     InvoiceKind,
     Order,
     OrderStatus,
@@ -23,6 +24,7 @@ from billing.models import (
 )
 from billing.models.of_sale import of_customer
 
+TAKEN = ["needs_response", "under_review"]  # as the stand-in has it
 NOTHING = dict.fromkeys(Account, 0)
 
 
@@ -35,10 +37,11 @@ def must_balance() -> None:
             sums = found.get(currency, NOTHING)
             for account in (Account.CARDS, Account.BANK):
                 assert sums[account] == cash_of(customer, currency, account), (account, sums)
+            assert sums[Account.DISPUTED] == taken(customer, currency, lost=False)
             assert sums[Account.GOODWILL] == given(customer, currency)
             assert -sums[Account.REVENUE] == sold(customer, currency, "net_minor")
             assert -sums[Account.TAX] == sold(customer, currency, "tax_minor")
-            assert sums[Account.CREDIT] <= by_hand(customer), sums
+            assert sums[Account.CREDIT] <= by_hand(customer) + taken(customer, currency), sums
     for order in Order.objects.with_facts():
         must_owe_what_is_due(order)
         must_cost_what_was_promised(order, 0)
@@ -58,14 +61,23 @@ def cash_of(customer: Customer, currency: str, account: Account) -> int:
     mine, by_card = Q(currency=currency) & of_customer(customer), Q(method=PaymentMethod.CARD)
     mine &= ~Q(method=PaymentMethod.CREDIT)  # which was held before
     if account == Account.BANK:
-        by_staff = Refund.objects.filter(of_customer(customer), currency=currency).exclude(way="card")
+        by_staff = Refund.objects.filter(of_customer(customer), currency=currency).exclude(
+            way__in=["card", "dispute"]
+        )
         staff = sum(by_staff.values_list("amount_minor", flat=True))
         return sum(Payment.objects.filter(~by_card, mine).values_list("amount_minor", flat=True)) - staff
     came = sum(Payment.objects.filter(by_card, mine).values_list("amount_minor", flat=True))
     sent = CardRefund.objects.filter(
         of_customer(customer, "payment__"), payment__currency=currency, failed_at=None, sent_at__isnull=False
     )
-    return came - sum(sent.values_list("amount_minor", flat=True))
+    return came - sum(sent.values_list("amount_minor", flat=True)) - taken(customer, currency)
+
+
+def taken(customer: Customer, currency: str, *, lost: bool = True) -> int:
+    """What banks took by disputes and did not bring back."""
+    disputes = Dispute.objects.filter(of_customer(customer, "payment__"), currency=currency)
+    found = disputes.filter(status__in=[*TAKEN, *(["lost"] if lost else [])])
+    return sum(found.values_list("amount_minor", flat=True))
 
 
 def given(customer: Customer, currency: str) -> int:

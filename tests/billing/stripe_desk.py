@@ -23,6 +23,7 @@ from billing import (
     stripe_events,
 )
 from billing.models import CardOnFile, CardRefund, CardSetup, Checkout, StripeCustomer, StripeEvent
+from deploy.stripe_stand_in.disputes import decide_dispute
 from deploy.stripe_stand_in.payments import change_card, detach_method
 from deploy.stripe_stand_in.refunds import create_refund
 from deploy.stripe_stand_in.routes import delete_customer
@@ -93,6 +94,11 @@ class StripeDesk:
             charge = self.books.all("charge", status="succeeded")[0]
             some = {} if amount is None else {"amount": amount}
             return create_refund(self.books, {"charge": charge["id"], **some})
+
+    def decide(self, status: str) -> dict[str, Any]:
+        """What a bank does with the last dispute that is open."""
+        with self.books.lock:
+            return decide_dispute(self.books, {"status": status})
 
     def sessions(self, *statuses: str) -> list[dict[str, Any]]:
         """Those that were made, newest first."""

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from accounts.models import User
-from billing import card_payments, card_refunds, ledger
+from billing import card_disputes, card_payments, card_refunds, ledger
 from billing.invoice_document import InvoiceDocument
 from billing.models import (
     Account,
@@ -16,13 +16,16 @@ from billing.models import (
     Invoice,
     LedgerEntry,
     Order,
-    OrderConflict,
     OrderStatus,
+    SaleConflict,
 )
 from billing.stripe_gateway import RefundFacts
+from deploy.stripe_stand_in.disputes import dispute
 from tests.billing.books import must_balance
 from tests.billing.conftest import fresh, pay
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails
+from tests.billing.test_credit_grant import grant
+from tests.billing.test_refund_give import give
 from tests.conftest import NEVER_EMPTIED
 from tests.faults import Dice, kills
 
@@ -246,7 +249,36 @@ def test_whatever_happens_the_books_agree_with_the_orders(
         if waiting := list(CardRefund.objects.filter(sent_at=None, failed_at=None)):
             card_refunds._fail(chance.choice(waiting), "refused")
 
+    def give_back() -> None:
+        way = chance.choice(["card", "bank_transfer"])
+        give(fresh(order), chance.choice([100, 1000, PRICE]), way=way, by=sam)
+
+    def credit() -> None:
+        grant(order.customer, 1000, by=sam)
+
+    def take_credit_back() -> None:
+        if given := list(order.customer.credit_grants.all()):
+            chance.choice(given).take_back(by=sam)
+
+    def disputed() -> None:
+        with stripe.books.lock:
+            charges = [
+                each for each in stripe.books.all("charge", status="succeeded") if not each["disputed"]
+            ]
+            made = dispute(stripe.books, chance.choice(charges)) if charges else None
+        if made:
+            card_disputes.look_at_dispute(made["id"])
+
+    def decided() -> None:
+        if any(each["status"] in ("needs_response", "under_review") for each in stripe.books.all("dispute")):
+            card_disputes.look_at_dispute(stripe.decide(chance.choice(["under_review", "won", "lost"]))["id"])
+
     acts = {
+        "give back": give_back,
+        "credit": credit,
+        "take credit back": take_credit_back,
+        "disputed": disputed,
+        "decided": decided,
         "part": part,
         "late": late,
         "question": question,
@@ -262,11 +294,11 @@ def test_whatever_happens_the_books_agree_with_the_orders(
         "refund": lambda: fresh(order).record_refund("By bank", by=sam),
     }
     done = []
-    for _ in range(22):
+    for _ in range(26):
         done.append(chance.choice([*acts, "by hand", "come back", "refuse", "approve"]))
         try:
             acts[done[-1]]()
-        except (OrderConflict, ValidationError, card_payments.CardRefused):
+        except (SaleConflict, ValidationError, card_payments.CardRefused):
             done[-1] += " (refused)"
         try:
             must_balance()
