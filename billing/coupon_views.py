@@ -25,7 +25,9 @@ def coupon_use(request: Any) -> HttpResponse:
         except ValidationError as refusal:
             form.add_error(None, refusal)
         else:
-            first = in_words(use.subscription.starts_on(use.first_period))
+            service = use.subscription
+            is_announced = use.first_period < service.periods
+            first = "the renewal that is announced" if is_announced else in_words(service.renews_on)
             messages.success(request, f"{use} is taken off the price from {first} on.")
             return redirect("billing:billing-show", request.customer.username)
     return show_billing(request, form, status=422)

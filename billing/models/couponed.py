@@ -7,6 +7,7 @@ from django.db import models
 
 from accounts import audit
 from billing.models.coupon import CouponUse, refused, use_coupon
+from billing.models.lapsing import RenewalKind
 from billing.models.sale import EDITIONS
 from billing.tax import split
 
@@ -115,8 +116,12 @@ class Couponed(models.Model):
 
 
 def is_untouched(renewal: "Renewal") -> bool:
-    """Whether it has not begun, and nobody has paid for it or is about to."""
-    return renewal.is_open and not (renewal.has_begun or renewal.open_charge or renewal.payments.exists())
+    """Whether it is a next period that has not begun, and nobody has paid for it or is about to."""
+    if renewal.kind != RenewalKind.PERIOD or not renewal.is_open or renewal.has_begun:
+        return False
+    return (
+        not any(charge.ended_at is None for charge in renewal.charges.all()) and not renewal.payments.exists()
+    )
 
 
 def _price_anew(renewal: "Renewal", use: CouponUse | None) -> None:

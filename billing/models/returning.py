@@ -56,6 +56,7 @@ class Returning(models.Model):
         period: Any
         periods: Any
         plan: Any
+        price_of: Any
         renewals: Any
         renews_on: Any
         step_soon: Any
@@ -75,7 +76,7 @@ class Returning(models.Model):
         decision = decide(details_of(self.customer).buyer)
         is_paid = today < self.renews_on and not self._was_sent_back
         until_on = self.renews_on if is_paid else period_start(today, self.period, 1)
-        net = 0 if is_paid else self.amount_minor
+        net = 0 if is_paid else self.price_of(self.periods, self.version)["amount_minor"]
         return ReturnQuote(TaxedPrice(split(net, decision.rate), self.currency, decision), until_on)
 
     @property
@@ -126,10 +127,11 @@ class Returning(models.Model):
         from billing.invoicing import issue_invoice
         from billing.models.sold import decided
 
+        price = self.price_of(self.periods, self.version)
         made = self.renewals.create(
             kind=RenewalKind.RETURN, number=self.periods, plan=self.plan, version=self.version,
-            from_on=timezone.localdate(), until_on=quote.until_on, amount_minor=self.amount_minor,
-            currency=self.currency, **decided(self.amount_minor, quote.price.decision),
+            from_on=timezone.localdate(), until_on=quote.until_on,
+            **price, **decided(price["amount_minor"], quote.price.decision),
         )  # fmt: skip
         after = {"total": made.total}
         audit.record(

@@ -159,3 +159,35 @@ def test_who_cancels_and_goes_on_keeps_it(begun: Callable[..., Subscription], al
     live(service.customer, NEXT - timedelta(days=5), NEXT - timedelta(days=5))
     assert [each.discount_minor for each in Renewal.objects.all()] == [1180, 1180]
     assert CouponUse.objects.get().given_back_at is None
+
+
+def test_a_change_of_plan_costs_the_difference_of_the_full_prices_and_the_next_period_is_cheaper(
+    begun: Callable[..., Subscription], alice: User, sam: User
+) -> None:
+    service = begun(coupon())
+    larger = Plan.objects.get(slug="25gb").present_version()
+    with on_day(BEGAN):
+        quote = service.plan_quote(larger)
+        assert quote.total_minor == 9900 - 5900
+        service.change_plan(larger, total_minor=4000, by=alice)
+        pay(newest(service.customer), by=sam)
+    live(service.customer, NEXT - timedelta(days=7), NEXT - timedelta(days=7))
+    renewal = newest(service.customer)
+    assert (renewal.amount_minor, renewal.discount_minor) == (7920, 1980)
+
+
+def test_who_comes_back_has_it_as_long_as_was_promised(
+    begun: Callable[..., Subscription], alice: User, sam: User
+) -> None:
+    service = begun(coupon())
+    with on_day(NEXT - timedelta(days=30)):
+        service.cancel(by=alice)
+    live(service.customer, NEXT, NEXT)
+    with on_day(NEXT + timedelta(days=1)):
+        ended = Subscription.objects.get()
+        assert ended.return_quote().total_minor == 4720
+        ended.come_back(total_minor=4720, by=alice)
+        pay(newest(service.customer), by=sam)
+    renewal = newest(service.customer)
+    assert (renewal.kind, renewal.amount_minor, renewal.discount_minor) == ("return", 4720, 1180)
+    assert Subscription.objects.get().ended_at is None

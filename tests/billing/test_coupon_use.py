@@ -68,7 +68,7 @@ class TestWorks:
         with on_day(SOON):
             client = as_(alice)
             html = words(send(client, anna))
-            with django_assert_max_num_queries(17):
+            with django_assert_max_num_queries(12):
                 client.get(f"/c/{anna.username}/billing/")
         assert "Coupon SPRING-20, 20 %: for the renewal that is announced" in html
         assert "47.20 USD" in html
