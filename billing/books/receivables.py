@@ -48,17 +48,21 @@ def age_of(due_on: date, on: date) -> str:
     return next(name for name, _, most in AGES if most is None or late <= most)
 
 
-def sums_owed(on: date) -> list[Owed]:
-    """Of all customers together, by currency."""
-    return _owed(on, "''", "TRUE", [], "")
-
-
-def owed_by_customer(on: date, after: str, limit: int) -> list[Owed]:
-    """Those who owe something, by username and currency, from behind that key."""
-    customer, currency = after.split() if _KEY.fullmatch(after) else ("", "")
-    return _owed(
-        on, "c.username", "(c.username, i.currency) > (%s, %s)", [customer, currency], f"LIMIT {int(limit)}"
+def owed(on: date, after: str, limit: int) -> tuple[list[Owed], list[Owed]]:
+    """Of all customers together, by currency; and of those who owe something, by username and currency, from behind that
+    key. In one query.
+    """
+    ages = ", ".join(
+        f"COALESCE(SUM(o.minor) FILTER (WHERE {_between(least, most)}), 0)" for _, least, most in AGES
     )
+    days = [on] * (2 * len(AGES) - 2)
+    query = _OWED.format(ages=ages, limit=int(limit))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            query, [_end_of(on), *days, *days, *(after.split() if _KEY.fullmatch(after) else ("", ""))]
+        )
+        found = [Owed(row[0], row[1], row[2], [int(minor) for minor in row[3:]]) for row in cursor.fetchall()]
+    return [each for each in found if not each.customer], [each for each in found if each.customer]
 
 
 def open_lines(on: date, **of: Any) -> Iterator[list[Any]]:
@@ -80,26 +84,18 @@ def open_lines(on: date, **of: Any) -> Iterator[list[Any]]:
         ]  # fmt: skip
 
 
-def _owed(on: date, by: str, where: str, values: list[str], limit: str) -> list[Owed]:
-    """Only what stands in this module is ever put into the text of the query."""
-    ages = ", ".join(
-        f"COALESCE(SUM(o.minor) FILTER (WHERE {_between(least, most)}), 0)" for _, least, most in AGES
-    )
-    query = _OWED.format(by=by, ages=ages, where=where, limit=limit)
-    with connection.cursor() as cursor:
-        cursor.execute(query, [_end_of(on), *([on] * (2 * len(AGES) - 2)), *values])
-        return [Owed(row[0], row[1], row[2], [int(minor) for minor in row[3:]]) for row in cursor.fetchall()]
-
-
+# Only what stands in this module is ever put into the text of it.
 _OWED = """
-WITH o AS (
+WITH o AS MATERIALIZED (
   SELECT invoice_id, SUM(CASE WHEN debit = 'receivable' THEN amount_minor ELSE -amount_minor END) AS minor
   FROM billing_ledgerentry WHERE invoice_id IS NOT NULL AND at < %s
   GROUP BY invoice_id HAVING SUM(CASE WHEN debit = 'receivable' THEN amount_minor ELSE -amount_minor END) <> 0
 )
-SELECT {by}, i.currency, COUNT(*), {ages}
+(SELECT '', i.currency, COUNT(*), {ages} FROM o JOIN billing_invoice i ON i.id = o.invoice_id GROUP BY 1, 2 ORDER BY 2)
+UNION ALL
+(SELECT c.username, i.currency, COUNT(*), {ages}
 FROM o JOIN billing_invoice i ON i.id = o.invoice_id JOIN accounts_customer c ON c.id = i.customer_id
-WHERE {where} GROUP BY 1, 2 ORDER BY 1, 2 {limit}
+WHERE (c.username, i.currency) > (%s, %s) GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {limit})
 """
 
 

@@ -56,13 +56,14 @@ def day_book(request: Any) -> HttpResponseBase:
 @page_and_file
 def receivable_list(request: Any) -> HttpResponseBase:
     form, after = AsOfForm(request.GET), request.GET.get("after", "")
-    owed, sums = [], []
+    owed: list[receivables.Owed] = []
+    sums: list[receivables.Owed] = []
     if form.is_valid():
         on = form.cleaned_data["on"]
         if request.method == "POST":
             lines = receivables.open_lines(on)
             return csv_file(request, "Aged receivables", receivables.COLUMNS, lines, form.words)
-        owed, sums = receivables.owed_by_customer(on, after, PAGE + 1), receivables.sums_owed(on)
+        sums, owed = receivables.owed(on, after, PAGE + 1)
     context = {
         "ages": [name for name, _, _ in receivables.AGES],
         "rows": owed[:PAGE],
