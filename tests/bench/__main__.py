@@ -32,6 +32,7 @@ INSIDE_ANOTHER = (
     "api_calls",
     "mailbox_lists",
     "review_page",
+    "billing_pages",
     "csv_import",
     "large_server",
     "million",

@@ -70,7 +70,10 @@ def fill(server: Server) -> None:
     customers = Customer.objects.bulk_create(
         (Customer(username=f"r{n}", name="A customer", activated_at=now) for n in range(SUBSCRIPTIONS)), 5_000
     )
-    sold = {"plan": plan, "period": "yearly", "amount_minor": 5900, "currency": "USD"}
+    version = plan.present_version()
+    sold = {
+        "plan": plan, "version": version, "period": "yearly", "amount_minor": 5900, "currency": "USD"
+    }  # fmt: skip
     orders = Order.objects.bulk_create(
         (
             Order(
