@@ -31,7 +31,7 @@ NOT_BY_CARD = "This cannot be paid by card; pay in another way. Nothing was char
 
 def may_pay(sale: Sale) -> bool:
     """Whether it has a button for cards: something is due, and Stripe takes such an amount."""
-    return is_on() and sale.due_minor > 0 and takes(sale.due_minor, sale.currency)
+    return is_on() and (due := sale.due_minor) > 0 and takes(due, sale.currency)
 
 
 def pay_by_card(sale: Sale, *, by: User) -> str:

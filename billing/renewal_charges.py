@@ -44,22 +44,19 @@ def learn_charge(charge: RenewalCharge) -> bool:
             raise
         logger.error("Stripe refuses charge %s: %s", charge.pk, error)
         facts = _undone(charge, declines.REFUSED)
-    if facts.intent and not charge.intent:
-        RenewalCharge.objects.filter(pk=charge.pk, intent="").update(intent=facts.intent)
+    intent = charge.intent or facts.intent
     if facts.state is AtStripe.UNDER_WAY:
+        RenewalCharge.objects.filter(pk=charge.pk, intent="").update(intent=intent)
         return False
     with charge.renewal._locked() as renewal:
         state = ChargeState.PAID if facts.state is AtStripe.PAID else _STATES[facts.state.name]
         ended = RenewalCharge.objects.filter(pk=charge.pk, ended_at=None).update(
-            state=state, reason=facts.reason, is_final=facts.final, ended_at=timezone.now()
+            state=state, reason=facts.reason, is_final=facts.final, ended_at=timezone.now(), intent=intent
         )
         if not ended:
             return True
         if state == ChargeState.PAID:
-            renewal.receive_card_payment(
-                intent=facts.intent, card=str(charge.card), amount_minor=facts.amount_minor,
-                currency=facts.currency,
-            )  # fmt: skip
+            renewal._take_card_payment(facts.intent, str(charge.card), facts.amount_minor, facts.currency)
             return True
         after = {"amount": charge.amount, "card": str(charge.card), "reason": facts.reason}
         audit.record(

@@ -4,14 +4,25 @@ after the other. So a day of downtime only delays, and whoever dies half-way is 
 
 import logging
 from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from accounts.models import CustomerSuspension, SuspensionCause
 from billing import dunning
-from billing.models import Period, PlanChange, Renewal, RenewalCharge, RenewalKind, Subscription
+from billing.models import (
+    Period,
+    PlanChange,
+    Renewal,
+    RenewalCharge,
+    RenewalKind,
+    Subscription,
+    SubscriptionCancellation,
+)
 from billing.renewal_charges import charge_renewal, learn_charge
 
 logger = logging.getLogger(__name__)
@@ -36,6 +47,10 @@ def work_subscription(subscription_id: str) -> bool:
         next_step_at = _step(subscription_id)
         if next_step_at is None or next_step_at > timezone.now():
             break
+        ours_or_asked = Q(next_step_at=lease) | Q(next_step_at__lte=timezone.now())
+        lease = timezone.now() + LEASE
+        if not Subscription.objects.filter(ours_or_asked, pk=subscription_id).update(next_step_at=lease):
+            return True  # it took longer than the lease, and somebody else is at it
     mine = Subscription.objects.filter(pk=subscription_id, next_step_at=lease)
     if not mine.update(next_step_at=next_step_at):  # somebody has asked for a look meanwhile
         work_subscription(subscription_id)
@@ -57,18 +72,18 @@ def _step(subscription_id: str) -> datetime | None:
     """Do the next thing that is due. Returns when to go on: now, a later time, or never by itself."""
     from billing.stripe_calls import StripeGatewayError
 
-    known = Subscription.objects.select_related("customer", "plan").annotate(change_on=_change_on())
-    subscription = known.get(pk=subscription_id)
-    charges = RenewalCharge.objects.filter(renewal__subscription=subscription, ended_at=None)
+    charges = RenewalCharge.objects.filter(renewal__subscription=UUID(subscription_id), ended_at=None)
+    subscription = _with_facts().get(pk=subscription_id)
     try:
-        if charge := charges.first():  # also of a renewal that was paid in another way meanwhile
+        charge = charges.first() if subscription.is_charged else None
+        if charge:  # also of a renewal that was paid in another way meanwhile
             return timezone.now() if learn_charge(charge) else _later(charge)
-        renewal = subscription.open_renewal
+        renewal = subscription.open_renewal if subscription.has_open_renewal else None
         if subscription.ended_at or subscription.customer.ended_at:
             return _go_on(renewal) if renewal and renewal.kind == RenewalKind.RETURN else None
         if subscription.change_on and subscription.change_on <= timezone.localdate():
             return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
-        if subscription.customer.suspension:  # by staff: nothing is sold or charged meanwhile
+        if subscription.is_suspended:  # by staff: nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
         then = _go_on(renewal) if renewal else _renew(subscription)
         change_at = _at(subscription.change_on) if subscription.change_on else None
@@ -78,8 +93,8 @@ def _step(subscription_id: str) -> datetime | None:
         return _later(charges.first())
 
 
-def _renew(subscription: Subscription) -> datetime | None:
-    if subscription.cancellation:
+def _renew(subscription: Any) -> datetime | None:
+    if subscription.is_cancelled:
         return None if subscription.end_if_cancelled() else _at(subscription.renews_on)
     on = subscription.renews_on - timedelta(days=announced_days(subscription.period))
     if timezone.localdate() < on:
@@ -106,6 +121,20 @@ def _go_on(renewal: Renewal) -> datetime | None:
     if renewal.may_lapse:
         return min(_at(on) for on in (next_.charge_on, renewal.pay_by + A_DAY) if on)
     return _at(next_.next_on) if next_.next_on else None
+
+
+def _with_facts() -> Any:
+    """Subscriptions with what a step asks first, so that there is one query where nothing of it is so."""
+    charges = RenewalCharge.objects.filter(renewal__subscription=OuterRef("pk"), ended_at=None)
+    stopped = CustomerSuspension.objects.in_force().filter(cause=SuspensionCause.STAFF)
+    cancelled = SubscriptionCancellation.objects.filter(subscription=OuterRef("pk"), withdrawn_at=None)
+    return Subscription.objects.select_related("customer", "plan").annotate(
+        change_on=_change_on(),
+        is_charged=Exists(charges),
+        is_suspended=Exists(stopped.filter(customer=OuterRef("customer"))),
+        has_open_renewal=Exists(Renewal.objects.filter(subscription=OuterRef("pk"), settled_at=None)),
+        is_cancelled=Exists(cancelled),
+    )
 
 
 def _change_on() -> Subquery:

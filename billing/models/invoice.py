@@ -67,15 +67,22 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
         """With all that `status` asks."""
         from billing.ledger import open_of_outer
 
-        taken_back = Invoice.objects.filter(corrects=OuterRef("pk")).order_by().values("corrects")
-        credited = taken_back.annotate(sum=Sum("total_minor")).values("sum")
-        return self.annotate(open_minor=open_of_outer(), credited_minor=Coalesce(Subquery(credited), 0))
+        return self.annotate(open_minor=open_of_outer(), credited_minor=_credited())
+
+    def with_credited(self) -> "InvoiceQuerySet":
+        """With what credit notes took back of each."""
+        return self.annotate(credited_minor=_credited())
 
     def with_held(self) -> "InvoiceQuerySet":
         """With what is held for the customer of each, in its currency."""
         from billing.ledger import held_outer
 
         return self.annotate(held_minor=held_outer())
+
+
+def _credited() -> Coalesce:
+    taken_back = Invoice.objects.filter(corrects=OuterRef("pk")).order_by().values("corrects")
+    return Coalesce(Subquery(taken_back.annotate(sum=Sum("total_minor")).values("sum")), 0)
 
 
 class Invoice(OfSale):

@@ -218,14 +218,15 @@ class Renewal(Lapsing):
         is due.
         """
         with self._locked() as renewal:
-            if found := renewal.open_charge:
+            charges = list(renewal.charges.all())
+            if found := next((each for each in charges if not each.ended_at), None):
                 return found
-            due, number = renewal.due_minor, renewal.charges.count() + 1
+            due = renewal.due_minor
             if due <= 0:
                 renewal._start_if_paid()
                 return None
             made: RenewalCharge = renewal.charges.create(
-                number=number, card=card, amount_minor=due, currency=renewal.currency
+                number=len(charges) + 1, card=card, amount_minor=due, currency=renewal.currency
             )
             return made
 
@@ -326,9 +327,10 @@ class Renewal(Lapsing):
 
     @contextmanager
     def _locked(self) -> Iterator["Renewal"]:
-        """It with its row locked until the end of the unit of work."""
+        """It, with what it is of, with its own row locked until the end of the unit of work."""
+        known = Renewal.objects.select_related("plan", "subscription__customer")
         with unit_of_work():
-            yield Renewal.objects.select_for_update(no_key=True).get(pk=self.pk)
+            yield known.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
 
 
 class ChargeState(models.TextChoices):

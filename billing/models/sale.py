@@ -70,28 +70,32 @@ class Sale(Refunding):
 
         What completes the sum starts what waits for it; what is not needed, or not any more, goes back.
         """
+        with self._locked() as sale:
+            return sale._take_card_payment(intent, card, amount_minor, currency)
+
+    def _take_card_payment(self, intent: str, card: str, amount_minor: int, currency: str) -> bool:
+        """The same for who has locked it."""
         from billing import ledger
         from billing.invoicing import issue_invoice
 
-        with self._locked() as sale:
-            if sale.payments.filter(method=PaymentMethod.CARD, reference=intent).exists():
-                return False
-            wanted = sale.wanted_minor if currency == sale.currency else 0
-            back = min(amount_minor, max(0, amount_minor - wanted))
-            payment = sale.payments.create(
-                method=PaymentMethod.CARD, reference=intent, card=card, amount_minor=amount_minor,
-                currency=currency,
-            )  # fmt: skip
-            after = {"amount": format_money(amount_minor, currency), "card": card, "reference": intent}
-            if back:
-                after["to_be_sent_back"] = format_money(back, currency)
-                sale._send_back(payment, back)
-            audit.record("payment.receive", by=None, customer=sale.customer, subject=sale.label, after=after)
-            invoice = issue_invoice(sale) if wanted else None
-            ledger.post_payment(payment, invoice, amount_minor - back)
-            if invoice and invoice.is_settled:
-                sale._be_settled(by=None)
-            return True
+        if self.payments.filter(method=PaymentMethod.CARD, reference=intent).exists():
+            return False
+        wanted = self.wanted_minor if currency == self.currency else 0
+        back = min(amount_minor, max(0, amount_minor - wanted))
+        payment = self.payments.create(
+            method=PaymentMethod.CARD, reference=intent, card=card, amount_minor=amount_minor,
+            currency=currency,
+        )  # fmt: skip
+        after = {"amount": format_money(amount_minor, currency), "card": card, "reference": intent}
+        if back:
+            after["to_be_sent_back"] = format_money(back, currency)
+            self._send_back(payment, back)
+        audit.record("payment.receive", by=None, customer=self.customer, subject=self.label, after=after)
+        invoice = issue_invoice(self) if wanted else None
+        ledger.post_payment(payment, invoice, amount_minor - back)
+        if invoice and invoice.is_settled:
+            self._be_settled(by=None)
+        return True
 
     def note_refund_by_hand(
         self, payment: Payment, *, refund: str, amount_minor: int, next_look_at: datetime

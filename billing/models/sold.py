@@ -198,7 +198,8 @@ class Sold(models.Model):
     @property
     def invoice(self) -> "Invoice | None":
         """What asks for its price, from when it is to be paid on; the last, where one was taken back."""
-        found: Invoice | None = self.invoices.filter(corrects=None).order_by("-edition").first()
+        invoices = self.invoices.with_credited().filter(corrects=None)
+        found: Invoice | None = invoices.order_by("-edition").first()
         return found
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEntry, Customer, Notice, User
 from billing import renewing
@@ -160,3 +161,12 @@ def test_two_workers_charge_once(
         == 1
     )
     assert newest(anna).settled_at
+
+
+def test_a_charge_asks_the_database_little(anna: Customer, visa: CardOnFile) -> None:
+    """Thousands are due in one night."""
+    live(anna, NEXT - timedelta(days=7), NEXT - timedelta(days=1))
+    with on_day(NEXT), CaptureQueriesContext(connection) as queries:
+        sweep(anna)
+    assert not newest(anna).is_open
+    assert len(queries) <= 44, "\n".join(query["sql"][:200] for query in queries)
