@@ -11,7 +11,7 @@ from accounts.access import Permission, enter
 from accounts.models import User
 from billing import presence
 from billing.exempting import has_exemption
-from billing.models import Invoice, Order
+from billing.models import Dispute, Invoice, Order
 
 
 def order_page(permission: Permission) -> Callable[..., Any]:
@@ -68,3 +68,10 @@ def find_renewal_for_staff(number: str) -> Invoice:
     """The invoice of a renewal, with that; Http404 for one of an order, which has its review page."""
     sold = ("customer", "renewal__plan", "renewal__subscription__customer")
     return get_object_or_404(Invoice.objects.select_related(*sold), number=number, corrects=None, order=None)
+
+
+def find_dispute_for_staff(dispute: str) -> Dispute:
+    """The one of that id at Stripe, with what it is about; Http404."""
+    of = ("payment__order__customer", "payment__order__plan", "payment__renewal__subscription__customer")
+    more = ("payment__renewal__plan", "payment__renewal__subscription__order__plan", "lost")
+    return get_object_or_404(Dispute.objects.select_related(*of, *more), dispute=dispute)

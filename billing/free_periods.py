@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from django.db.models import QuerySet
+
 from accounts import audit, notices
+from accounts.models import Customer
 from billing.crediting import must_not_be_member
 from billing.models import FreeMonths, SaleConflict, Subscription
 from billing.models.free_months import shift_next_period
@@ -10,6 +13,11 @@ from billing.submissions import Submission
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+
+def free_months_of(customer: Customer) -> "QuerySet[FreeMonths]":
+    """All that were given to a customer, newest first."""
+    return FreeMonths.objects.filter(subscription__customer=customer)
 
 
 def give_free_months(

@@ -13,9 +13,9 @@ from accounts.access import asks_again, staff_page
 from accounts.models import Customer
 from billing import crediting
 from billing.account import account_of
-from billing.free_periods import give_free_months
+from billing.free_periods import free_months_of, give_free_months
 from billing.goodwill_forms import CreditGrantForm, FreeMonthsForm
-from billing.models import FreeMonths, SaleConflict, Subscription
+from billing.models import FreeMonths, SaleConflict
 from billing.submissions import read_submission
 
 SHOWN = 50
@@ -104,7 +104,7 @@ def _find(username: str) -> Customer:
 
 def _currency(customer: Customer) -> str:
     """In which its service is sold."""
-    last = Subscription.objects.filter(customer=customer).order_by("-started_at").first()
+    last = customer.subscriptions.order_by("-started_at").first()
     return last.currency if last else "USD"
 
 
@@ -117,7 +117,7 @@ def _page(
     free: forms.Form | None = None,
 ) -> HttpResponse:
     running = customer.subscriptions.filter(ended_at=None).select_related("plan").first()
-    given = FreeMonths.objects.filter(subscription__customer=customer).select_related("subscription", "by")
+    given = free_months_of(customer).select_related("subscription", "by")
     context = {
         "customer": customer,
         "conflict": conflict,

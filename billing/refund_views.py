@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
 
 from accounts.access import asks_again, staff_page
 from billing.access import find_invoice_for_staff
@@ -17,6 +18,7 @@ from billing.submissions import read_submission
 
 
 @staff_page(right="billing.add_refund")
+@require_http_methods(["GET", "HEAD", "POST"])
 @asks_again
 def refund_give(request: Any, invoice: str) -> HttpResponse:
     found = find_invoice_for_staff(invoice)

@@ -47,7 +47,7 @@ def test_export_is_whole_and_only_of_the_person(
     assert "Alice herself." in text
     assert handed_out(mallory)["billing"] == {
         "draft": None, "orders": [], "renewals": [], "invoices": [], "messages": [], "billing_details": [],
-        "gets_invoices_of": [], "coupons": [], "credits": [], "cards": [],
+        "gets_invoices_of": [], "coupons": [], "credits": [], "free_months": [], "cards": [],
     }  # fmt: skip
 
 
