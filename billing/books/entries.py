@@ -38,6 +38,15 @@ class AccountSum(NamedTuple):
         return [format_money(amount, self.currency) for amount in amounts]
 
 
+def everybodys(**at: Any) -> QuerySet[LedgerEntry]:
+    """The entries of all customers that fit these conditions."""
+    return LedgerEntry.objects.filter(**at)
+
+
+def none() -> QuerySet[LedgerEntry]:
+    return LedgerEntry.objects.none()
+
+
 def with_causes(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     """With all that a row of them shows, and in the order of their times."""
     known = entries.select_related("customer", "invoice", *CAUSES, "refund__order")

@@ -18,7 +18,6 @@ from accounts.models import Customer
 from billing.books import entries, failures, receivables, revenue
 from billing.books.csv_file import csv_file
 from billing.books.forms import AsOfForm, DaysForm, FailuresForm, ReportForm, YearForm
-from billing.models import LedgerEntry
 from billing.money import format_money
 
 PAGE = 50
@@ -37,9 +36,9 @@ def book_list(request: Any) -> HttpResponse:
 @staff_page(right="billing.view_ledgerentry")
 @page_and_file
 def day_book(request: Any) -> HttpResponseBase:
-    form, found = DaysForm(request.GET), LedgerEntry.objects.none()
+    form, found = DaysForm(request.GET), entries.none()
     if form.is_valid():
-        found = LedgerEntry.objects.filter(**form.at)
+        found = entries.everybodys(**form.at)
         if request.method == "POST":
             lines = map(entries.cells, entries.with_causes(found).iterator(AT_ONCE))
             return csv_file(request, "Day book", entries.COLUMNS, lines, form.words)
