@@ -2,7 +2,8 @@
 
 A service that is paid by the month counts with its price, one that is paid by the year with a twelfth of it, rounded down to
 a whole minor unit for each service: so every sum is exact in these. A new price counts from the first day of the period that
-is sold at it, an upgrade from when it is paid; what was agreed and not yet sold counts now.
+is sold at it, an upgrade from when it is paid; what was agreed and not yet sold counts now. Prices are those before
+coupons, which run out; what they gave stands with them.
 """
 
 from collections.abc import Iterator
@@ -88,11 +89,11 @@ FROM billing_subscription WHERE ended_at IS NULL GROUP BY currency
 _MOVED = """
 WITH worth AS (
   SELECT s.id, s.currency, (s.started_at AT TIME ZONE %(zone)s)::date AS day, 0 AS number, o.placed_at AS at,
-    CASE WHEN o.period = 'yearly' THEN o.amount_minor / 12 ELSE o.amount_minor END AS minor
+    (o.amount_minor + o.discount_minor) / CASE WHEN o.period = 'yearly' THEN 12 ELSE 1 END AS minor
   FROM billing_subscription s JOIN billing_order o ON o.id = s.order_id
   UNION ALL
   SELECT s.id, s.currency, r.from_on, r.number, r.made_at,
-    CASE WHEN r.until_on - r.from_on > 31 THEN r.amount_minor / 12 ELSE r.amount_minor END
+    (r.amount_minor + r.discount_minor) / CASE WHEN r.until_on - r.from_on > 31 THEN 12 ELSE 1 END
   FROM billing_renewal r JOIN billing_subscription s ON s.id = r.subscription_id
   WHERE r.kind <> 'upgrade' AND r.taken_back_at IS NULL AND r.from_on <= %(today)s
     AND (s.ended_at IS NULL OR r.from_on <= (s.ended_at AT TIME ZONE %(zone)s)::date)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Customer, Notice, User
 from billing import invoicing
+from billing.books import revenue
 from billing.ledger import balances
 from billing.models import Account, Coupon, CouponUse, Order, Plan, Renewal, Subscription
 from billing.models.billing_details import ADDRESS, change_details, details_of
@@ -191,3 +192,11 @@ def test_who_comes_back_has_it_as_long_as_was_promised(
     renewal = newest(service.customer)
     assert (renewal.kind, renewal.amount_minor, renewal.discount_minor) == ("return", 4720, 1180)
     assert Subscription.objects.get().ended_at is None
+
+
+def test_recurring_revenue_is_before_coupons(begun: Callable[..., Subscription]) -> None:
+    """They run out: a service is worth as much before as after."""
+    begun(coupon(), "monthly")
+    with on_day(date(2027, 4, 1)):
+        april, march, *_ = revenue.months()
+    assert (march.new, march.minor, april.minor, april.changed) == (590, 590, 590, 0)
