@@ -8,6 +8,7 @@ from accounts import audit, notices
 from accounts.models import Customer
 from billing import ledger
 from billing.models import CreditGrant, Order, SaleConflict
+from billing.review_queue import REFUND_OWED
 from billing.submissions import Submission
 from foundation.unit_of_work import unit_of_work
 
@@ -55,8 +56,8 @@ def available(customer: Customer, currency: str) -> int:
     """What we hold for a customer and can pay a renewal: all but what staff are to send back."""
     if (free := ledger.free_credit(customer, currency)) <= 0:
         return 0
-    orders = Order.objects.filter(customer=customer, currency=currency).with_facts()
-    return max(0, free - sum(order.refund_minor for order in orders))
+    owed = Order.objects.filter(REFUND_OWED, customer=customer, currency=currency).with_facts()
+    return max(0, free - sum(order.refund_minor for order in owed))
 
 
 def parts(customer: Customer, currency: str, due_minor: int) -> list[tuple[CreditGrant | None, int]]:
