@@ -134,6 +134,7 @@ def asks_again(view: Any = None, *, form_on: str = "") -> Any:
         request.form_on = urljoin(request.path, form_on)
         return guarded(request, *args, **kwargs)
 
+    page.form_on = form_on  # type: ignore[attr-defined]
     return page
 
 

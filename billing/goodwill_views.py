@@ -29,7 +29,7 @@ def goodwill_show(request: Any, customer: str) -> HttpResponse:
 
 @staff_page(right="billing.add_creditgrant")
 @require_POST
-@asks_again(form_on="../../")
+@asks_again(form_on="../")
 def credit_grant(request: Any, customer: str) -> HttpResponse:
     found = _find(customer)
     form = CreditGrantForm(request.POST, currency=_currency(found))
@@ -67,7 +67,7 @@ def credit_take_back(request: Any, customer: str, grant: int) -> HttpResponse:
 
 @staff_page(right="billing.add_freemonths")
 @require_POST
-@asks_again(form_on="../../")
+@asks_again(form_on="../")
 def free_months_give(request: Any, customer: str) -> HttpResponse:
     found, form = _find(customer), FreeMonthsForm(request.POST)
     running = get_object_or_404(found.subscriptions, ended_at=None)

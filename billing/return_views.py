@@ -10,21 +10,25 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from accounts.access import Permission, customer_page
+from accounts.access import Permission, asks_again, customer_page
 from accounts.models import Customer
-from billing.models import Invoice, PriceChanged, ReturnQuote, Subscription
+from billing.kept_cards import default_card
+from billing.models import CardOnFile, Invoice, PriceChanged, ReturnQuote, Subscription
+from billing.stripe_amounts import takes
+from billing.stripe_terms import is_on
 
 
 @dataclass(frozen=True)
 class EndedService:
     """One that runs no more: `quote` says what having it back costs, None where `why` says that it cannot be, or its
-    `invoice` is to be paid.
+    `invoice` is to be paid. `card` is the one that would be charged at once, None where they pay by hand.
     """
 
     subscription: Subscription
     why: str
     quote: ReturnQuote | None
     invoice: Invoice | None
+    card: CardOnFile | None = None
 
 
 def ended_service(customer: Customer) -> EndedService | None:
@@ -38,10 +42,14 @@ def ended_service(customer: Customer) -> EndedService | None:
         invoice = invoices.filter(renewal__subscription=found, renewal__settled_at=None, corrects=None)
         return EndedService(found, "", None, invoice.order_by("-edition").first())
     why = found.why_not_back()
+    if why:
+        return EndedService(found, why, None, None)
     try:
-        return EndedService(found, why, None if why else found.return_quote(), None)
+        quote = found.return_quote()
     except ValidationError as error:  # logged there; staff enter what is missing
         return EndedService(found, error.messages[0], None, None)
+    by_card = is_on() and takes(quote.total_minor, found.currency)
+    return EndedService(found, "", quote, None, default_card(customer) if by_card else None)
 
 
 class ReturnForm(forms.Form):
@@ -51,6 +59,7 @@ class ReturnForm(forms.Form):
 
 
 @customer_page(Permission.ORDERS_EDIT, before_activation=True)
+@asks_again(form_on="../")
 @require_POST
 def subscription_come_back(request: Any) -> HttpResponse:
     found = get_object_or_404(request.customer.subscriptions.order_by("-ended_at")[:1])

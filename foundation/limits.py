@@ -49,10 +49,12 @@ class LimitMiddleware:
         if request.method != "POST" or not limits:
             return None
         with _in_turn(f"{name} {network_of(client_address(request))}"):
-            for what, who in _senders(request):
-                if what in limits and not _counted(request, f"{name}:{what}", f"{limits[what]}/m/key", who):
-                    return too_many(request)
-        return None
+            is_one_too_many = not all(
+                _counted(request, f"{name}:{what}", f"{limits[what]}/m/key", who)
+                for what, who in _senders(request)
+                if what in limits
+            )
+        return too_many(request) if is_one_too_many else None
 
 
 def too_many(request: Any, exception: Exception | None = None) -> HttpResponse:

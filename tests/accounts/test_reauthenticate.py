@@ -1,8 +1,9 @@
 """Nobody is asked for the password again within 15 minutes of signing in; later, before grave acts, yes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from allauth.core import context
@@ -10,6 +11,7 @@ from allauth.core.exceptions import ReauthenticationRequired
 from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.access import asks_again
 from accounts.models import Customer, FactorRule, Role, User
@@ -168,3 +170,22 @@ def test_a_form_of_a_page_that_wants_a_factor_leads_back_to_where_it_was_sent_fr
         answer = client.post("/c/acme/domains/add/", {"domain": "x.test"}, HTTP_REFERER=referer)
         assert answer["Location"].startswith("/accounts/2fa/reauthenticate/?next=")
         assert answer["Location"].endswith(back)
+
+
+def routes(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, route)
+        else:
+            yield route, pattern
+
+
+def test_every_way_back_is_a_page() -> None:
+    known = dict(routes(get_resolver()))
+    guarded = {
+        route: each.callback.form_on for route, each in known.items() if hasattr(each.callback, "form_on")
+    }
+    assert len(guarded) > 10
+    lost = [route for route, form_on in guarded.items() if urljoin(route, form_on) not in known]
+    assert not lost

@@ -49,6 +49,29 @@ def stopped(customer: Customer) -> bool:
 
 
 class TestWorks:
+    def test_the_card_is_named_and_nobody_charges_it_who_does_not_prove_who_they_are(
+        self,
+        stripe: StripeDesk,
+        visa: CardOnFile,
+        ended: Subscription,
+        anna: Customer,
+        alice: User,
+        as_: AsPerson,
+    ) -> None:
+        with on_day(day(5)):
+            client = as_(alice)
+            assert "Visa ending in 4242 is charged at once" in " ".join(
+                client.get(BILLING).content.decode().split()
+            )
+            session = client.session
+            methods = "account_authentication_methods"
+            session[methods] = [{**each, "at": 1} for each in session[methods]]
+            session.save()
+            answer = client.post(URL, {"total_minor": 5900})
+            assert "reauthenticate" in answer["Location"]
+            sweep(anna)
+        assert stripe.charges == 0
+
     def test_what_was_sent_back_is_not_had_for_nothing(
         self, service: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
     ) -> None:
