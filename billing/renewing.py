@@ -79,14 +79,14 @@ def _step(subscription_id: str) -> datetime | None:
         if charge:  # also of a renewal that was paid in another way meanwhile
             return timezone.now() if learn_charge(charge) else _later(charge)
         renewal = subscription.open_renewal if subscription.has_open_renewal else None
-        if subscription.ended_at or subscription.customer.ended_at:
-            return _go_on(renewal) if renewal and renewal.kind == RenewalKind.RETURN else None
         if subscription.change_on and subscription.change_on <= timezone.localdate():
             return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
+        change_at = _at(subscription.change_on) if subscription.change_on else None
+        if subscription.ended_at or subscription.customer.ended_at:
+            return _go_on(renewal) if renewal and renewal.kind == RenewalKind.RETURN else change_at
         if subscription.is_suspended:  # by staff: nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
         then = _go_on(renewal) if renewal else _renew(subscription)
-        change_at = _at(subscription.change_on) if subscription.change_on else None
         return min(filter(None, (then, change_at)), default=None)
     except StripeGatewayError as error:
         logger.warning("A renewal of %s was not charged: %s", subscription.pk, error)

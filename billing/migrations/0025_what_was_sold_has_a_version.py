@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import django.db.models.deletion
-from django.db import migrations, models
+from django.db import migrations
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
@@ -28,38 +27,12 @@ def write_versions(apps: Any, schema_editor: Any) -> None:
     first = version.objects.filter(plan=OuterRef("plan"), number=1).values("pk")[:1]
     for model in ("Order", "Subscription", "Renewal"):
         apps.get_model("billing", model).objects.filter(version=None).update(version_id=Subquery(first))
-    schema_editor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # else the columns cannot be tightened
 
 
 class Migration(migrations.Migration):
+    # Each statement for itself, so that none waits for a program that waits for the one before; it can be repeated.
+    atomic = False
+
     dependencies = [("billing", "0024_plan_versions")]
 
-    operations = [
-        migrations.RunPython(write_versions, migrations.RunPython.noop),
-        migrations.AlterField(
-            model_name="order",
-            name="version",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="orders",
-                to="billing.planversion",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="renewal",
-            name="version",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="billing.planversion"
-            ),
-        ),
-        migrations.AlterField(
-            model_name="subscription",
-            name="version",
-            field=models.ForeignKey(
-                help_text="Of its plan, as sold: what the customer may use.",
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="subscriptions",
-                to="billing.planversion",
-            ),
-        ),
-    ]
+    operations = [migrations.RunPython(write_versions, migrations.RunPython.noop)]

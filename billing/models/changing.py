@@ -186,7 +186,7 @@ class Changing(models.Model):
         """Let it take effect, where its day has come and its period was sold."""
         with self._locked_to_end() as own:
             change = own.planned_change
-            if own.ended_at or not change or not change.renewal or timezone.localdate() < change.on:
+            if not change or not change.renewal or timezone.localdate() < change.on:
                 return False
             own._end_change(change, ChangeOutcome.TAKEN)
             own._take_version(change.version, by=None)

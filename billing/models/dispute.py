@@ -26,6 +26,12 @@ _CLOSED = {*SETTLED, "prevented", LOST}
 _ANSWERABLE = {"warning_needs_response", "needs_response", "appeal_needs_response"}
 
 
+class DisputeQuerySet(models.QuerySet["Dispute"]):
+    def under_way(self) -> "DisputeQuerySet":
+        """Those of which nobody knows yet who has the money in the end."""
+        return self.exclude(status__in=_CLOSED)
+
+
 class Dispute(models.Model):
     """One as it was at Stripe when it was last looked at; what it means for money is in the ledger."""
 
@@ -42,6 +48,8 @@ class Dispute(models.Model):
     lost = models.OneToOneField(
         "billing.Refund", models.PROTECT, null=True, related_name="dispute", help_text="What the bank kept."
     )
+
+    objects = DisputeQuerySet.as_manager()
 
     class Meta:
         ordering = ["-opened_at"]

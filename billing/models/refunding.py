@@ -29,10 +29,19 @@ class Refunding(Sold):
         """How much staff may send back: money that came in and did not go back, as far as it pays the invoice or is held."""
         from billing import ledger
 
-        if not self.may_be_refunded or (paid := self.paid_minor - self.paid_by_credit_minor) <= 0:
+        if (
+            not self.may_be_refunded
+            or (paid := self.paid_minor - self.paid_by_credit_minor - self.disputed_minor) <= 0
+        ):
             return 0
         pays = ledger.settled(self.invoice) if self.invoice else 0
         return max(0, min(paid, pays + ledger.free_credit(self.customer, self.currency)))
+
+    @property
+    def disputed_minor(self) -> int:
+        """What of it a bank has, or may still get."""
+        disputes = Dispute.objects.under_way().filter(payment__in=self.payments.all(), currency=self.currency)
+        return sum(disputes.values_list("amount_minor", flat=True))
 
     @property
     def refundable(self) -> str:

@@ -81,11 +81,17 @@ class Returning(models.Model):
 
     @property
     def _was_sent_back(self) -> bool:
-        """Whether staff sent back a part of what the last period cost, so that nobody has it for nothing."""
+        """Whether half of what the last period cost, or more, was sent back, or a bank has it: then nobody has the rest for
+        nothing.
+        """
+        from billing.models.dispute import Dispute
+
         kinds = (RenewalKind.PERIOD, RenewalKind.RETURN)
         last = self.renewals.filter(kind__in=kinds, taken_back_at=None).order_by("-number").first()
-        invoice = (last or self.order).invoice
-        return bool(invoice and invoice.credited_minor)
+        sale = last or self.order
+        invoice = sale.invoice
+        is_credited = bool(invoice and 2 * invoice.credited_minor >= invoice.total_minor)
+        return is_credited or Dispute.objects.under_way().filter(payment__in=sale.payments.all()).exists()
 
     def why_not_back(self) -> str:
         """Why its customer cannot have it back, in words for them; empty where they can."""

@@ -219,7 +219,8 @@ class Subscription(Changing, Returning, Couponed):
     def _end(self, *, by: "User | None") -> None:
         """Stop sending and receiving; nothing is deleted, and what is there can be fetched."""
         Subscription.objects.filter(pk=self.pk).update(ended_at=timezone.now(), next_step_at=timezone.now())
-        if change := self.planned_change:
+        change = self.planned_change
+        if change and (change.renewal is None or change.renewal.is_open):  # of a period that is paid it holds
             self._end_change(change, ChangeOutcome.WITHDRAWN, by=by)
         self.customer.end(by=by)
         signals.service_ended.send(Customer, customer=self.customer)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, User
 from billing import card_disputes, card_payments, ledger
-from billing.models import CardOnFile, Dispute, Invoice, Order, Refund, Sale, SaleConflict
+from billing.models import CardOnFile, Dispute, Invoice, Order, Refund, Sale, SaleConflict, Subscription
 from tests.billing.conftest import fresh
 from tests.billing.renewed import NEXT, live, newest, on_day
 from tests.billing.stripe_desk import StripeDesk, mails
@@ -93,12 +93,15 @@ def test_lost_there_is_a_credit_note(
     )
 
 
-def test_lost_after_a_part_went_back(stripe: StripeDesk, disputed: Order, sam: User) -> None:
-    give(disputed, 2000, by=sam)
+def test_lost_after_a_part_went_back(stripe: StripeDesk, unpaid: Order, alice: User, sam: User) -> None:
+    stripe.pay(card_payments.pay_by_card(unpaid, by=alice), DISPUTED)
+    card_payments.learn_payment(unpaid)
+    give(fresh(unpaid), 2000, by=sam)
+    look(stripe)
     stripe.decide("lost")
     look(stripe)
-    assert fresh(disputed).paid_minor == 0
-    assert sums(disputed) == {"credit": 2000, "bank": -2000}  # it is the customer who owes us that
+    assert fresh(unpaid).paid_minor == 0
+    assert sums(unpaid) == {"credit": 2000, "bank": -2000}  # it is the customer who owes us that
 
 
 def test_of_a_renewal(stripe: StripeDesk, anna: Customer, visa: CardOnFile) -> None:
@@ -161,3 +164,17 @@ def test_others_get_403(disputed: Order, as_: AsPerson, who: str, request: pytes
 
 def test_an_unknown_one_is_404(disputed: Order, sam: User, as_: AsPerson) -> None:
     assert as_(sam).get("/admin/disputes/du_none/").status_code == 404
+
+
+def test_what_the_bank_may_keep_staff_do_not_send_as_well(
+    stripe: StripeDesk, disputed: Order, alice: User, sam: User
+) -> None:
+    with pytest.raises(SaleConflict):
+        give(disputed, 5900, by=sam)
+    service = Subscription.objects.get(order=disputed)
+    service.cancel(by=alice, at_once=True)
+    assert Subscription.objects.get(pk=service.pk).return_quote().total_minor == 5900
+    stripe.decide("won")
+    look(stripe)
+    assert Subscription.objects.get(pk=service.pk).return_quote().total_minor == 0
+    assert fresh(disputed).refundable_minor == 5900

@@ -198,3 +198,20 @@ def test_who_ends_the_service_has_none(service: Subscription, anna: Customer, al
     with on_day(day(-20)):
         again(service).cancel(by=alice, at_once=True)
     assert PlanChange.objects.get().outcome == "withdrawn"
+
+
+@pytest.mark.parametrize("comes_back_on", [-3, 4])
+def test_what_was_paid_at_the_lower_price_holds_although_the_service_ended_meanwhile(
+    service: Subscription, anna: Customer, alice: User, sam: User, comes_back_on: int
+) -> None:
+    plan_it(service, alice)
+    live(anna, day(-8), day(-3))
+    with on_day(day(-3)):
+        assert newest(anna).total_minor == 5900
+        pay(newest(anna), by=sam)
+        again(service).cancel(by=alice, at_once=True)
+    live(anna, day(-3), day(comes_back_on))
+    with on_day(day(comes_back_on)):
+        again(service).come_back(total_minor=0, by=alice)
+    live(anna, day(comes_back_on), day(5))
+    assert again(service).plan.slug == "10gb"
