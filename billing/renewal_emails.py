@@ -19,16 +19,17 @@ from billing.renewal_standing import DEFERRED, NOTHING_DELETED, credit_outlook, 
 @notice_kind("renewal.coming", template="billing/emails/renewal_coming")
 def renewal_coming(invoice_id: str) -> tuple[list[str], dict[str, Any]]:
     """Its invoice, and what will be charged on which day. By then it may have been paid; the invoice goes out all the same,
-    and says so.
+    and says so. Of one that was taken back the credit note tells.
     """
     invoice, context = with_document(invoice_id)
-    if invoice.renewal is None:
+    if invoice.renewal is None or invoice.renewal.is_over:
         return [], {}
     recipients, about = _about(invoice.renewal)
     by_credit = credit_outlook(invoice)
     return recipients, context | about | {
         "credit": " ".join(by_credit.words),
         "credit_pays_all": by_credit.pays_all,
+        "to_pay": by_credit.left,
     }
 
 
@@ -162,11 +163,12 @@ def _find(renewal_id: str) -> Renewal:
 
 def _about(renewal: Renewal) -> tuple[list[str], dict[str, Any]]:
     """`coming` says what comes next, `stopped` what does not work now; `card` is the one that is charged next, None where
-    none is.
+    none is; `to_pay` is what the customer is asked for.
     """
     customer, next_, invoice = renewal.customer, dunning.outlook(renewal), renewal.invoice
     context = {
         "renewal": renewal,
+        "to_pay": renewal.due,
         "customer": customer,
         "invoice": invoice,
         "card": next_.card if next_.charge_on else None,

@@ -97,9 +97,10 @@ class RenewalStanding:
 
 
 class CreditOutlook(NamedTuple):
-    """`words`: a sentence, where credit pays something."""
+    """`words`: a sentence, where credit pays something; `left` is what is to be paid besides, in words."""
 
     words: list[str]
+    left: str
     pays_all: bool
 
 
@@ -218,15 +219,15 @@ def credit_outlook(invoice: Invoice) -> CreditOutlook:
     renewal, pays = invoice.renewal, 0
     if renewal and not renewal.may_lapse and invoice.held_minor > 0:
         pays = min(crediting.available(invoice.customer, invoice.currency), invoice.open_minor)
+    left = format_money(invoice.open_minor - pays, invoice.currency)
     if renewal is None or pays <= 0:
-        return CreditOutlook([], pays_all=False)
+        return CreditOutlook([], left, pays_all=False)
     amount, day = format_money(pays, renewal.currency), when(renewal.due_day)
     if pays == invoice.open_minor:
-        return CreditOutlook(
-            [f"{amount} that we hold for you pay it {day}. You need not do anything."], pays_all=True
-        )
+        words = f"{amount} that we hold for you pay it {day}. You need not do anything."
+        return CreditOutlook([words], left, pays_all=True)
     words = f"{amount} that we hold for you pay a part of it {day}."
-    return CreditOutlook([words], pays_all=False)
+    return CreditOutlook([words], left, pays_all=False)
 
 
 def what_comes(renewal: Renewal, next_: Outlook) -> list[str]:

@@ -16,6 +16,7 @@ from billing.models import CardOnFile, DunningKind, DunningStep, Subscription
 from tests.billing.renewed import NEXT, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import StripeDesk, save_card
 from tests.billing.stripe_desk import mails as delivered
+from tests.billing.test_credit_grant import grant
 
 NAME = 'Anna & "Sons" <b>'
 INSTRUCTIONS = "IBAN XX00 & <nothing else>"
@@ -138,6 +139,34 @@ class TestComing:
         assert message.attachments
         must_say(message, "There is nothing to pay any more.")
         assert "IBAN" not in message.body
+
+    def test_what_credit_pays_is_not_asked_for(self, stripe: StripeDesk, anna: Customer, sam: User) -> None:
+        grant(anna, 1000, by=sam)
+        live(anna, day(-8), day(-7))
+        message = at(-7, "renewal.coming")
+        assert message.subject == "Please pay 49.00 USD by 15 March 2028"
+        must_say(message, "10.00 USD that we hold for you pay a part of it", "49.00 USD are to be paid by")
+        must_say(message, "IBAN XX00")
+        assert "Amount: 49.00 USD" in message.body
+
+    def test_nothing_is_asked_for_where_credit_pays_all(
+        self, stripe: StripeDesk, anna: Customer, sam: User
+    ) -> None:
+        grant(anna, 10_000, by=sam)
+        live(anna, day(-8), day(-7))
+        message = at(-7, "renewal.coming")
+        assert message.subject == "Your service renews on 15 March 2028, paid with your credit"
+        must_say(message, "59.00 USD that we hold for you pay it", "You need not do anything.")
+        assert "IBAN" not in message.body
+
+    def test_of_one_that_is_taken_back_the_credit_note_tells(
+        self, anna: Customer, alice: User, service: Subscription
+    ) -> None:
+        live(anna, day(-8), day(-7))
+        with on_day(day(-7), 13):
+            Subscription.objects.get(pk=service.pk).cancel(by=alice)
+            assert newest(anna).is_over
+            assert not mails("renewal.coming")
 
     def test_those_who_get_a_copy_are_told_the_same_state(self, anna: Customer) -> None:
         from billing.models.billing_details import details_of
