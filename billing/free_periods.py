@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer
@@ -33,13 +34,15 @@ def give_free_months(
         must_not_be_member(running.customer, by)
         if running.ended_at:
             raise SaleConflict("This service has ended, so nothing of it can be free. Nothing was changed.")
-        renewal = running.open_renewal
+        renewal, now = running.open_renewal, timezone.now()
         if renewal and not renewal.has_begun:
             renewal.take_back_unpaid()
+            renewal.refresh_from_db()
             running.refresh_from_db()
+            now = renewal.taken_back_at or now
         from_on = shift_next_period(running, months)
         given = running.free_periods.create(
-            months=months, period=running.periods, from_on=from_on, reason=reason, by=by,
+            months=months, period=running.periods, from_on=from_on, reason=reason, by=by, at=now,
             submission=submission.token, fingerprint=submission.fingerprint,
         )  # fmt: skip
         after = {"months": months, "renews": running.renews_on.isoformat()}

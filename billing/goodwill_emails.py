@@ -28,7 +28,9 @@ def credit_taken_back(grant_id: str) -> tuple[list[str], dict[str, Any]]:
 
 @notice_kind("free_months.given", template="billing/emails/free_months_given")
 def free_months_given(free_id: str) -> tuple[list[str], dict[str, Any]]:
-    return _about_free_months(free_id)
+    """Also which invoice was taken back for them, if one was."""
+    recipients, context = _about_free_months(free_id)
+    return recipients, context | {"taken_back": context["given"].taken_back}
 
 
 @notice_kind("free_months.withdrawn", template="billing/emails/free_months_withdrawn")

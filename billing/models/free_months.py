@@ -15,6 +15,7 @@ from billing.models.subscription import Subscription
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from billing.models.renewal import Renewal
 
 MOST = 12  # in one go
 
@@ -50,6 +51,11 @@ class FreeMonths(models.Model):
     @property
     def words(self) -> str:
         return f"{self.months} month{'' if self.months == 1 else 's'}"
+
+    @property
+    def taken_back(self) -> "Renewal | None":
+        """The renewal that was taken back for them, in the same moment."""
+        return self.subscription.renewals.filter(taken_back_at=self.at).first()
 
     @property
     def has_begun(self) -> bool:

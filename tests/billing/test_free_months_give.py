@@ -83,6 +83,8 @@ def test_what_was_announced_is_taken_back_and_made_anew(
     first = newest(anna)
     with on_day(NEXT - timedelta(days=3), 14):
         give(service, 2, by=sam)
+        (told,) = mails("free_months.given")
+    assert f"The invoice {first.label} is taken back by a credit note" in told.body
     assert Renewal.objects.get(pk=first.pk).is_over
     live(anna, NEXT - timedelta(days=2), TWO_LATER - timedelta(days=7))
     again = newest(anna)
@@ -104,6 +106,8 @@ def test_behind_a_period_that_has_begun(service: Subscription, anna: Customer, s
     with on_day(NEXT + timedelta(days=3), 14):
         give(service, 1, by=sam)
         assert newest(anna).taken_back_at is None
+        (told,) = mails("free_months.given")
+        assert "taken back" not in told.body
         assert renews_on(service) == date(2029, 4, 15)
         pay(newest(anna), by=sam)
         (told,) = mails("renewal.paid")
