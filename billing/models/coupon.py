@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from billing.models.plan import Plan
 
 _CODE = re.compile(r"[A-Za-z0-9-]{3,40}", re.ASCII)
-_A_CODE = RegexValidator(_CODE.pattern + r"\Z", "Use 3 to 40 letters A to Z, digits and hyphens.")
+_A_CODE = RegexValidator(rf"\A{_CODE.pattern}\Z", "Use 3 to 40 letters A to Z, digits and hyphens.")
 
 
 class CouponTerms(models.Model):
@@ -132,8 +132,10 @@ class Coupon(CouponTerms):
             raise refused(f"This coupon could be used until {in_words(self.valid_until_on)}.")
         plans = list(self.plans.all())
         if plans and plan not in plans:
-            names = ", ".join(each.name for each in plans[:10])
-            raise refused(f"This coupon is not for the plan {plan.name}. It is for: {names}.")
+            names = ", ".join(each.name for each in plans if each.is_open)
+            raise refused(
+                f"This coupon is not for the plan {plan.name}." + (names and f" It is for: {names}.")
+            )
         if not self.off(price_minor, currency):
             price = format_money(price_minor, currency)
             raise refused(

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from billing.models import Coupon, CouponUse, Order, OrderDraft, Subscription
+from billing.models import Coupon, CouponUse, Order, OrderDraft, Plan, Subscription
 from tests.billing.conftest import check, fresh
 from tests.billing.coupons import coupon
 from tests.billing.renewed import pay
@@ -124,6 +125,14 @@ class TestRefused:
             assert answer.status_code == 422
             assert why in error(answer)
         assert not Order.objects.exists()
+
+    @pytest.mark.django_db
+    def test_plans_that_are_closed_are_not_named(self) -> None:
+        Plan.objects.filter(slug="25gb").update(is_open=False)
+        made, plan = coupon(plans=("25gb",)), Plan.objects.get(slug="10gb")
+        with pytest.raises(ValidationError) as refusal:
+            made.refuse_sale(plan, 5900, "USD")
+        assert refusal.value.messages == ["This coupon is not for the plan 10 GB."]
 
     @pytest.mark.parametrize(
         "code", ["AB", "NOSUCH", "ÄÖÜ", "ſpring-20", "a" * 41, "x y z", "a\r\nb", "%", "🎁" * 30]
