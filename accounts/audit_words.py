@@ -127,6 +127,7 @@ ACTS: Mapping[str, Act] = {
     "subscription.drop_change": Act("dropped, because it was too small, the change of plan to"),
     "subscription.go_on": Act("let the service go on:"),
     "subscription.keep_plan": Act("took back the change of plan to"),
+    "subscription.stay_ended": Act("did without having back the service"),
     "subscription.upgrade": Act("asked for a change of plan to"),
     "subscription.renew": Act("renewed the service"),
     "vat_id.check": Act("had the VAT id checked of"),

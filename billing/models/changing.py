@@ -166,8 +166,8 @@ class Changing(models.Model):
             return True
 
     def keep_plan(self, *, by: "User") -> bool:
-        """Take back a change that is planned, or an upgrade that is not paid; false where there is none. ValidationError
-        where it is too late for that.
+        """Take back a change that is planned, or an upgrade or a return that is not paid; false where there is none.
+        ValidationError where it is too late for that.
         """
         with self._locked_to_end() as own:
             renewal, change = own.open_renewal, own.planned_change
@@ -178,7 +178,9 @@ class Changing(models.Model):
             else:
                 return False
             subject = change.version.plan.name if change else renewal.plan.name
-            audit.record("subscription.keep_plan", by=by, customer=own.customer, subject=subject)
+            is_return = bool(renewal and renewal.kind == RenewalKind.RETURN)
+            act = "subscription.stay_ended" if is_return else "subscription.keep_plan"
+            audit.record(act, by=by, customer=own.customer, subject=subject)
             own.step_soon()
             return True
 

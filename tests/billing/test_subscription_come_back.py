@@ -213,6 +213,8 @@ def test_it_is_taken_back_and_what_was_paid_meanwhile_goes_back(
         again(ended).come_back(total_minor=5900, by=alice)
         url = card_payments.pay_by_card(newest(anna), by=alice)
         as_(alice).post(KEEP)
+        assert AuditEntry.objects.get(action="subscription.stay_ended").subject == "10 GB"
+        assert not AuditEntry.objects.filter(action="subscription.keep_plan").exists()
         stripe.pay(url)
         catch_up()
         catch_up()
