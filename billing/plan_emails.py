@@ -6,6 +6,7 @@ from accounts.notices import notice_kind
 from billing.emails import addresses
 from billing.invoice_document import in_words
 from billing.models import ChangeOutcome, PlanChange, Renewal, RenewalKind, Subscription
+from billing.money import format_money
 from billing.renewal_emails import billing_url
 
 TEMPLATE = "billing/emails/subscription_told"
@@ -31,7 +32,7 @@ def plan_change_planned(change_id: str) -> Told:
     service, name, on = change.subscription, change.version.plan.name, in_words(change.on)
     words = (
         f"The plan of {service.customer.name} ({service.customer.username}) changes from {service.plan.name} to {name} "
-        f"on {on}. A period costs {change.price} from then on, without tax."
+        f"on {on}. The period that begins then costs {change.price}, without tax."
     )
     more = (
         "What you use has to fit when that period is sold; if not, you get a mail and the plan stays as it is. Until "
@@ -89,8 +90,11 @@ def renewal_lapsed(renewal_id: str) -> Told:
 
 
 def _renews(service: Subscription) -> str:
-    renews_on = in_words(service.renews_on)
-    return "" if service.cancellation else f"It renews on {renews_on}, at {service.price} without tax."
+    price = service.price_of(service.periods, service.version)["amount_minor"]
+    words = (
+        f"It renews on {in_words(service.renews_on)}, at {format_money(price, service.currency)} without tax."
+    )
+    return "" if service.cancellation else words
 
 
 def _service(subscription_id: str) -> Subscription:

@@ -31,13 +31,14 @@ class PriceChanged(Exception):
 
 @dataclass(frozen=True)
 class PlanQuote:
-    """What it costs to take `version`: `now` for what is left of what is paid, `period` for each period from `next_on` on.
-    It holds from `on`: today, or where it is cheaper from `next_on`.
+    """What it costs to take `version`: `now` for what is left of what is paid, `period` for the one that begins on
+    `next_on`, in place of `instead_minor` without tax. It holds from `on`: today, or where it is cheaper from `next_on`.
     """
 
     version: "PlanVersion"
     now: TaxedPrice
     period: TaxedPrice
+    instead_minor: int
     on: date
     next_on: date
 
@@ -91,13 +92,15 @@ class Changing(models.Model):
 
         decision = decide(details_of(self.customer).buyer)
         price, today = version.price(self.period) or 0, timezone.localdate()
-        then = self.price_of(self._periods_paid(), version)["amount_minor"]
+        number = self._periods_paid()
+        then, instead = (self.price_of(number, each)["amount_minor"] for each in (version, self.version))
         starts = self._starts_from(today)
         more = max(0, price - self.amount_minor)
         return PlanQuote(
             version=version,
             now=TaxedPrice(split(for_days_left(more, today, starts), decision.rate), self.currency, decision),
             period=TaxedPrice(split(then, decision.rate), self.currency, decision),
+            instead_minor=instead,
             on=today if price >= self.amount_minor and today < starts[-1] else starts[-1],
             next_on=starts[-1],
         )

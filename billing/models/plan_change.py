@@ -49,8 +49,11 @@ class PlanChange(models.Model):
 
     @property
     def amount_minor(self) -> int:
-        """What one period costs from then on, without tax."""
-        return self.version.price(self.subscription.period) or 0
+        """What the period costs that begins then, without tax: with the coupon, where one holds."""
+        if self.renewal:
+            return self.renewal.amount_minor
+        service = self.subscription
+        return int(service.price_of(service.periods, self.version)["amount_minor"])
 
     @property
     def price(self) -> str:

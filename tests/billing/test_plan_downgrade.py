@@ -12,6 +12,7 @@ from billing import entitlements
 from billing.entitlements import Feature, limit
 from billing.models import Invoice, Order, Plan, PlanChange, Renewal, Subscription
 from tests.billing.conftest import fresh
+from tests.billing.coupons import coupon
 from tests.billing.renewed import BEGAN, NEXT, begin, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import mails
 
@@ -80,6 +81,19 @@ class TestWorks:
             (told,) = mails("plan.changed")
         assert "has 10 GB from now on" in told.body
         assert PlanChange.objects.get().outcome == "taken"
+
+    def test_with_a_coupon_page_and_mail_say_what_it_costs(
+        self, service: Subscription, alice: User, as_: AsPerson
+    ) -> None:
+        coupon("ALWAYS-20", periods=None)
+        with on_day(day(-30)):
+            again(service).use_coupon("ALWAYS-20", by=alice)
+            page = " ".join(as_(alice).get(TO).content.decode().split())
+            assert "<strong>47.20 USD</strong>, yearly, in place of 79.20 USD." in page
+            as_(alice).post(TO, {"total_minor": 0})
+            (told,) = mails("plan.change_planned")
+            assert "costs 47.20 USD, without tax" in told.body
+            assert "It changes to 10 GB, 47.20 USD, on" in as_(alice).get(BILLING).content.decode()
 
     def test_it_begins_on_its_day_where_nothing_is_paid(
         self, service: Subscription, anna: Customer, alice: User
