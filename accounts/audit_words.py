@@ -184,9 +184,13 @@ REASONS = ("reason", "text")
 
 def act(entry: AuditEntry) -> str:
     """What was done, without who did it."""
+    return f"{deed(entry)} {entry.subject}".strip()
+
+
+def deed(entry: AuditEntry) -> str:
+    """The same without to what."""
     known = ACTS.get(entry.action)
-    words = known.words if known else entry.action.replace(".", ": ").replace("_", " ")
-    return f"{words} {entry.subject}".strip()
+    return known.words if known else entry.action.replace(".", ": ").replace("_", " ")
 
 
 def who(entry: AuditEntry) -> str:

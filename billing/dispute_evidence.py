@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.utils import timezone
 
+from accounts.audit_words import deed
 from accounts.models import AuditEntry, Customer
 from billing.models import Dispute, Invoice, Order, StorageUsage, Subscription
 
@@ -57,7 +58,7 @@ def _order(order: Order) -> list[tuple[str, str]]:
 def _invoice(invoice: Invoice | None) -> list[tuple[str, str]]:
     if invoice is None:
         return []
-    return [("Invoice", f"{invoice.number}, mailed on {_at(invoice.issued_at)}")]
+    return [("Invoice", f"{invoice.number}, issued on {_at(invoice.issued_at)}")]
 
 
 def _use(customer: Customer) -> list[tuple[str, str]]:
@@ -78,7 +79,7 @@ def _acts(customer: Customer) -> list[tuple[str, str]]:
     """When somebody of the customer did something, and from which address; not to what."""
     acts = AuditEntry.objects.filter(customer=customer, by__isnull=False, by_staff=False)
     return [
-        (_at(each.at), each.action.replace(".", ": ") + (f", from {each.address}" if each.address else ""))
+        (_at(each.at), f"{deed(each).rstrip(':')} …" + (f", from {each.address}" if each.address else ""))
         for each in acts.order_by("-at")[:ACTS]
     ]
 
