@@ -24,7 +24,8 @@ class RefundGiveForm(forms.Form):
     reference = LineField(
         max_length=100,
         required=False,
-        help_text="Of what you sent yourself: what identifies it in the bank statement. To a card we send it.",
+        help_text="Of what you sent yourself: what identifies it in the bank statement. The customer reads it. "
+        "To a card we send it.",
     )
     reason = LineField(max_length=500, help_text="Why you do this. The customer reads it.")
     submission = SubmissionField()

@@ -30,7 +30,7 @@ def _how(refund: Refund, for_staff: bool) -> str:
     if refund.way == RefundWay.DISPUTE:
         return f"{way}."
     words = "Sent another way" if refund.way == RefundWay.OTHER else f"Sent by {way.lower()}"
-    return f"{words}, {refund.reference}." if for_staff and refund.reference else f"{words}."
+    return f"{words}, reference {refund.reference}." if refund.reference else f"{words}."
 
 
 def _to_card(refund: CardRefund, for_staff: bool) -> str:

@@ -75,5 +75,7 @@ class NoteAddForm(forms.Form):
 
 
 class RefundRecordForm(forms.Form):
-    reference = LineField(max_length=100, help_text="What identifies the refund in the bank statement.")
+    reference = LineField(
+        max_length=100, help_text="What identifies the refund in the bank statement. The customer reads it."
+    )
     owed_minor = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)

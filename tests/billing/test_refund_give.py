@@ -108,6 +108,9 @@ def test_a_transfer_is_noted(unpaid: Order, alice: User, sam: User, as_: AsPerso
     assert told.to == [alice.email]
     for part in ("20.00 USD", "by bank transfer", "B-1", "It was down"):
         assert part in told.body, part
+    assert unpaid.invoice
+    html = page_of(as_(alice), unpaid.invoice.get_absolute_url())
+    assert "Sent by bank transfer, reference B-1." in html
     assert client.post(path, TRANSFER | {"amount": "39.01"}).status_code == 422
     assert client.post(path, TRANSFER | {"amount": "39.00"}).status_code == 302
     assert sums(unpaid) == {}
