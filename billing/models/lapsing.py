@@ -21,6 +21,13 @@ class RenewalKind(models.TextChoices):
     RETURN = "return", "Return"
 
 
+_CALLED = {
+    RenewalKind.PERIOD: "renewal",
+    RenewalKind.UPGRADE: "change of plan",
+    RenewalKind.RETURN: "restart of the service",
+}
+
+
 class Lapsing(Sale):
     """The part of `Renewal` that is about its kind."""
 
@@ -52,6 +59,11 @@ class Lapsing(Sale):
     def may_lapse(self) -> bool:
         """Whether somebody asked for it: not paid, it stops nothing, and is taken back after the day `pay_by`."""
         return self.kind != RenewalKind.PERIOD
+
+    @property
+    def kind_words(self) -> str:
+        """What its customer calls it: "renewal"."""
+        return _CALLED[RenewalKind(self.kind)]
 
     @property
     def pay_by(self) -> date:

@@ -6,7 +6,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import Customer, Role, User
-from billing.models import Order
+from billing.models import Order, Plan, Subscription
 from tests.billing.conftest import fresh, pay
 
 AsPerson = Callable[[User], Client]
@@ -32,6 +32,15 @@ def test_works(
     invoice = fresh(unpaid).invoice
     assert invoice
     assert invoice.number in html
+
+
+def test_the_sum_of_the_order_is_named_until_the_plan_changes(
+    taxed: Any, unpaid: Order, alice: User, sam: User, as_: AsPerson
+) -> None:
+    pay(unpaid, fresh(unpaid).due_amount, by=sam)
+    assert "(the first time 70.21 USD with tax)" in page(as_(alice), unpaid)
+    Subscription.objects.get()._take_version(Plan.objects.get(slug="25gb").present_version(), by=alice)
+    assert "(the first time" not in page(as_(alice), unpaid)
 
 
 def test_it_says_what_is_held(unpaid: Order, alice: User, sam: User, as_: AsPerson) -> None:

@@ -118,8 +118,10 @@ class TestWorks:
             assert stopped(anna)
             assert limit(anna, Feature.STORAGE_MB) == 0
             page = as_(alice).get(BILLING).content.decode()
-            assert "Return to be paid" in page
+            assert "Restart of the service to be paid" in page
             assert f"the moment the invoice {made.label} is paid" in page
+            (told,) = mails("renewal.coming")
+            assert "for the restart of the service of" in told.body
             pay(made, by=sam)
             (told,) = mails("renewal.paid")
             assert "is back: mail is sent and received again" in told.body
