@@ -8,6 +8,7 @@ from accounts import audit, notices
 from accounts.models import Customer
 from billing import ledger
 from billing.models import CreditGrant, Order, SaleConflict
+from billing.models.sold import must_not_be_member
 from billing.review_queue import REFUND_OWED
 from billing.submissions import Submission
 from foundation.unit_of_work import unit_of_work
@@ -43,13 +44,6 @@ def grant_credit(
         for running in locked.subscriptions.filter(ended_at=None):
             running.step_soon()
         return grant
-
-
-def must_not_be_member(customer: Customer, by: "User") -> None:
-    """SaleConflict where `by` is one: nobody gives themselves something."""
-    if customer.memberships.filter(user=by).exists():
-        text = "You are a member of this customer. Somebody else has to do this. Nothing was changed."
-        raise SaleConflict(text)
 
 
 def available(customer: Customer, currency: str) -> int:

@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer
-from billing.crediting import must_not_be_member
 from billing.models import FreeMonths, SaleConflict, Subscription
 from billing.models.free_months import shift_next_period
+from billing.models.sold import must_not_be_member
 from billing.submissions import Submission
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from billing import crediting
 from billing.account import account_of
 from billing.free_periods import free_months_of, give_free_months
 from billing.goodwill_forms import CreditGrantForm, FreeMonthsForm
-from billing.models import FreeMonths, SaleConflict
+from billing.models import CreditGrant, FreeMonths, SaleConflict
 from billing.submissions import read_submission
 
 SHOWN = 50
@@ -55,13 +55,12 @@ def credit_take_back(request: Any, customer: str, grant: int) -> HttpResponse:
     found = _find(customer)
     credit = get_object_or_404(found.credit_grants, pk=grant)
     try:
-        crediting.must_not_be_member(found, request.user)
+        if credit.take_back(by=request.user):
+            messages.success(request, "What was left of the credit is taken back. The customer gets a mail.")
+        else:
+            messages.info(request, "Nothing is left of that credit. Nothing was changed.")
     except SaleConflict as conflict:
         return _page(request, found, conflict=str(conflict))
-    if credit.take_back(by=request.user):
-        messages.success(request, "What was left of the credit is taken back. The customer gets a mail.")
-    else:
-        messages.info(request, "Nothing is left of that credit. Nothing was changed.")
     return redirect("billing:goodwill-show", found.username)
 
 
@@ -90,7 +89,6 @@ def free_months_withdraw(request: Any, customer: str, free: int) -> HttpResponse
     found = _find(customer)
     given = get_object_or_404(FreeMonths, pk=free, subscription__customer=found)
     try:
-        crediting.must_not_be_member(found, request.user)
         if given.withdraw(by=request.user):
             messages.success(request, "They are withdrawn. The customer gets a mail.")
     except (SaleConflict, ValidationError) as error:
@@ -103,9 +101,10 @@ def _find(username: str) -> Customer:
 
 
 def _currency(customer: Customer) -> str:
-    """In which its service is sold."""
-    last = customer.subscriptions.order_by("-started_at").first()
-    return last.currency if last else "USD"
+    """In which its service is sold, or what it ordered last."""
+    last: Any = customer.subscriptions.order_by("-started_at").first()
+    last = last or customer.orders.order_by("-placed_at").first()
+    return last.currency if last else str(CreditGrant._meta.get_field("currency").get_default())
 
 
 def _page(

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer
+from billing.models.sold import must_not_be_member
 from billing.money import CurrencyField, format_money
 from foundation.unit_of_work import unit_of_work
 
@@ -80,11 +81,12 @@ class CreditGrant(models.Model):
         return CreditGrant.objects.with_left().get(pk=self.pk).left_now
 
     def take_back(self, *, by: "User") -> bool:
-        """Take back what is left of it; false where nothing is."""
+        """Take back what is left of it; false where nothing is. SaleConflict for a member of the customer."""
         from billing import ledger
 
         with unit_of_work():
             customer = Customer.objects.select_for_update(no_key=True).get(pk=self.customer_id)
+            must_not_be_member(customer, by)
             grant = CreditGrant.objects.get(pk=self.pk)
             left = min(grant.left_minor, max(0, ledger.free_credit(customer, grant.currency)))
             if left <= 0 or grant.taken_back_at:

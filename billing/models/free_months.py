@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts import audit, notices
+from billing.models.sold import must_not_be_member
 from billing.models.subscription import Subscription
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ class FreeMonths(models.Model):
 
     def withdraw(self, *, by: "User") -> bool:
         """Take them back; false where that is done. ValidationError once they have begun, the period after them was sold, or
-        others were given after them.
+        others were given after them. SaleConflict for a member of the customer.
         """
         with self.subscription._locked() as running:
+            must_not_be_member(running.customer, by)
             own = FreeMonths.objects.get(pk=self.pk)
             if own.withdrawn_at:
                 return False

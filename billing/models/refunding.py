@@ -10,7 +10,7 @@ from billing.models.card import CardRefund, ReturnReason
 from billing.models.dispute import SETTLED, Dispute
 from billing.models.payment import Payment, PaymentMethod
 from billing.models.refund import Refund, RefundWay
-from billing.models.sold import SaleConflict, Sold
+from billing.models.sold import SaleConflict, Sold, must_not_be_member
 from billing.money import format_money
 from billing.submissions import Submission
 
@@ -103,9 +103,7 @@ class Refunding(Sold):
 
     def _must_be_refundable(self, amount_minor: int, *, by: "User") -> None:
         self._must_be_of_another(by)
-        if self.customer.memberships.filter(user=by).exists():
-            text = "You are a member of this customer. Somebody else has to do this. Nothing was changed."
-            raise SaleConflict(text)
+        must_not_be_member(self.customer, by)
         if not self.may_be_refunded:
             text = f"The {self.called} is not active. What is owed for it stands on its review page."
             raise SaleConflict(text)

@@ -21,7 +21,7 @@ from billing.models.card import ReturnReason
 from billing.models.lapsing import Lapsing, RenewalKind
 from billing.models.payment import PaymentMethod
 from billing.models.plan_change import PlanChange
-from billing.models.sold import SaleConflict
+from billing.models.sold import SaleConflict, must_not_be_member
 from billing.money import CurrencyField, format_money
 from foundation.unit_of_work import unit_of_work
 
@@ -208,10 +208,7 @@ class Renewal(Lapsing):
             raise ValidationError({"currency": text})
 
     def _must_be_of_another(self, by: "User") -> None:
-        if self.customer.memberships.filter(user=by).exists():
-            raise SaleConflict(
-                "You are a member of this customer. Somebody else has to do this. Nothing was changed."
-            )
+        must_not_be_member(self.customer, by)
 
     def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
         """Note that what is due is charged to this card; the charge that is under way, if there is one. None where nothing

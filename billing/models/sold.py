@@ -18,7 +18,7 @@ from billing.money import CurrencyField, format_amount, format_money
 from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import Customer, User
     from billing.models.invoice import Invoice
 
 
@@ -259,6 +259,13 @@ class Sold(models.Model):
     def card_refunds(self) -> list[CardRefund]:
         """What goes back to cards, or went."""
         return [refund for payment in self.payments.all() for refund in payment.card_refunds.all()]
+
+
+def must_not_be_member(customer: "Customer", by: "User") -> None:
+    """SaleConflict where `by` is one: nobody gives themselves something."""
+    if customer.memberships.filter(user=by).exists():
+        text = "You are a member of this customer. Somebody else has to do this. Nothing was changed."
+        raise SaleConflict(text)
 
 
 def decided(net_minor: int, decision: TaxDecision) -> dict[str, Any]:

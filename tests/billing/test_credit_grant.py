@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts.models import AuditEntry, Customer, Role, User
 from billing import crediting, ledger
-from billing.models import CardOnFile, CreditGrant, LedgerEntry, Payment, SaleConflict, Subscription
+from billing.models import CardOnFile, CreditGrant, LedgerEntry, Order, Payment, SaleConflict, Subscription
 from billing.submissions import Submission, new_token
 from tests.billing.renewed import NEXT, live, newest, on_day, pay
 from tests.billing.stripe_desk import StripeDesk, mails
@@ -149,10 +149,25 @@ def test_twice_is_harmless(anna: Customer, sam: User) -> None:
     assert LedgerEntry.objects.filter(kind="grant").count() == 1
 
 
-def test_nobody_gives_themselves_credit(anna: Customer, sam: User) -> None:
+def test_nobody_gives_themselves_credit_nor_takes_it_back(
+    anna: Customer, sam: User, staff_of: Callable[[str], User], as_: AsPerson
+) -> None:
+    made = grant(anna, 2000, by=staff_of("manager"))
     anna.memberships.create(user=sam, role=Role.READER)
     with pytest.raises(SaleConflict, match="You are a member"):
         grant(anna, 2000, by=sam)
+    with pytest.raises(SaleConflict, match="You are a member"):
+        made.take_back(by=sam)
+    assert as_(sam).post(f"{path_of(anna)}credit/{made.pk}/take-back/").status_code == 409
+    assert made.left_minor == 2000
+
+
+def test_it_is_of_the_currency_of_the_last_order_where_no_service_runs(
+    unpaid: Order, sam: User, as_: AsPerson
+) -> None:
+    Order.objects.filter(pk=unpaid.pk).update(currency="EUR")
+    assert "Amount in EUR" in page_of(as_(sam), path_of(unpaid.customer))
+    Order.objects.filter(pk=unpaid.pk).update(currency="USD")  # as its invoice is
 
 
 def test_what_is_wrong_says_so(anna: Customer, sam: User, as_: AsPerson) -> None:

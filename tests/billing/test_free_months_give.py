@@ -141,10 +141,17 @@ def test_twice_is_harmless(service: Subscription, sam: User) -> None:
     assert renews_on(service) == date(2028, 4, 15)
 
 
-def test_nobody_gives_themselves_months(service: Subscription, anna: Customer, sam: User) -> None:
-    anna.memberships.create(user=sam, role=Role.READER)
-    with pytest.raises(SaleConflict, match="You are a member"):
-        give(service, 1, by=sam)
+def test_nobody_gives_themselves_months_nor_withdraws_them(
+    service: Subscription, anna: Customer, sam: User, staff_of: Callable[[str], User]
+) -> None:
+    with on_day(NEXT - timedelta(days=30)):
+        given = give(service, 1, by=staff_of("manager"))
+        anna.memberships.create(user=sam, role=Role.READER)
+        with pytest.raises(SaleConflict, match="You are a member"):
+            give(service, 1, by=sam)
+        with pytest.raises(SaleConflict, match="You are a member"):
+            given.withdraw(by=sam)
+    assert renews_on(service) == date(2028, 4, 15)
 
 
 def test_what_has_ended_is_not_free(service: Subscription, anna: Customer, sam: User, as_: AsPerson) -> None:
