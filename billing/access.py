@@ -59,9 +59,12 @@ def find_order_for_staff(number: str, at: User | None = None) -> Any:
 
 
 def find_invoice_for_staff(number: str) -> Invoice:
-    """An invoice with what it is of; Http404 for a credit note."""
+    """An invoice with what it is of, and what came in and went back for that; Http404 for a credit note."""
     sold = ("customer", "order__plan", "order__customer", "renewal__plan", "renewal__subscription__customer")
-    return get_object_or_404(Invoice.objects.select_related(*sold), number=number, corrects=None)
+    moved = ("payments__card_refunds", "refunds")
+    known = [f"{sale}__{what}" for sale in ("order", "renewal") for what in moved]
+    found = Invoice.objects.select_related(*sold).prefetch_related(*known)
+    return get_object_or_404(found, number=number, corrects=None)
 
 
 def find_renewal_for_staff(number: str) -> Invoice:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -136,9 +136,19 @@ class InvoiceAdmin(ReadOnlyAdmin):
     search_fields = ("number", "order__number", "customer__username")
     date_hierarchy = "issued_on"
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        may_refund = request.user.has_perm("billing.add_refund")
+        return [name for name in self.list_display if name != "refund" or may_refund]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With whether each is the last invoice of what it is of: a refund is about that one."""
+        of_the_same = Q(order=OuterRef("order")) | Q(renewal=OuterRef("renewal"))
+        later = Invoice.objects.filter(of_the_same, corrects=None, edition__gt=OuterRef("edition"))
+        return super().get_queryset(request).annotate(is_last=~Exists(later))
+
     @admin.display(description="refund")
-    def refund(self, invoice: Invoice) -> str:
-        if invoice.corrects_id:
+    def refund(self, invoice: Any) -> str:
+        if invoice.corrects_id or not invoice.is_last:
             return ""
         return format_html(
             '<a href="{}">Send money back</a>', reverse("billing:refund-give", args=[invoice.number])

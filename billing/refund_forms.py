@@ -15,7 +15,9 @@ NEWEST = "newest"
 
 
 class RefundGiveForm(forms.Form):
-    """Of one sale: `way` is "newest" (cards, newest payment first), a payment's id (its card), or how else it was sent."""
+    """Of one sale. `way` is "newest" (cards, newest payment first), a payment's id (its card), or how else it was sent;
+    `most_minor` is what the page offers.
+    """
 
     way = forms.ChoiceField(label="How")
     amount = forms.CharField(
@@ -30,8 +32,8 @@ class RefundGiveForm(forms.Form):
     reason = LineField(max_length=500, help_text="Why you do this. The customer reads it.")
     submission = SubmissionField()
 
-    def __init__(self, data: Any = None, *, sale: Sale) -> None:
-        super().__init__(data, initial={"amount": format_amount(sale.refundable_minor, sale.currency)})
+    def __init__(self, data: Any = None, *, sale: Sale, most_minor: int = 0) -> None:
+        super().__init__(data, initial={"amount": format_amount(most_minor, sale.currency)})
         self.sale = sale
         self.cards = {str(payment.pk): payment for payment in sale.refundable_cards}
         ways = [

@@ -43,13 +43,15 @@ def _page(
     request: Any, invoice: Invoice, form: RefundGiveForm | None = None, *, conflict: str = ""
 ) -> HttpResponse:
     sale = invoice.sale
+    most_minor = sale.refundable_minor
     context = {
         "invoice": invoice,
         "sale": sale,
+        "most_minor": most_minor,
         "conflict": conflict,
         "refunds": refund_words(sale, for_staff=True),
         "movements": movements(invoice),
-        "form": form or (RefundGiveForm(sale=sale) if sale.refundable_minor else None),
+        "form": form or (RefundGiveForm(sale=sale, most_minor=most_minor) if most_minor else None),
     }
     status = 409 if conflict else 422 if form else 200
     return render(request, "billing/refund_give.html", context, status=status)

@@ -34,7 +34,7 @@ class Refunding(Sold):
             or (paid := self.paid_minor - self.paid_by_credit_minor - self.disputed_minor) <= 0
         ):
             return 0
-        pays = ledger.settled(self.invoice) if self.invoice else 0
+        pays = ledger.settled(invoice) if (invoice := self.invoice) else 0
         return max(0, min(paid, pays + ledger.free_credit(self.customer, self.currency)))
 
     @property
@@ -44,17 +44,13 @@ class Refunding(Sold):
         return sum(disputes.values_list("amount_minor", flat=True))
 
     @property
-    def refundable(self) -> str:
-        return format_money(self.refundable_minor, self.currency)
-
-    @property
     def refundable_cards(self) -> list[Payment]:
         """Payments by card of which something can go back to the card, newest first."""
         found = self.payments.filter(method=PaymentMethod.CARD, currency=self.currency).order_by("-at")
         found = found.exclude(
             disputes__in=Dispute.objects.exclude(status__in=SETTLED)
         )  # those Stripe refuses
-        return [payment for payment in found if payment.kept_minor]
+        return [payment for payment in found.prefetch_related("card_refunds") if payment.kept_minor]
 
     def refund(
         self,

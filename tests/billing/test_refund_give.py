@@ -12,6 +12,7 @@ from django.test import Client
 
 from accounts.models import AuditEntry, Customer, Role, User
 from billing import card_payments, card_refunds, ledger
+from billing.invoicing import issue_anew
 from billing.models import (
     CardOnFile,
     CardRefund,
@@ -188,6 +189,29 @@ def test_what_fails_of_an_open_renewal_pays_it_again(stripe: StripeDesk, anna: C
         assert newest(anna).due_minor == 3900
         card_refunds._fail(CardRefund.objects.get(), "refused")
         assert newest(anna).due_minor == 2900
+
+
+def test_the_page_asks_little(
+    service: Subscription, sam: User, as_: AsPerson, django_assert_max_num_queries: Any
+) -> None:
+    client, path = as_(sam), path_of(service.order)
+    client.get(path)
+    with django_assert_max_num_queries(20):
+        assert "59.00 USD <span>can be sent back" in page_of(client, path)
+
+
+def test_only_who_may_refund_is_led_there_and_from_the_last_invoice(
+    unpaid: Order, sam: User, as_: AsPerson, staff_of: Callable[[str], User]
+) -> None:
+    page = "/admin/billing/invoice/"
+    assert path_of(unpaid) in page_of(as_(sam), page)
+    assert "Send money back" not in page_of(as_(staff_of("support")), page)
+    first = path_of(unpaid)
+    with unpaid._locked() as sale:
+        issue_anew(sale)
+    html = page_of(as_(sam), page)
+    assert first not in html
+    assert path_of(unpaid) in html
 
 
 def test_twice_is_harmless(unpaid: Order, sam: User) -> None:
