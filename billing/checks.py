@@ -63,7 +63,7 @@ _IN_ORDER = (
 )  # fmt: skip
 _MOST_DAYS = {
     "RENEWAL_AHEAD_YEARLY": 364, "RENEWAL_AHEAD_MONTHLY": 27,  # within the period before
-    **dict.fromkeys(_IN_ORDER, 3650),
+    **dict.fromkeys((*_IN_ORDER, "CHANGE_DUE_DAYS", "SERVICE_KEPT_DAYS"), 3650),
 }  # fmt: skip
 
 

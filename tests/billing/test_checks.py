@@ -95,6 +95,8 @@ def test_invoices_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"DUNNING_STOP_SENDING_DAYS": 24}, ["billing.E007"]),
         ({"DUNNING_STOP_RECEIVING_DAYS": -1}, ["billing.E005", "billing.E007"]),
         ({"DUNNING_HAND_OVER_DAYS": 24}, ["billing.E007"]),
+        ({"CHANGE_DUE_DAYS": -1}, ["billing.E005"]),
+        ({"SERVICE_KEPT_DAYS": 10_000_000}, ["billing.E005"]),
     ],
 )
 def test_days_are_in_order(settings: Any, changed: dict[str, Any], said: list[str]) -> None:
