@@ -63,7 +63,6 @@ class CouponAdmin(AuditedAdmin, VerbAdmin):
 class CouponUseAdmin(ReadOnlyAdmin):
     list_display = ("code", "value", "customer", "by", "at", "first_period", "given", "given_back_at")
     list_select_related = ("customer", "by")
-    list_filter = (("coupon", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("code", "customer__username")
     date_hierarchy = "at"
 
