@@ -14,6 +14,7 @@ from billing.models import (
     BillingDetails,
     CardOnFile,
     CreditGrant,
+    Dispute,
     FraudReport,
     FreeMonths,
     Invoice,
@@ -23,6 +24,8 @@ from billing.models import (
     OrderMessage,
     OrderStatus,
     Payment,
+    PlanChange,
+    Refund,
     Renewal,
     ReviewDecision,
     StripeCustomer,
@@ -37,11 +40,17 @@ _DETAILS = (
     "reference", "recipients", "changed_at",
 )  # fmt: skip
 _CREDIT = ("amount_minor", "currency", "reason", "at", "taken_back_minor", "taken_back_at")
+_FOR_THE_BOOKS = "They say what was paid and owed and why, so they stay"
 NAMED = 10  # orders, by their numbers
 
 _COUPON = (
     "code", "customer__username", "at", "percent", "amount_minor", "currency", "periods", "first_period", "given_back_at",
 )  # fmt: skip
+_DISPUTE = (
+    "payment__order__number", "payment__renewal__subscription__customer__username", "dispute", "amount_minor", "currency",
+    "reason", "status", "opened_at", "due_at", "closed_at",
+)  # fmt: skip
+_CHANGE = ("subscription__customer__username", "version__plan__slug", "at", "ended_at", "outcome", "why")
 _CARD = (
     "customer__username",
     "brand",
@@ -56,7 +65,8 @@ _CARD = (
 
 def export(user: User) -> dict[str, Any]:
     """Orders placed by `user` with their address, verdict and payments, messages from and to them, a draft, the cards that
-    they added, the coupons that they used, and what renewed the services that they own.
+    they added, the coupons that they used, the plans that they changed to, and of the services that they own what renewed
+    them, was given for them, and was disputed.
     """
     placed = user.orders.with_facts().prefetch_related(
         "fraud_reports__withdrawal", "refunds", "signals", "coupon_use"
@@ -81,6 +91,8 @@ def export(user: User) -> dict[str, Any]:
         .order_by("at")
         .values("subscription__customer__username", "months", "from_on", "reason", "at", "withdrawn_at")
         .iterator(),
+        "disputes": _disputes(user).values(*_DISPUTE).iterator(),
+        "plan_changes": _plan_changes(user).values(*_CHANGE).iterator(),
         "messages": messages.values("order__number", "kind", "text", "at").iterator(),
         "billing_details": list(_owned_details(user).values(*_DETAILS)[:1000]),
         "gets_invoices_of": [each.customer.username for each in _sent_to(user)[:1000]],
@@ -102,6 +114,8 @@ def keeps(user: User) -> list[str]:
         words.append(f"{said}: {_kept_for_tax()}")
     if _owned_details(user).filter(customer__in=_paid_alone(user)).exists():
         words.append(f"The billing details of what was paid for: {_kept_for_tax()}")
+    if books := [name for name, rows in _in_the_books(user) if rows.exists()]:
+        words.append(f"In the books, with the reasons that were given: {', '.join(books)}. {_FOR_THE_BOOKS}")
     standing = FraudReport.objects.filter(order__placed_by=user, withdrawal=None).exclude(code="").count()
     if standing:
         words.append(f"{standing} reports to FraudRecord: they stand until our staff withdraw them")
@@ -182,6 +196,30 @@ def _owned_credits(user: User) -> QuerySet[CreditGrant]:
     return CreditGrant.objects.filter(customer__in=_owned(user)).order_by("at")
 
 
+def _disputes(user: User) -> QuerySet[Dispute]:
+    """Of payments for the orders that the person placed, and for renewals of what they own."""
+    renewed = Q(payment__renewal__subscription__customer__in=_owned(user))
+    return Dispute.objects.filter(Q(payment__order__placed_by=user) | renewed).order_by("opened_at")
+
+
+def _plan_changes(user: User) -> QuerySet[PlanChange]:
+    """Those that the person wanted, and those of the services that they own."""
+    return PlanChange.objects.filter(Q(by=user) | Q(subscription__customer__in=_owned(user))).order_by("at")
+
+
+def _in_the_books(user: User) -> list[tuple[str, QuerySet[Any]]]:
+    """What of theirs stays as it is, by what it is called."""
+    of_theirs = Q(order__placed_by=user) | Q(renewal__subscription__customer__in=_owned(user))
+    return [
+        ("coupons that you used", user.coupon_uses.all()),
+        ("credits", _owned_credits(user)),
+        ("free months", FreeMonths.objects.filter(subscription__customer__in=_owned(user))),
+        ("refunds", Refund.objects.filter(of_theirs)),
+        ("disputes", _disputes(user)),
+        ("changes of plan", _plan_changes(user)),
+    ]
+
+
 def _owned(user: User) -> QuerySet[Any, Any]:
     return user.memberships.filter(role=Role.OWNER).values("customer")
 
@@ -234,13 +272,15 @@ def _blank(order: Order) -> None:
 ABOUT = (
     "Your orders: the address given with each, what FraudRecord answered, what we noticed ourselves, what our staff "
     "asked you and decided, invoices, payments, and what you wrote about them. The billing details of services that you "
-    "own, their renewals and what our staff gave them, whose invoices you get, the coupons that you used, and the cards "
-    "that you added, as far as we know them. Notes that our staff write for each other are not in the copy."
+    "own, their renewals, changes of plan and disputes, and what our staff gave or sent back, with the reasons; whose "
+    "invoices you get, the coupons that you used, and the cards that you added, as far as we know them. Notes that our "
+    "staff write for each other are not in the copy."
 )
 
 ERASES = (
     "The address and your messages in orders that came to nothing; orders that are still open are cancelled. Cards of "
-    "customers that you alone own, here and at Stripe, where these customers are deleted with your mail address."
+    "customers that you alone own, here and at Stripe, where these customers are deleted with your mail address. "
+    "Coupons that you used, credits, free months, refunds, disputes and changes of plan stay in the books."
 )
 
 privacy.register("billing", privacy.Holder(ABOUT, export, ERASES, keeps, erase, hinders, hold))

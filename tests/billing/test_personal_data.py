@@ -16,6 +16,7 @@ from billing import reporting, tasks
 from billing.models import (
     BillingDetails,
     CardOnFile,
+    CouponUse,
     FraudCheck,
     FraudReport,
     Invoice,
@@ -23,12 +24,14 @@ from billing.models import (
     OrderMessage,
     ReviewDecision,
     ReviewNote,
+    Subscription,
 )
 from billing.models.billing_details import ADDRESS, change_details
 from foundation.unit_of_work import unit_of_work
 from tests.accounts.test_privacy import handed_out
 from tests.at_once import at_once
 from tests.billing.conftest import check, fresh, pay
+from tests.billing.coupons import coupon
 from tests.billing.renewed import NEXT, live, newest, on_day
 from tests.billing.stripe_desk import StripeDesk
 from tests.billing.test_details_change import DETAILS, AsPerson, save
@@ -48,6 +51,7 @@ def test_export_is_whole_and_only_of_the_person(
     assert handed_out(mallory)["billing"] == {
         "draft": None, "orders": [], "renewals": [], "invoices": [], "messages": [], "billing_details": [],
         "gets_invoices_of": [], "coupons": [], "credits": [], "free_months": [], "cards": [],
+        "disputes": [], "plan_changes": [],
     }  # fmt: skip
 
 
@@ -95,6 +99,34 @@ def test_renewals_belong_to_the_owners_of_the_service(
         for other in (carol, sam):
             data = handed_out(other)["billing"]
             assert (data["renewals"], data["invoices"]) == ([], [])
+
+
+@pytest.mark.odd_rows
+def test_what_was_given_disputed_and_changed_is_handed_out_and_named_as_kept(
+    service: Subscription, alice: User, mallory: User, sam: User
+) -> None:
+    customer = service.customer
+    assert not [line for line in privacy.kept(mallory) if "In the books" in line]
+    given = {"by": sam, "submission": "s", "fingerprint": "f"}
+    customer.credit_grants.create(amount_minor=100, currency="USD", reason="It was slow", **given)
+    service.free_periods.create(months=1, period=1, from_on=NEXT, reason="It was down", **given)
+    paid = service.order.payments.create(method="card", reference="pi_1", amount_minor=100, currency="USD")
+    about = {"reason": "fraudulent", "status": "needs_response", "opened_at": timezone.now()}
+    paid.disputes.create(dispute="du_1", amount_minor=100, currency="USD", **about)
+    service.plan_changes.create(
+        version=service.version, by=alice, why="Too small", outcome="dropped", ended_at=timezone.now()
+    )
+    CouponUse.of(coupon(), customer=customer, by=alice, currency="USD")
+    service.order.refunds.create(
+        way="other", amount_minor=50, currency="USD", reason="Nobody came", reference="B-1", **given
+    )
+    text = json.dumps(handed_out(alice)["billing"])
+    for part in ("It was slow", "It was down", "fraudulent", "Too small", "SPRING-20", "Nobody came"):
+        assert part in text, part
+        assert part not in json.dumps(handed_out(mallory)["billing"])
+    (kept,) = [line for line in privacy.kept(alice) if "In the books" in line]
+    for part in ("coupons that you used", "credits", "free months", "refunds", "disputes", "changes of plan"):
+        assert part in kept, part
 
 
 def test_invoices_are_handed_out_and_kept(unpaid: Order, alice: User) -> None:
