@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
+from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,6 +14,7 @@ from accounts.access import Permission
 from accounts.api.once import answered_once
 from accounts.api.paging import page_of
 from accounts.api.view import ApiView
+from billing.coupon_guesses import count_guess, is_guessing
 from billing.models import Order, OrderConflict
 from billing.money import format_amount
 from billing.ordering import place_order
@@ -21,6 +23,7 @@ from billing.submissions import new_token, read_submission
 from foundation.api import Body, Conflict, checked
 from foundation.api_schema import CURSOR, LIMIT, described
 from foundation.client_address import client_address
+from foundation.limits import RETRY_AFTER
 
 EXAMPLE = {
     "number": "K7QP-2MXD-9C", "status": "unpaid", "account": "acme", "plan": "10gb", "period": "yearly",
@@ -80,6 +83,20 @@ class OrderBody(Body):
 
 class OrdersView(ApiView):
     permissions: ClassVar = {"GET": Permission.ORDERS_READ, "POST": Permission.ORDERS_EDIT}
+    form: OrderPlaceForm
+
+    def prepare(self, request: Request) -> None:
+        """Look the wish over, before the transaction, which would take the count of wrong coupons back."""
+        wish = checked(OrderBody, request.data)
+        if wish.get("vat_id") and not settings.TAX:
+            text = "No tax is charged here, so an order takes no VAT id. Enter it in the billing details."
+            raise ValidationError({"vat_id": text})
+        self.form = form = OrderPlaceForm(wish)
+        if is_guessing(request._request, form):
+            raise Throttled(RETRY_AFTER, "Too many unknown coupons came from your network.")
+        count_guess(request._request, form)
+        if not form.is_valid():
+            raise ValidationError(form.errors.as_data())
 
     @described(
         "List the orders of this account, the newest first",
@@ -104,18 +121,11 @@ class OrdersView(ApiView):
     )
     @answered_once
     def post(self, request: Request) -> Response:
-        wish = checked(OrderBody, request.data)
-        if wish.get("vat_id") and not settings.TAX:
-            text = "No tax is charged here, so an order takes no VAT id. Enter it in the billing details."
-            raise ValidationError({"vat_id": text})
-        form = OrderPlaceForm(wish)
-        if not form.is_valid():
-            raise ValidationError(form.errors.as_data())
         order = place_order(
-            form.cleaned_data,
+            self.form.cleaned_data,
             by=self.person,
             client_address=client_address(request._request),
-            submission=read_submission(form.cleaned_data, {"submission": new_token()}),
+            submission=read_submission(self.form.cleaned_data, {"submission": new_token()}),
         )
         return Response(_facts(_order(order.customer, order.number)), status=201)
 

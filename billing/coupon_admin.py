@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.admin import AuditedAdmin, ReadOnlyAdmin, VerbAdmin
+from billing.coupon_forms import CouponForm
 from billing.models import Coupon, CouponUse, Order, Renewal
 from billing.money import format_money
 
@@ -19,6 +20,7 @@ from billing.money import format_money
 class CouponAdmin(AuditedAdmin, VerbAdmin):
     """A change reaches later uses alone: each keeps the terms of its day."""
 
+    form = CouponForm
     list_display = ("code", "value", "periods", "use_count", "most_uses", "valid_until_on", "is_active")
     list_filter = ("is_active",)
     search_fields = ("code",)

@@ -10,20 +10,25 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import Permission, customer_page
 from billing.coupon_forms import CouponUseForm
+from billing.coupon_guesses import count_guess, is_guessing
 from billing.invoice_document import in_words
 from billing.invoice_views import show_billing
 from billing.models import Subscription
+from foundation.limits import too_many
 
 
 @customer_page(Permission.ORDERS_EDIT)
 @require_POST
 def coupon_use(request: Any) -> HttpResponse:
     form = CouponUseForm(request.POST)
+    if is_guessing(request, form):
+        return too_many(request)
     if form.is_valid():
         try:
             use = _running(request).use_coupon(form.cleaned_data["coupon"], by=request.user)
         except ValidationError as refusal:
             form.add_error(None, refusal)
+            count_guess(request, form)
         else:
             service = use.subscription
             is_announced = use.first_period < service.periods

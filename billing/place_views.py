@@ -11,12 +11,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from billing.coupon_guesses import count_guess, is_guessing
 from billing.drafts import REVIEW, draft_of, drop_draft, first_values, keep_draft, lead_to_sign_up
 from billing.models import Order, OrderDraft
 from billing.ordering import place_order
 from billing.place_form import OrderPlaceForm
 from billing.submissions import read_submission
 from foundation.client_address import client_address
+from foundation.limits import too_many
 
 
 @login_not_required
@@ -26,6 +28,14 @@ def order_place(request: Any) -> HttpResponse:
     if request.method != "POST":
         return _begin(request)
     form = OrderPlaceForm(request.POST)
+    if is_guessing(request, form):
+        return too_many(request)
+    answer = _take(request, form)
+    count_guess(request, form)
+    return answer
+
+
+def _take(request: Any, form: OrderPlaceForm) -> HttpResponse:
     match request.POST.get("step"):
         case "change":
             return _form_page(request, form.as_entered())
@@ -45,6 +55,9 @@ def _begin(request: Any) -> HttpResponse:
     draft = draft_of(request)
     if draft and request.user.is_authenticated and request.GET.get("step") == "review":
         form = OrderPlaceForm(draft)
+        if is_guessing(request, form):
+            return too_many(request)
+        count_guess(request, form)
         if form.is_valid():
             return render(request, "billing/order_review.html", {"form": form})
     return _form_page(request, OrderPlaceForm(initial=first_values(request, draft)), draft=bool(draft))

@@ -68,12 +68,26 @@ def count_wrong_key(request: HttpRequest) -> bool:
     """Count a call of the API with a wrong key, also one that only reads; false where too many came from its network
     within this minute.
     """
-    key = f"wrong-keys:{network_of(client_address(request))}:{int(time() // RETRY_AFTER)}"
+    return count_wrong("wrong-keys", request) <= WRONG_KEYS
+
+
+def count_wrong(what: str, request: HttpRequest) -> int:
+    """Count one more wrong thing of this kind from its network; how many that makes within this minute."""
+    key = _key_of_wrong(what, request)
     cache.add(key, 0, 2 * RETRY_AFTER)
     try:
-        return int(cache.incr(key)) <= WRONG_KEYS
+        return int(cache.incr(key))
     except ValueError:  # the cache was emptied in between
-        return True
+        return 1
+
+
+def wrong_so_far(what: str, request: HttpRequest) -> int:
+    """The same without counting one."""
+    return int(cache.get(_key_of_wrong(what, request), 0))
+
+
+def _key_of_wrong(what: str, request: HttpRequest) -> str:
+    return f"{what}:{network_of(client_address(request))}:{int(time() // RETRY_AFTER)}"
 
 
 def _senders(request: Any) -> Iterator[tuple[str, str]]:

@@ -23,6 +23,9 @@ _CODE = re.compile(r"[A-Za-z0-9-]{3,40}", re.ASCII)
 _A_CODE = RegexValidator(rf"\A{_CODE.pattern}\Z", "Use 3 to 40 letters A to Z, digits and hyphens.")
 
 
+UNKNOWN = "unknown_coupon"  # the code of the error
+
+
 class CouponTerms(models.Model):
     """What a coupon takes off a price without tax: per cent of it, or a fixed amount; and of how many periods."""
 
@@ -223,11 +226,11 @@ def use_coupon(
 
 
 def unknown() -> ValidationError:
-    return refused("We do not know this coupon. Look whether it is written as you got it.")
+    return refused("We do not know this coupon. Look whether it is written as you got it.", code=UNKNOWN)
 
 
-def refused(text: str) -> ValidationError:
-    return ValidationError({"coupon": ValidationError(text, code="coupon")})
+def refused(text: str, code: str = "coupon") -> ValidationError:
+    return ValidationError({"coupon": ValidationError(text, code=code)})
 
 
 def _find(code: str, coupons: "models.QuerySet[Coupon]") -> Coupon:

@@ -34,7 +34,7 @@ def test_a_manager_makes_and_changes_one(as_: AsPerson, staff_of: Callable[[str]
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("code", "AB"), ("code", "A B C"), ("code", "ÄÄÄÄ"), ("code", "A" * 41), ("percent", "0"), ("percent", "100"),
+        ("code", "ABC-5"), ("code", "A B C"), ("code", "ÄÄÄÄ"), ("code", "A" * 41), ("percent", "0"), ("percent", "100"),
         ("percent", ""), ("amount_minor", "500"), ("periods", "0"), ("most_uses", "0"), ("currency", "usd"),
         ("valid_until_on", "2000-01-01"),
     ],
