@@ -26,7 +26,7 @@ def give_free_months(
 ) -> FreeMonths:
     """Let the next period that is not sold yet start so many months later. A renewal that is announced, has not begun and
     is not paid is taken back, and made anew later. The same submission again returns what it gave. ValidationError where a
-    part of the renewal is paid, or a card is being charged for it; SaleConflict.
+    part of the renewal is paid, or a card is being charged for it; SaleConflict, also while a change of plan is not paid.
     """
     with subscription._locked_to_end() as running, audit.because(reason):
         if earlier := submission.earlier(running.free_periods.all(), at="at"):
@@ -35,6 +35,9 @@ def give_free_months(
         if running.ended_at:
             raise SaleConflict("This service has ended, so nothing of it can be free. Nothing was changed.")
         renewal, now = running.open_renewal, timezone.now()
+        if renewal and renewal.may_lapse:  # its price is for the days up to the next period
+            text = f"The change to {renewal.plan.name} is not paid yet. Give them once it is paid, or taken back."
+            raise SaleConflict(f"{text} Nothing was changed.")
         if renewal and not renewal.has_begun:
             renewal.take_back_unpaid()
             renewal.refresh_from_db()

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts import audit, notices
+from billing.models.lapsing import RenewalKind
 from billing.models.sold import must_not_be_member
 from billing.models.subscription import Subscription
 
@@ -67,9 +68,15 @@ class FreeMonths(models.Model):
         """Whether they are still to come, and were not given behind others."""
         return not (self.withdrawn_at or self.has_begun) and self.subscription.periods == self.period
 
+    @property
+    def _has_dearer_plan(self) -> bool:
+        """Whether an upgrade was sold that covers them: it costs the difference of these months as well."""
+        upgrades = self.subscription.renewals.filter(kind=RenewalKind.UPGRADE, taken_back_at=None)
+        return upgrades.filter(number__gte=self.period - 1, until_on__gt=self.from_on).exists()
+
     def withdraw(self, *, by: "User") -> bool:
-        """Take them back; false where that is done. ValidationError once they have begun, the period after them was sold, or
-        others were given after them. SaleConflict for a member of the customer.
+        """Take them back; false where that is done. ValidationError once they have begun, the period after them was sold,
+        others were given after them, or a dearer plan was sold for them. SaleConflict for a member of the customer.
         """
         with self.subscription._locked() as running:
             must_not_be_member(running.customer, by)
@@ -81,6 +88,10 @@ class FreeMonths(models.Model):
                 raise ValidationError("They have begun, or are sold, so they stay.", code="begun")
             if running.free_periods.filter(withdrawn_at=None, pk__gt=own.pk).exists():
                 raise ValidationError("Others were given after these: withdraw those first.", code="order")
+            if own._has_dearer_plan:
+                raise ValidationError(
+                    "A change of plan was sold for these months too, so they stay.", code="sold"
+                )
             FreeMonths.objects.filter(pk=own.pk).update(withdrawn_at=timezone.now(), withdrawn_by=by)
             _shift(running, -own.months)
             after = {"months": own.months, "renews": running.renews_on.isoformat()}

@@ -12,7 +12,7 @@ from django.test import Client
 
 from accounts.models import Customer, Role, User
 from billing.free_periods import give_free_months
-from billing.models import CardOnFile, FreeMonths, Invoice, Renewal, SaleConflict, Subscription
+from billing.models import CardOnFile, FreeMonths, Invoice, Plan, Renewal, SaleConflict, Subscription
 from billing.submissions import Submission, new_token
 from tests.billing.renewed import BEGAN, NEXT, live, newest, on_day, pay
 from tests.billing.stripe_desk import StripeDesk, mails
@@ -36,6 +36,11 @@ def must_add_up(service: Subscription) -> None:
 
 def renews_on(service: Subscription) -> date:
     return Subscription.objects.get(pk=service.pk).renews_on
+
+
+def upgrade(service: Subscription, *, by: User) -> None:
+    own, version = Subscription.objects.get(pk=service.pk), Plan.objects.get(slug="25gb").present_version()
+    assert own.change_plan(version, total_minor=own.plan_quote(version).total_minor, by=by)
 
 
 def path_of(customer: Customer) -> str:
@@ -132,6 +137,30 @@ def test_they_are_withdrawn_until_they_begin(
         assert client.post(f"{path_of(anna)}months/{first.pk}/withdraw/").status_code in (302, 409)
         with pytest.raises(ValidationError, match="have begun"):
             first.withdraw(by=sam)
+    must_add_up(service)
+
+
+def test_a_change_of_plan_that_is_not_paid_comes_first(service: Subscription, alice: User, sam: User) -> None:
+    with on_day(NEXT - timedelta(days=100)):
+        upgrade(service, by=alice)
+        with pytest.raises(SaleConflict, match="to 25 GB is not paid yet"):
+            give(service, 1, by=sam)
+        made = Renewal.objects.get()
+        assert not made.taken_back_at
+        pay(made, by=sam)
+        assert give(service, 1, by=sam).withdraw(by=sam)  # the change does not cover these
+
+
+def test_for_which_a_dearer_plan_was_sold_they_stay(service: Subscription, alice: User, sam: User) -> None:
+    with on_day(NEXT - timedelta(days=100)):
+        given = give(service, 12, by=sam)
+        upgrade(service, by=alice)
+        for paid in (False, True):
+            if paid:
+                pay(Renewal.objects.get(), by=sam)
+            with pytest.raises(ValidationError, match="A change of plan was sold for these months"):
+                given.withdraw(by=sam)
+    assert renews_on(service) == date(2029, 3, 15)
     must_add_up(service)
 
 
