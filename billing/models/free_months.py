@@ -111,6 +111,15 @@ def shift_next_period(running: Subscription, months: int) -> date:
     return from_on
 
 
+def carry_behind(running: Subscription, day: date) -> None:
+    """Give again, ahead of the next period, those that had not begun on this day; from then on its periods are counted
+    anew, and the others are over. The subscription's row is locked.
+    """
+    for given in running.free_periods.filter(withdrawn_at=None, from_on__gt=day).order_by("pk"):
+        from_on = shift_next_period(running, given.months)
+        FreeMonths.objects.filter(pk=given.pk).update(period=running.periods, from_on=from_on)
+
+
 def _shift(running: Subscription, months: int) -> None:
     Subscription.objects.filter(pk=running.pk).update(free_months=F("free_months") + months)
     running.refresh_from_db(fields=["free_months", "periods"])

@@ -146,7 +146,11 @@ class Returning(models.Model):
         issue_invoice(made)
 
     def _run_again(self, *, by: "User | None", renewal: "Renewal | None" = None) -> None:
-        """Everything is as it was; with a `renewal`, periods are counted from that one on."""
+        """Everything is as it was; with a `renewal`, periods are counted from that one on, and months for nothing that had
+        not begun come behind it.
+        """
+        from billing.models.free_months import carry_behind
+
         anew = {}
         if renewal:
             anew = {
@@ -156,6 +160,9 @@ class Returning(models.Model):
                 "free_months": 0,
             }
         type(self).objects.filter(pk=self.pk).update(ended_at=None, next_step_at=timezone.now(), **anew)
+        if renewal:
+            self.refresh_from_db()
+            carry_behind(self, renewal.from_on)
         withdrawn = self.cancellations.filter(withdrawn_at=None)
         withdrawn.update(withdrawn_at=timezone.now(), withdrawn_by=by)
         self.customer.come_back(by=by)

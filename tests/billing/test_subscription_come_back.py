@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import AuditEntry, Customer, User
@@ -14,6 +15,7 @@ from billing.models import CardOnFile, Renewal, RenewalKind, Subscription
 from billing.submissions import Submission, new_token
 from tests.billing.renewed import NEXT, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails
+from tests.billing.test_free_months_give import give
 
 AsPerson = Callable[[User], Client]
 BILLING = "/c/annaexampl/billing/"
@@ -160,6 +162,57 @@ class TestWorks:
             pay(newest(anna), by=sam)
         assert again(service).renews_on == date(2029, 3, 28)
         assert not anna.suspensions.in_force().exists()
+
+
+class TestFreeMonths:
+    def test_those_to_come_come_behind_the_period_that_is_paid(
+        self, service: Subscription, anna: Customer, alice: User, sam: User
+    ) -> None:
+        with on_day(day(-351)):
+            given = [give(service, months, by=sam) for months in (4, 2)]
+            service.order.refund(
+                way="bank_transfer", amount_minor=100, reason="It was down", reference="R-9",
+                submission=Submission(new_token(), "", True), by=sam,
+            )  # fmt: skip
+            again(service).cancel(by=alice, at_once=True)
+            again(service).come_back(total_minor=5900, by=alice)
+            pay(newest(anna), by=sam)
+        own = again(service)
+        assert (own.periods, own.free_months, own.renews_on) == (2, 6, date(2028, 9, 30))
+        shown = [(each.period, each.from_on) for each in own.free_to_come]
+        assert shown == [(2, date(2028, 3, 30)), (2, date(2028, 7, 30))]
+        with on_day(day(-350)):
+            assert all(each.withdraw(by=sam) for each in reversed(given))
+        assert again(service).renews_on == date(2028, 3, 30)
+
+    def test_those_that_are_over_stay(
+        self, service: Subscription, anna: Customer, alice: User, sam: User
+    ) -> None:
+        with on_day(day(-30)):
+            given = give(service, 1, by=sam)
+            again(service).cancel(by=alice)
+        live(anna, date(2028, 4, 15), date(2028, 4, 15))
+        with on_day(day(40)):
+            again(service).come_back(total_minor=5900, by=alice)
+            pay(newest(anna), by=sam)
+            with pytest.raises(ValidationError, match="they stay"):
+                given.withdraw(by=sam)
+        own = again(service)
+        assert (own.free_months, own.renews_on) == (0, date(2029, 4, 24))
+
+    def test_those_behind_a_period_that_nobody_paid(
+        self, service: Subscription, anna: Customer, alice: User, sam: User
+    ) -> None:
+        live(anna, day(-8), day(1))
+        with on_day(day(2)):
+            given = give(service, 1, by=sam)
+            again(service).cancel(by=alice, at_once=True)
+        with on_day(day(40)):
+            again(service).come_back(total_minor=5900, by=alice)
+            pay(newest(anna), by=sam)
+            assert again(service).renews_on == date(2029, 5, 24)
+            assert given.withdraw(by=sam)
+        assert again(service).renews_on == date(2029, 4, 24)
 
 
 def test_a_stranger_gets_404(ended: Subscription, mallory: User, as_: AsPerson) -> None:
