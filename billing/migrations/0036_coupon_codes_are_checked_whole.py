@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0034_what_a_bank_takes_is_not_refused")]
+    dependencies = [("billing", "0035_what_is_sold_has_a_version")]
     operations = [
         migrations.AlterField(
             model_name="coupon",
