@@ -23,7 +23,7 @@ class DayField(forms.DateField):
 class ReportForm(forms.Form):
     """Read from the address; what it does not say is as `initial` has it."""
 
-    def __init__(self, asked: Any, **kwargs: Any) -> None:
+    def __init__(self, asked: Any) -> None:
         super().__init__(initial=self.defaults())
         wanted = {
             name: asked.get(name) or self.get_initial_for_field(field, name)

@@ -104,11 +104,11 @@ def customer_ledger(request: Any, customer: str) -> HttpResponseBase:
     currency = request.GET.get("currency", "")
     currency = currency if currency in currencies else next(iter(currencies), "")
     context = {"customer": of, "currencies": currencies, "currency": currency}
+    if form.is_valid() and request.method == "POST":
+        lines = entries.lines_with_balance(of, currency, form) if currency else iter(())
+        words = {"currency": currency, **form.words} if currency else form.words
+        return csv_file(request, f"Ledger of {of.username}", entries.COLUMNS_OF_A_CUSTOMER, lines, words)
     if form.is_valid() and currency:
-        if request.method == "POST":
-            lines = entries.lines_with_balance(of, currency, form)
-            words = {"currency": currency, **form.words}
-            return csv_file(request, f"Ledger of {of.username}", entries.COLUMNS_OF_A_CUSTOMER, lines, words)
         context |= _ledger(of, currency, form, request.GET.get("after", ""))
     return _answer(request, "customer_ledger", form, context, currency=currency)
 
@@ -119,14 +119,16 @@ def _ledger(customer: Customer, currency: str, form: YearForm, after: str) -> di
     page, more = _page(found, after)
     before = entries.balance_before(customer, currency, form, page[0] if page else None)
     on = min(form.cleaned_data["until"], timezone.localdate())
-    lines = receivables.open_lines(on, customer=customer, currency=currency)
+    lines = list(islice(receivables.open_lines(on, customer=customer, currency=currency), MOST_OPEN + 1))
     return {
         "before": format_money(before, currency),
         "rows": [
             (entry, entries.cause_of(entry), format_money(moved, currency), format_money(balance, currency))
             for entry, moved, balance in entries.with_balance(page, before)
         ],
-        "open": list(islice(lines, MOST_OPEN)),
+        "on": on,
+        "open": lines[:MOST_OPEN],
+        "is_cut": len(lines) > MOST_OPEN,
         "more": more,
     }
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Customer, User
 from billing import ledger
+from billing.books import receivables
 from billing.models import Account, CardOnFile, LedgerEntry, Order, Plan, Subscription
 from foundation.csv_lines import csv_lines, harmless
 from mxpanel.staff_roles import MANAGER, SUPPORT
@@ -325,7 +326,7 @@ class TestCustomerLedger:
     def test_works(self, unpaid: Order, sam: User, desk_of_sam: Desk) -> None:
         path = f"ledger/{unpaid.customer.username}/"
         html = read(desk_of_sam, path)
-        assert "Open invoices" in html
+        assert f"Open on {timezone.localdate():%-d %B %Y}" in html
         pay(unpaid, "20.00", by=sam)
         lines = fetch(desk_of_sam, path)
         assert [(line["kind"], line["moved_minor"], line["balance"]) for line in lines] == [
@@ -335,6 +336,19 @@ class TestCustomerLedger:
         assert '<td data-label="Owed then" class="number">39.00 USD</td>' in html
         admin = desk_of_sam.get(f"/admin/accounts/customer/{unpaid.customer_id}/change/").content.decode()
         assert f'href="{BOOKS}/{path}"' in admin
+
+    def test_a_file_without_entries_has_its_header_alone(self, other: Customer, desk_of_sam: Desk) -> None:
+        assert fetch(desk_of_sam, f"ledger/{other.username}/") == []
+        assert AuditEntry.objects.get(action="books.download").subject == f"Ledger of {other.username}"
+
+    def test_more_open_invoices_than_fit_are_said(
+        self, unpaid: Order, desk_of_sam: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, lines = f"ledger/{unpaid.customer.username}/", receivables.open_lines
+        monkeypatch.setattr("billing.books.views.MOST_OPEN", 1)
+        assert "Only the first" not in read(desk_of_sam, path)
+        monkeypatch.setattr(receivables, "open_lines", lambda *args, **of: iter([*lines(*args, **of)] * 2))
+        assert "Only the first 1 of the invoices" in read(desk_of_sam, path)
 
     def test_what_came_before_is_brought_forward(self, unpaid: Order, sam: User, desk_of_sam: Desk) -> None:
         path = f"ledger/{unpaid.customer.username}/"
