@@ -22,6 +22,19 @@ class LineField(forms.CharField):
             raise ValidationError("Use one line of ordinary characters here.", code="not_one_line")
 
 
+class AmountField(forms.CharField):
+    """An amount in `currency`, which its form sets. Cleaned: minor units."""
+
+    currency = "USD"
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(**{"max_length": 16, "widget": widget, **kwargs})
+
+    def clean(self, value: Any) -> int:
+        return parse_amount(super().clean(value), self.currency)
+
+
 class TextField(forms.CharField):
     """Several lines of plain text."""
 

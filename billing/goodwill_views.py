@@ -35,7 +35,7 @@ def credit_grant(request: Any, customer: str) -> HttpResponse:
     form = CreditGrantForm(request.POST, currency=_currency(found))
     if not form.is_valid():
         return _page(request, found, credit=form)
-    wish = {name: form.cleaned_data[name] for name in ("amount_minor", "reason")}
+    wish = {"amount_minor": form.cleaned_data["amount"], "reason": form.cleaned_data["reason"]}
     submission = read_submission(form.cleaned_data, request.POST)
     try:
         crediting.grant_credit(found, **wish, currency=form.currency, submission=submission, by=request.user)

@@ -3,12 +3,11 @@
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 
-from billing.forms import LineField
+from billing.forms import AmountField, LineField
 from billing.models import RefundWay, Sale
 from billing.models.refund import BY_STAFF
-from billing.money import format_amount, format_money, parse_amount
+from billing.money import format_amount, format_money
 from billing.submissions import SubmissionField
 
 NEWEST = "newest"
@@ -20,9 +19,7 @@ class RefundGiveForm(forms.Form):
     """
 
     way = forms.ChoiceField(label="How")
-    amount = forms.CharField(
-        max_length=16, widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
-    )
+    amount = AmountField()
     reference = LineField(
         max_length=100,
         required=False,
@@ -34,7 +31,7 @@ class RefundGiveForm(forms.Form):
 
     def __init__(self, data: Any = None, *, sale: Sale, most_minor: int = 0) -> None:
         super().__init__(data, initial={"amount": format_amount(most_minor, sale.currency)})
-        self.sale = sale
+        self.fields["amount"].currency = sale.currency  # type: ignore[attr-defined]
         self.cards = {str(payment.pk): payment for payment in sale.refundable_cards}
         ways = [
             (key, f"To the card {each.card or each.reference}, {format_money(each.kept_minor, sale.currency)} at most")
@@ -50,11 +47,6 @@ class RefundGiveForm(forms.Form):
         way = fields.get("way", "")
         if way in BY_STAFF and not fields.get("reference") and "reference" not in self.errors:
             self.add_error("reference", "Enter the reference of what you have sent.")
-        if "amount" in fields:
-            try:
-                fields["amount_minor"] = parse_amount(fields["amount"], self.sale.currency)
-            except ValidationError as error:
-                self.add_error("amount", error)
         return fields
 
     @property
@@ -66,5 +58,6 @@ class RefundGiveForm(forms.Form):
             "way": RefundWay.CARD if by_card else way,
             "payment": self.cards.get(way),
             "reference": "" if by_card else fields["reference"],
-            **{name: fields[name] for name in ("amount_minor", "reason")},
+            "amount_minor": fields["amount"],
+            "reason": fields["reason"],
         }
