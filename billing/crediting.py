@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
+from django.db.models import Sum
 
 from accounts import audit, notices
 from accounts.models import Customer
@@ -52,6 +53,16 @@ def available(customer: Customer, currency: str) -> int:
         return 0
     owed = Order.objects.filter(REFUND_OWED, customer=customer, currency=currency).with_facts()
     return max(0, free - sum(order.refund_minor for order in owed))
+
+
+def held_money(customer: Customer, currency: str) -> int:
+    """What we hold for a customer of money that came in, without what is left of credits that staff gave; below zero where
+    a bank took more than we held.
+    """
+    if (free := ledger.free_credit(customer, currency)) <= 0:
+        return free
+    grants = customer.credit_grants.some_left().filter(currency=currency)
+    return max(0, free - grants.aggregate(sum=Sum("left_now", default=0))["sum"])
 
 
 def parts(customer: Customer, currency: str, due_minor: int) -> list[tuple[CreditGrant | None, int]]:

@@ -26,8 +26,10 @@ class Refunding(Sold):
 
     @property
     def refundable_minor(self) -> int:
-        """How much staff may send back: money that came in and did not go back, as far as it pays the invoice or is held."""
-        from billing import ledger
+        """How much staff may send back: money that came in and did not go back, as far as it pays the invoice or is held.
+        Credit that staff gave is none.
+        """
+        from billing import crediting, ledger
 
         if (
             not self.may_be_refunded
@@ -35,7 +37,7 @@ class Refunding(Sold):
         ):
             return 0
         pays = ledger.settled(invoice) if (invoice := self.invoice) else 0
-        return max(0, min(paid, pays + ledger.free_credit(self.customer, self.currency)))
+        return max(0, min(paid, pays + crediting.held_money(self.customer, self.currency)))
 
     @property
     def disputed_minor(self) -> int:

@@ -161,8 +161,8 @@ class Returning(models.Model):
             }
         type(self).objects.filter(pk=self.pk).update(ended_at=None, next_step_at=timezone.now(), **anew)
         if renewal:
-            self.refresh_from_db()
-            carry_behind(self, renewal.from_on)  # type: ignore[arg-type]
+            renewal.subscription.refresh_from_db(fields=[*anew])
+            carry_behind(renewal.subscription, renewal.from_on)
         withdrawn = self.cancellations.filter(withdrawn_at=None)
         withdrawn.update(withdrawn_at=timezone.now(), withdrawn_by=by)
         self.customer.come_back(by=by)

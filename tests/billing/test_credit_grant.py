@@ -12,7 +12,16 @@ from django.test import Client
 
 from accounts.models import AuditEntry, Customer, Role, User
 from billing import crediting, ledger
-from billing.models import CardOnFile, CreditGrant, LedgerEntry, Order, Payment, SaleConflict, Subscription
+from billing.models import (
+    CardOnFile,
+    CreditGrant,
+    LedgerEntry,
+    Order,
+    Payment,
+    Renewal,
+    SaleConflict,
+    Subscription,
+)
 from billing.submissions import Submission, new_token
 from tests.billing.renewed import NEXT, live, newest, on_day, pay
 from tests.billing.stripe_desk import StripeDesk, mails
@@ -141,6 +150,27 @@ def test_a_refund_gives_no_credit_as_money(
     grant(anna, 2000, by=sam)
     live(anna, AHEAD, NEXT)
     assert newest(anna).refundable_minor == 3900
+
+
+def test_nor_does_one_of_a_transfer_that_paid_something_else(
+    anna: Customer, alice: User, sam: User, service: Subscription
+) -> None:
+    early = AHEAD + timedelta(days=2)
+    live(anna, AHEAD, early)
+    with on_day(early, 14):
+        renewal = newest(anna)
+        service.cancel(by=alice)
+        pay(renewal, "59.00", by=sam)
+        grant(anna, 2000, by=sam)
+        grant(anna, 9000, by=sam, currency="EUR")
+        assert renewal.refundable_minor == 5900
+        service.go_on(by=alice)
+    live(anna, AHEAD + timedelta(days=3), NEXT)
+    assert newest(anna).settled_at
+    with on_day(NEXT, 14):
+        assert Renewal.objects.get(pk=renewal.pk).refundable_minor == 2000
+        grant(anna, 5000, by=sam)
+        assert Renewal.objects.get(pk=renewal.pk).refundable_minor == 2000
 
 
 def test_twice_is_harmless(anna: Customer, sam: User) -> None:
