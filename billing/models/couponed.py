@@ -40,13 +40,14 @@ class Couponed(models.Model):
         plan: Any
         period: Any
         plan_id: Any
+        planned_change: Any
         version_id: Any
 
     def price_of(self, number: int, version: "PlanVersion") -> dict[str, Any]:
         """What a period of a version that it may be changed to, or of its own as it was sold, costs without tax, by the
         names of a sale's fields.
         """
-        full = self.amount_minor if version.pk == self.version_id else version.price(self.period) or 0
+        full = self._full_price(version)
         use = self.coupon_use
         off = use.takes_off(number, version.plan_id, full, self.currency) if use else 0
         return {
@@ -72,9 +73,10 @@ class Couponed(models.Model):
                 if held.code == code.strip().upper():
                     return held
                 raise refused(f"The coupon {held.code} still holds. Another one can be used after it.")
-            sold = renewal or own
+            version = (renewal or own.planned_change or own).version
+            full = renewal.list_minor if renewal else own._full_price(version)
             use = use_coupon(
-                code, plan=sold.plan, price_minor=renewal.list_minor if renewal else own.amount_minor,
+                code, plan=version.plan, price_minor=full,
                 currency=own.currency, first_period=number, customer=own.customer, by=by,
             )  # fmt: skip
             type(own).objects.filter(pk=own.pk).update(coupon_use=use)
@@ -100,6 +102,10 @@ class Couponed(models.Model):
             if renewal and renewal.coupon_use_id == use.pk:
                 _price_anew(renewal, None)
             return True
+
+    def _full_price(self, version: "PlanVersion") -> int:
+        """Of a period, before any coupon."""
+        return self.amount_minor if version.pk == self.version_id else version.price(self.period) or 0
 
     def _must_be_renewed(self) -> None:
         if self.ended_at or self.cancellation:

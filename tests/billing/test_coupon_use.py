@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import AuditEntry, Customer, Role, User
-from billing.models import CardOnFile, CouponUse, Invoice, Renewal, Subscription
+from billing.models import CardOnFile, CouponUse, Invoice, Plan, Renewal, Subscription
 from tests.billing.coupons import coupon
 from tests.billing.renewed import BEGAN, NEXT, live, newest, on_day, pay
 from tests.billing.stripe_desk import StripeDesk
@@ -81,6 +81,22 @@ class TestWorks:
         live(anna, SOON, NEXT)
         assert newest(anna).settled_at
         assert stripe.kept_minor == 4720
+
+    def test_for_the_plan_that_is_planned(self, service: Subscription, alice: User) -> None:
+        planned = Plan.objects.get(slug="25gb")
+        planned.yearly_minor, planned.storage_mb = 1000, 1024
+        planned.save()
+        coupon("OLD").plans.add(service.plan)
+        coupon("DEAR", amount_minor=2000)
+        coupon(percent=50).plans.add(planned)
+        with on_day(BEGAN + timedelta(days=9)):
+            assert service.change_plan(planned.present_version(), total_minor=0, by=alice)
+            for code, why in (("OLD", "not for the plan 25 GB"), ("DEAR", "price of 10.00 USD")):
+                with pytest.raises(ValidationError, match=why):
+                    service.use_coupon(code, by=alice)
+            service.use_coupon("SPRING-20", by=alice)
+        live(service.customer, NEXT - timedelta(days=7), SOON)
+        assert newest(service.customer).amount_minor == 500
 
     def test_twice_is_harmless(
         self, service: Subscription, anna: Customer, alice: User, as_: AsPerson
