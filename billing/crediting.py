@@ -55,6 +55,11 @@ def available(customer: Customer, currency: str) -> int:
     return max(0, free - sum(order.refund_minor for order in owed))
 
 
+def covers(customer: Customer, currency: str, amount_minor: int) -> bool:
+    """Whether what we hold pays something of this sum, and all of it."""
+    return 0 < amount_minor <= available(customer, currency)
+
+
 def held_money(customer: Customer, currency: str) -> int:
     """What we hold for a customer of money that came in, without what is left of credits that staff gave; below zero where
     a bank took more than we held.

@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, asks_again, customer_page
+from billing import crediting
 from billing.kept_cards import default_card
 from billing.models import PlanVersion, PriceChanged, RenewalKind, Subscription
 from billing.plan_options import limits_beside, open_plans, options_for
@@ -81,11 +82,13 @@ def _preview(
     """What it costs, or why it cannot be; `problem` is why it was not done."""
     why = service.why_not_change(version)
     quote = None if why or version.pk == service.version_id else service.plan_quote(version)
-    card = default_card(service.customer) if is_on() and quote else None
+    by_credit = bool(quote and crediting.covers(service.customer, service.currency, quote.total_minor))
+    card = default_card(service.customer) if is_on() and quote and not by_credit else None
     by_card = card if quote and takes(quote.total_minor, service.currency) else None
     form = PlanChangeForm(initial={"total_minor": quote.total_minor}) if quote else None
     context = {
         "service": service, "version": version, "why": why, "problem": problem, "quote": quote, "form": form,
-        "card": by_card, "limits": limits_beside(service.version, version), "renewal": service.open_renewal,
+        "card": by_card, "by_credit": by_credit, "limits": limits_beside(service.version, version),
+        "renewal": service.open_renewal,
     }  # fmt: skip
     return render(request, "billing/plan_change.html", context, status=status)

@@ -215,10 +215,12 @@ def stopped_now(renewal: Renewal) -> list[str]:
 
 
 def credit_outlook(invoice: Invoice) -> CreditOutlook:
-    """What the customer's credit pays of this renewal's invoice on the day."""
+    """What the customer's credit pays of this renewal's invoice on the day; of one that lapses all or nothing."""
     renewal, pays = invoice.renewal, 0
-    if renewal and not renewal.may_lapse and invoice.held_minor > 0:
+    if renewal and invoice.held_minor > 0:
         pays = min(crediting.available(invoice.customer, invoice.currency), invoice.open_minor)
+    if renewal and renewal.may_lapse and pays < invoice.open_minor:
+        pays = 0
     left = format_money(invoice.open_minor - pays, invoice.currency)
     if renewal is None or pays <= 0:
         return CreditOutlook([], left, pays_all=False)

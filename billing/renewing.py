@@ -109,10 +109,10 @@ def _renew(subscription: Any) -> datetime | None:
 def _go_on(renewal: Renewal) -> datetime | None:
     """Charge, or take the next step where its day has come. StripeGatewayError."""
     today, next_ = timezone.localdate(), dunning.outlook(renewal)
+    if (renewal.may_lapse or renewal.is_late) and renewal.use_credit():
+        return timezone.now()
     if renewal.may_lapse and renewal.pay_by < today:
         return timezone.now() if renewal.lapse() else timezone.now() + AGAIN
-    if renewal.is_late and renewal.use_credit():
-        return timezone.now()
     if next_.card and next_.charge_on and next_.charge_on <= today:
         return timezone.now() if charge_renewal(renewal, next_.card) else _later(renewal.open_charge)
     if next_.step and next_.step_on and next_.step_on <= today:

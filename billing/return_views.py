@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 
 from accounts.access import Permission, asks_again, customer_page
 from accounts.models import Customer
+from billing import crediting
 from billing.kept_cards import default_card
 from billing.models import CardOnFile, Invoice, PriceChanged, ReturnQuote, Subscription
 from billing.stripe_amounts import takes
@@ -21,7 +22,8 @@ from billing.stripe_terms import is_on
 @dataclass(frozen=True)
 class EndedService:
     """One that runs no more: `quote` says what having it back costs, None where `why` says that it cannot be, or its
-    `invoice` is to be paid. `card` is the one that would be charged at once, None where they pay by hand.
+    `invoice` is to be paid. `card` is the one that would be charged at once, None where they pay by hand, or
+    `by_credit`: with what we hold for them.
     """
 
     subscription: Subscription
@@ -29,6 +31,7 @@ class EndedService:
     quote: ReturnQuote | None
     invoice: Invoice | None
     card: CardOnFile | None = None
+    by_credit: bool = False
 
 
 def ended_service(customer: Customer) -> EndedService | None:
@@ -48,6 +51,8 @@ def ended_service(customer: Customer) -> EndedService | None:
         quote = found.return_quote()
     except ValidationError as error:  # logged there; staff enter what is missing
         return EndedService(found, error.messages[0], None, None)
+    if crediting.covers(customer, found.currency, quote.total_minor):
+        return EndedService(found, "", quote, None, by_credit=True)
     by_card = is_on() and takes(quote.total_minor, found.currency)
     return EndedService(found, "", quote, None, default_card(customer) if by_card else None)
 

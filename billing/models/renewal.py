@@ -210,6 +210,11 @@ class Renewal(Lapsing):
     def _must_be_of_another(self, by: "User") -> None:
         must_not_be_member(self.customer, by)
 
+    def _note_reference(self, reference: str) -> None:
+        """What comes in for one that was taken back is held, and may pay what is open."""
+        if self.taken_back_at:
+            self.subscription.step_soon()
+
     def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
         """Note that what is due is charged to this card; the charge that is under way, if there is one. None where nothing
         is due.
@@ -228,8 +233,8 @@ class Renewal(Lapsing):
             return made
 
     def use_credit(self) -> bool:
-        """Pay what is due with what we hold for the customer, as far as that goes; false where nothing is held, or a card is
-        being charged at this moment.
+        """Pay what is due with what we hold for the customer, as far as that goes, but one that lapses whole or not at all;
+        false where nothing is held, or a card is being charged at this moment.
         """
         from billing import crediting, ledger
 
@@ -240,6 +245,8 @@ class Renewal(Lapsing):
                 return False
             customer = Customer.objects.select_for_update(no_key=True).get(pk=renewal.customer_id)
             parts = crediting.parts(customer, renewal.currency, renewal.due_minor)
+            if renewal.may_lapse and sum(amount for _, amount in parts) < renewal.due_minor:
+                return False
             for grant, amount in parts:
                 payment = renewal.payments.create(
                     method=PaymentMethod.CREDIT, grant=grant, amount_minor=amount, currency=renewal.currency

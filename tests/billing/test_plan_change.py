@@ -15,13 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.models import AuditEntry, Customer, User
-from billing import card_payments, entitlements
+from billing import card_payments, crediting, entitlements
 from billing.entitlements import Feature, limit
 from billing.models import CardOnFile, Invoice, Plan, PriceChanged, Renewal, RenewalKind, Subscription
 from billing.periods import period_start
 from billing.proration import for_days_left
+from billing.submissions import Submission, new_token
 from tests.billing.renewed import BEGAN, NEXT, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails
+from tests.billing.test_credit_grant import grant
 
 AsPerson = Callable[[User], Client]
 BILLING = "/c/annaexampl/billing/"
@@ -50,6 +52,67 @@ def upgrade(service: Subscription, by: User, total_minor: int = COSTS) -> Renewa
 
 def newest_upgrade() -> Renewal:
     return Renewal.objects.filter(kind=RenewalKind.UPGRADE).order_by("-made_at")[0]
+
+
+class TestPaidWithCredit:
+    def test_all_of_it(
+        self,
+        stripe: StripeDesk,
+        service: Subscription,
+        anna: Customer,
+        visa: CardOnFile,
+        alice: User,
+        sam: User,
+        as_: AsPerson,
+    ) -> None:
+        with on_day(DAY_100):
+            grant(anna, COSTS, by=sam)
+            page = " ".join(as_(alice).get(TO).content.decode().split())
+            assert "It is paid at once with what we hold for you, and the plan changes with that." in page
+            made = upgrade(service, alice)
+            (told,) = mails("renewal.coming")
+            assert told.subject.endswith("Change of plan: 10.93 USD, paid with your credit")
+            assert "10.93 USD that we hold for you pay it today. You need not do anything." in told.body
+            page = as_(alice).get(made.get_absolute_url()).content.decode()
+            assert "10.93 USD that we hold for you pay it today" in page
+            sweep(anna)
+        assert again(service).plan.slug == "25gb"
+        assert (stripe.charges, crediting.available(anna, "USD")) == (0, 0)
+
+    def test_but_not_a_part(
+        self,
+        stripe: StripeDesk,
+        service: Subscription,
+        anna: Customer,
+        visa: CardOnFile,
+        alice: User,
+        sam: User,
+        as_: AsPerson,
+    ) -> None:
+        with on_day(DAY_100):
+            grant(anna, COSTS - 1, by=sam)
+            assert "is charged at once" in as_(alice).get(TO).content.decode()
+            upgrade(service, alice)
+            (told,) = mails("renewal.coming")
+            assert "that we hold for you" not in told.body
+            sweep(anna)
+        assert again(service).plan.slug == "25gb"
+        assert (stripe.kept_minor, crediting.available(anna, "USD")) == (COSTS, COSTS - 1)
+
+    def test_a_late_transfer_for_one_that_was_taken_back(
+        self, service: Subscription, anna: Customer, alice: User, sam: User
+    ) -> None:
+        with on_day(DAY_100):
+            first = upgrade(service, alice)
+            again(service).keep_plan(by=alice)
+            upgrade(service, alice)
+            sweep(anna)
+            first.record_payment(
+                method="bank_transfer", reference="R1", amount_minor=COSTS, currency="USD",
+                submission=Submission(new_token(), "", True), by=sam,
+            )  # fmt: skip
+            sweep(anna)
+        assert again(service).plan.slug == "25gb"
 
 
 class TestWorks:

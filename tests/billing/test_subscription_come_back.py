@@ -164,6 +164,30 @@ class TestWorks:
         assert not anna.suspensions.in_force().exists()
 
 
+def test_what_is_held_pays_it(
+    stripe: StripeDesk,
+    service: Subscription,
+    anna: Customer,
+    visa: CardOnFile,
+    alice: User,
+    sam: User,
+    as_: AsPerson,
+) -> None:
+    live(anna, day(-8), day(-7))
+    with on_day(day(-6)):
+        renewal = newest(anna)
+        again(service).cancel(by=alice)
+        pay(renewal, "59.00", by=sam)  # too late, so it is held
+    live(anna, day(0), day(0))
+    with on_day(day(5)):
+        page = " ".join(as_(alice).get(BILLING).content.decode().split())
+        assert "It is paid at once with what we hold for you, and runs with that." in page
+        as_(alice).post(URL, {"total_minor": 5900})
+        sweep(anna)
+    assert stripe.charges == 0
+    assert (again(service).ended_at, again(service).renews_on) == (None, date(2029, 3, 20))
+
+
 class TestFreeMonths:
     def test_those_to_come_come_behind_the_period_that_is_paid(
         self, service: Subscription, anna: Customer, alice: User, sam: User
