@@ -11,7 +11,15 @@ from billing import card_payments, dunning
 from billing.emails import addresses, for_staff, with_document
 from billing.invoice_document import in_words
 from billing.invoice_movements import way_of
-from billing.models import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge, Subscription
+from billing.models import (
+    ChargeState,
+    DunningKind,
+    DunningStep,
+    Renewal,
+    RenewalCharge,
+    RenewalKind,
+    Subscription,
+)
 from billing.money import format_money
 from billing.renewal_standing import DEFERRED, NOTHING_DELETED, credit_outlook, stopped_now, what_comes, when
 
@@ -41,7 +49,7 @@ def renewal_paid(renewal_id: str) -> tuple[list[str], dict[str, Any]]:
         return [], {}
     recipients, context = _about(renewal)
     taken = set(renewal.steps.values_list("kind", flat=True))
-    lifted = DunningKind.SENDING_STOPPED in taken
+    lifted, by_staff = DunningKind.SENDING_STOPPED in taken, renewal.customer.suspension
     ways = [
         f"{format_money(payment.kept_minor, payment.currency)} ({way_of(payment)})"
         for payment in renewal.payments.prefetch_related("card_refunds").order_by("at")
@@ -50,8 +58,8 @@ def renewal_paid(renewal_id: str) -> tuple[list[str], dict[str, Any]]:
     return recipients, context | {
         "ways": ways,
         "was_deferred": DunningKind.RECEIVING_STOPPED in taken,
-        "goes_on": lifted and not renewal.customer.suspension,
-        "stays_stopped": lifted and renewal.customer.suspension,
+        "goes_on": lifted and not by_staff,
+        "stays_stopped": by_staff and (lifted or renewal.kind == RenewalKind.RETURN),
         "renews_on": None if _is_ending(renewal.subscription) else in_words(renewal.subscription.renews_on),
     }
 

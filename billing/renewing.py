@@ -82,8 +82,9 @@ def _step(subscription_id: str) -> datetime | None:
         if subscription.change_on and subscription.change_on <= timezone.localdate():
             return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
         change_at = _at(subscription.change_on) if subscription.change_on else None
-        if subscription.ended_at or subscription.customer.ended_at:
-            return _go_on(renewal) if renewal and renewal.kind == RenewalKind.RETURN else change_at
+        has_ended = subscription.ended_at or subscription.customer.ended_at
+        if has_ended and not (renewal and renewal.kind == RenewalKind.RETURN):
+            return change_at
         if subscription.is_suspended:  # by staff: nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
         then = _go_on(renewal) if renewal else _renew(subscription)

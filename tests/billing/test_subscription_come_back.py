@@ -331,3 +331,20 @@ def test_the_mail_about_the_end_says_until_when(ended: Subscription) -> None:
     with on_day(day(0), 13):
         (told,) = mails("subscription.ended")
     assert "Until 14 May 2028 you can have the service back" in told.body
+
+
+def test_it_is_not_charged_while_staff_suspend_them(
+    stripe: StripeDesk, service: Subscription, anna: Customer, visa: CardOnFile, alice: User, sam: User
+) -> None:
+    end_now(service, alice, day(-30))
+    with on_day(day(5)):
+        again(service).come_back(total_minor=5900, by=alice)
+        anna.suspend(reason="Spam", by=sam)
+        sweep(anna)
+        assert stripe.charges == 0
+        pay(newest(anna), by=sam)
+        (told,) = mails("renewal.paid")
+    assert "is paid for again, and everything is kept as it was." in told.body
+    assert "Our staff have stopped your service for another reason" in told.body
+    assert "received again" not in told.body
+    assert "free again" not in told.body
