@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from accounts import audit, notices
@@ -135,10 +136,17 @@ class Changing(models.Model):
             return f"{version.plan.name} is not sold {self.get_period_display().lower()} in {self.currency}. Write to us."
         if words := too_much(self.customer, version):
             return f"{version.plan.name} is too small for what you use. {' '.join(words)}"
-        tried = self.renewals.filter(kind=RenewalKind.UPGRADE, number=self._periods_paid() - 1)
-        if tried.exclude(taken_back_at=None).count() >= EDITIONS:
-            return "The plan was changed and kept too often. Write to us to have it changed."
+        if self._was_sold_too_often():
+            return "What was sold for it was taken back too often. Write to us to have the plan changed."
         return ""
+
+    def _was_sold_too_often(self) -> bool:
+        """Whether upgrades, or renewals of the next period, were taken back as often as may be: each is an invoice."""
+        paid = self._periods_paid()
+        of_now = Q(kind=RenewalKind.UPGRADE, number=paid - 1) | Q(kind=RenewalKind.PERIOD, number=paid)
+        tried = self.renewals.filter(of_now).exclude(taken_back_at=None)
+        often = tried.order_by().values("kind").annotate(times=Count("pk")).filter(times__gte=EDITIONS)
+        return bool(often.exists())
 
     def change_plan(self, version: "PlanVersion", *, total_minor: int, by: "User") -> bool:
         """Take this version; false where it is that already, or on the way to it. What was announced of the next period is

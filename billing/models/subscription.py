@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ from accounts.models import Customer
 from billing import signals
 from billing.models.changing import Changing
 from billing.models.couponed import Couponed
+from billing.models.lapsing import RenewalKind
 from billing.models.plan import Period
 from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.returning import Returning
@@ -155,13 +156,15 @@ class Subscription(Changing, Returning, Couponed):
             return True
 
     def go_on(self, *, by: "User") -> bool:
-        """Renew it after all; false where nobody had cancelled, or it has ended. ValidationError where its invoice was taken
-        back too often.
+        """Renew it after all; false where nobody had cancelled, or it has ended. ValidationError where it was cancelled and
+        continued too often since its next period was first sold: each time its invoice is taken back.
         """
         with self._locked() as own:
             if own.ended_at or not own.cancellation:
                 return False
-            if own.renewals.filter(number=own.periods).count() >= EDITIONS:
+            sold = own.renewals.filter(kind=RenewalKind.PERIOD, number=own.periods).order_by("made_at")
+            continued = own.cancellations.exclude(withdrawn_at=None)
+            if continued.filter(at__gte=Subquery(sold.values("made_at")[:1])).count() >= EDITIONS - 1:
                 text = "The service was cancelled and continued too often. Write to us to have it renewed."
                 raise ValidationError(text, code="editions")
             own.cancellations.filter(withdrawn_at=None).update(withdrawn_at=timezone.now(), withdrawn_by=by)

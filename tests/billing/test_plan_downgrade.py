@@ -11,6 +11,7 @@ from accounts.models import AuditEntry, Customer, User
 from billing import entitlements
 from billing.entitlements import Feature, limit
 from billing.models import Invoice, Order, Plan, PlanChange, Renewal, Subscription
+from billing.models.sale import EDITIONS
 from tests.billing.conftest import fresh
 from tests.billing.coupons import coupon
 from tests.billing.renewed import BEGAN, NEXT, begin, live, newest, on_day, pay, sweep
@@ -229,3 +230,21 @@ def test_what_was_paid_at_the_lower_price_holds_although_the_service_ended_meanw
         again(service).come_back(total_minor=0, by=alice)
     live(anna, day(comes_back_on), day(5))
     assert again(service).plan.slug == "10gb"
+
+
+def test_planning_and_keeping_makes_no_heap_of_invoices(
+    service: Subscription, anna: Customer, alice: User
+) -> None:
+    live(anna, day(-8), day(-6))
+    smaller = Plan.objects.get(slug="10gb").present_version()
+    with on_day(day(-5)):
+        for _ in range(EDITIONS // 2):
+            again(service).change_plan(smaller, total_minor=0, by=alice)
+            sweep(anna)
+            again(service).keep_plan(by=alice)
+            sweep(anna)
+        with pytest.raises(ValidationError, match="too often"):
+            again(service).change_plan(smaller, total_minor=0, by=alice)
+        again(service).cancel(by=alice)
+        assert again(service).go_on(by=alice)  # which was done once
+    assert Renewal.objects.exclude(taken_back_at=None).count() == EDITIONS + 1
