@@ -6,11 +6,11 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery
-from django.db.models.functions import JSONObject
+from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject, Least
 
 from accounts.models import Customer
-from billing.models import StorageUsage, Subscription
+from billing.models import PlanChange, StorageUsage, Subscription
 
 
 class Feature(Enum):
@@ -45,22 +45,33 @@ class Storage(NamedTuple):
 
 
 def limit(customer: Customer, feature: Feature) -> int | None:
-    """How much of `feature` the customer may use: None is unlimited, 0 without a running service."""
+    """How much of `feature` the customer may take: None is unlimited, 0 without a running service. What is kept must fit
+    the smaller plan too whose period is sold already.
+    """
     return limits(customer, feature)[0]
 
 
 def limits(customer: Customer, *features: Feature) -> tuple[int | None, ...]:
     """`limit` of several features in one query, in their order."""
-    fields = [f"version__{feature.value}" for feature in features]
+    fields = [_limit_of(feature) for feature in features]
     running = customer.subscriptions.filter(ended_at=None).values_list(*fields).first()
     return running if running else (0,) * len(features)
 
 
 def limit_of_each(customers: Collection[UUID], feature: Feature) -> dict[UUID, int | None]:
-    """`limit` of many customers, by their ids, in one query."""
+    """What the plans hold that many customers have now, by their ids, in one query: what mail servers go by."""
     running = Subscription.objects.filter(customer__in=customers, ended_at=None)
     found = dict(running.values_list("customer_id", f"version__{feature.value}"))
     return {customer: found.get(customer, 0) for customer in customers}
+
+
+def _limit_of(feature: Feature) -> F | Least:
+    """Of a subscription. The smallest of both versions that is not NULL, as PostgreSQL has it."""
+    field = f"version__{feature.value}"
+    if feature is Feature.SENDS_PER_DAY:
+        return F(field)
+    sold = PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None, renewal__isnull=False)
+    return Least(field, Subquery(sold.values(field)[:1]))
 
 
 def report_usage(customer: Customer, bytes_used: int, at: datetime) -> bool:

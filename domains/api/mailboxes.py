@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from accounts.access import Permission
 from accounts.api.once import answered_once
 from accounts.api.view import ApiView
-from billing.entitlements import Feature, limit, usage_report
+from billing.entitlements import Feature, limit_of_each, usage_report
 from domains.api import bodies
 from domains.api.finding import domain_named, mailbox_named
 from domains.models import Mailbox
@@ -195,7 +195,7 @@ class QuotaView(ApiView):
     )
     def get(self, request: Request) -> Response:
         used, at = usage_report(self.customer)
-        storage_mb = limit(self.customer, Feature.STORAGE_MB)
+        storage_mb = limit_of_each([self.customer.pk], Feature.STORAGE_MB)[self.customer.pk]
         most = None if storage_mb is None else storage_mb * MB
         return Response(
             {

@@ -9,7 +9,7 @@ from django.test import Client
 
 from accounts.models import AuditEntry, Customer, User
 from billing import entitlements
-from billing.entitlements import Feature, limit
+from billing.entitlements import Feature, limit, limit_of_each
 from billing.models import Invoice, Order, Plan, PlanChange, Renewal, Subscription
 from billing.models.sale import EDITIONS
 from tests.billing.conftest import fresh
@@ -74,7 +74,11 @@ class TestWorks:
         with on_day(day(-3)):
             pay(newest(anna), by=sam)
         live(anna, day(-3), day(-1))
-        assert limit(anna, Feature.STORAGE_MB) == 25600
+        assert limit_of_each([anna.pk], Feature.STORAGE_MB) == {anna.pk: 25600}
+        held = entitlements.storage(anna)
+        assert held
+        assert held.limit == 25600 << 20
+        assert limit(anna, Feature.STORAGE_MB) == 10240  # what is added now must fit then
         live(anna, day(0), day(0))
         assert limit(anna, Feature.STORAGE_MB) == 10240
         assert (again(service).amount_minor, again(service).plan.slug) == (5900, "10gb")
