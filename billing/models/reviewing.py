@@ -7,7 +7,7 @@ from django.conf import settings
 
 from accounts import audit
 from billing.models.desk import ReviewNote
-from billing.models.refund import Refund
+from billing.models.refund import Refund, RefundWay
 from billing.models.review import Decision
 from billing.models.risk import Risk, risk_of
 from billing.models.status import OrderStatus
@@ -86,8 +86,8 @@ class Reviewing:
 
         with self._locked() as order:
             owed = order.refund_minor
-            if not owed and order.refunds.exists():
-                return False
+            if not owed and order.refunds.filter(way=RefundWay.BANK_TRANSFER, reason="").exists():
+                return False  # those for a reason, or by a dispute, are none that were owed
             if not owed:
                 raise OrderConflict(f"Nothing is to be sent back: this order is {order.status}.")
             if owed_minor not in (None, owed):

@@ -18,6 +18,7 @@ from billing.models import (
     CardRefund,
     Invoice,
     Order,
+    OrderConflict,
     Payment,
     Refund,
     Renewal,
@@ -280,3 +281,10 @@ def test_a_charge_takes_what_is_owed_again(
         give(half_paid, 2000, by=sam)
         sweep(anna)
     assert stripe.kept_minor == 5900
+
+
+def test_it_is_not_taken_for_what_was_owed(service: Subscription, sam: User) -> None:
+    give(service.order, 100, by=sam)
+    with pytest.raises(OrderConflict, match="Nothing is to be sent back"):
+        fresh(service.order).record_refund("X-1", by=sam)
+    assert Refund.objects.count() == 1
