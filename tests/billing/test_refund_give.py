@@ -12,6 +12,7 @@ from django.test import Client
 
 from accounts.models import AuditEntry, Customer, Role, User
 from billing import card_payments, card_refunds, ledger
+from billing.crediting import grant_credit
 from billing.invoicing import issue_anew
 from billing.models import (
     CardOnFile,
@@ -288,3 +289,18 @@ def test_it_is_not_taken_for_what_was_owed(service: Subscription, sam: User) -> 
     with pytest.raises(OrderConflict, match="Nothing is to be sent back"):
         fresh(service.order).record_refund("X-1", by=sam)
     assert Refund.objects.count() == 1
+
+
+def test_the_database_refuses_to_send_credit_to_a_bank(
+    service: Subscription, anna: Customer, sam: User
+) -> None:
+    with on_day(AHEAD):
+        grant_credit(
+            anna, amount_minor=5900, currency="USD", reason="It was down",
+            submission=Submission(new_token(), "", True), by=sam,
+        )  # fmt: skip
+    live(anna, AHEAD, NEXT)
+    paid = newest(anna)
+    assert (paid.paid_by_credit_minor, paid.refundable_minor) == (5900, 0)
+    with pytest.raises(IntegrityError, match="More would go back"), transaction.atomic():
+        paid.refunds.create(amount_minor=5900, currency="USD", reference="x", by=sam)
