@@ -11,6 +11,8 @@ from billing import ledger
 from billing.models import CreditGrant, Order, SaleConflict
 from billing.models.sold import must_not_be_member
 from billing.review_queue import REFUND_OWED
+from billing.stripe_amounts import least, takes
+from billing.stripe_terms import is_on
 from billing.submissions import Submission
 from foundation.unit_of_work import unit_of_work
 
@@ -70,12 +72,20 @@ def held_money(customer: Customer, currency: str) -> int:
     return max(0, free - grants.aggregate(sum=Sum("left_now", default=0))["sum"])
 
 
+def share(held_minor: int, due_minor: int, currency: str) -> int:
+    """How much of what is due is paid by what is held: all, or so much that a card can pay the rest."""
+    pays = min(held_minor, due_minor)
+    if pays == due_minor or not is_on() or not takes(due_minor, currency):
+        return pays
+    return min(pays, due_minor - least(currency))
+
+
 def parts(customer: Customer, currency: str, due_minor: int) -> list[tuple[CreditGrant | None, int]]:
     """From what `due_minor` is paid, as far as it can be: credits that staff gave, the oldest first, then other money that
     we hold. The customer's row is locked.
     """
     found: list[tuple[CreditGrant | None, int]] = []
-    left = min(due_minor, available(customer, currency))
+    left = share(available(customer, currency), due_minor, currency)
     for grant in customer.credit_grants.some_left().filter(currency=currency)[:MOST]:
         if part := min(left, grant.left_now):
             found.append((grant, part))

@@ -187,7 +187,6 @@ def _about(renewal: Renewal) -> tuple[list[str], dict[str, Any]]:
         "invoice_url": settings.PANEL_URL + renewal.get_absolute_url(),
         "cards_url": settings.PANEL_URL + reverse("billing:card-list", args=[customer.username]),
         "takes_cards": card_payments.may_pay(renewal),
-        "cards_are_on": card_payments.is_on(),
         "payment_instructions": settings.PAYMENT_INSTRUCTIONS,
     }
     return addresses(customer), context

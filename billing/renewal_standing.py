@@ -92,6 +92,11 @@ class RenewalStanding:
     takes_cards: bool
 
     @property
+    def is_not_for_cards(self) -> bool:
+        """Whether there is no button for cards though others have one: it is too little, say."""
+        return is_on() and not self.takes_cards
+
+    @property
     def payment_instructions(self) -> str:
         return str(settings.PAYMENT_INSTRUCTIONS)
 
@@ -218,7 +223,8 @@ def credit_outlook(invoice: Invoice) -> CreditOutlook:
     """What the customer's credit pays of this renewal's invoice on the day; of one that lapses all or nothing."""
     renewal, pays = invoice.renewal, 0
     if renewal and invoice.held_minor > 0:
-        pays = min(crediting.available(invoice.customer, invoice.currency), invoice.open_minor)
+        held = crediting.available(invoice.customer, invoice.currency)
+        pays = crediting.share(held, invoice.open_minor, invoice.currency)
     if renewal and renewal.may_lapse and pays < invoice.open_minor:
         pays = 0
     left = format_money(invoice.open_minor - pays, invoice.currency)

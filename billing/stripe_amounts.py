@@ -1,6 +1,6 @@
 """Amounts as Stripe counts them, which is not always as `billing.money` does (https://docs.stripe.com/currencies).
 
-Stripe takes whole numbers of a unit of its own for each currency, and of some only round ones.
+Stripe takes whole numbers of a unit of its own for each currency, of some only round ones, and none that are too small.
 """
 
 from billing.money import minor_digits
@@ -14,6 +14,12 @@ _THOUSANDTHS = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
 # Digits after the decimal point where they are not two. UGX and ISK have none either, but Stripe counts them in hundredths.
 _DIGITS = {**dict.fromkeys(_WHOLE, 0), **dict.fromkeys(_THOUSANDTHS, 3)}
 _ROUND = {"ISK": 100, "UGX": 100, **dict.fromkeys(_THOUSANDTHS, 10)}
+# The least that a card can be charged, in Stripe's units; of other currencies Stripe names none.
+_LEAST = {
+    **dict.fromkeys(("AUD", "BRL", "CAD", "CHF", "EUR", "INR", "JPY", "NZD", "SGD", "USD"), 50),
+    "AED": 200, "BGN": 100, "CZK": 1500, "DKK": 250, "GBP": 30, "HKD": 400, "HUF": 17500, "MXN": 1000, "MYR": 200,
+    "NOK": 300, "PLN": 200, "RON": 200, "SEK": 300, "THB": 1000,
+}  # fmt: skip
 
 
 def to_stripe(minor: int, currency: str) -> int:
@@ -32,9 +38,14 @@ def from_stripe(amount: int, currency: str) -> int:
 def takes(minor: int, currency: str) -> bool:
     """Whether a card can pay this amount."""
     try:
-        return to_stripe(minor, currency) > 0
+        return to_stripe(minor, currency) >= _LEAST.get(currency, 1)
     except ValueError:
         return False
+
+
+def least(currency: str) -> int:
+    """The smallest amount that cards can pay, in our minor units."""
+    return max(1, from_stripe(_LEAST.get(currency, 1), currency))
 
 
 def _scaled(number: int, digits: int) -> tuple[int, int]:

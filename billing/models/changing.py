@@ -19,6 +19,7 @@ from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.sale import EDITIONS
 from billing.money import format_money
 from billing.proration import for_days_left
+from billing.stripe_amounts import least
 from billing.tax import TaxedPrice, split
 
 if TYPE_CHECKING:
@@ -96,10 +97,12 @@ class Changing(models.Model):
         number = self._periods_paid()
         then, instead = (self.price_of(number, each)["amount_minor"] for each in (version, self.version))
         starts = self._starts_from(today)
-        more = max(0, price - self.amount_minor)
+        now = split(for_days_left(max(0, price - self.amount_minor), today, starts), decision.rate)
+        if now.total < least(self.currency):  # no card could pay it
+            now = split(0, decision.rate)
         return PlanQuote(
             version=version,
-            now=TaxedPrice(split(for_days_left(more, today, starts), decision.rate), self.currency, decision),
+            now=TaxedPrice(now, self.currency, decision),
             period=TaxedPrice(split(then, decision.rate), self.currency, decision),
             instead_minor=instead,
             on=today if price >= self.amount_minor and today < starts[-1] else starts[-1],

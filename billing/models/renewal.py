@@ -23,6 +23,7 @@ from billing.models.payment import PaymentMethod
 from billing.models.plan_change import PlanChange
 from billing.models.sold import SaleConflict, must_not_be_member
 from billing.money import CurrencyField, format_money
+from billing.stripe_amounts import takes
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -217,14 +218,14 @@ class Renewal(Lapsing):
 
     def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
         """Note that what is due is charged to this card; the charge that is under way, if there is one. None where nothing
-        is due.
+        is due, or not what a card can pay.
         """
         with self._locked() as renewal:
             charges = list(renewal.charges.all())
             if found := next((each for each in charges if not each.ended_at), None):
                 return found
             due = renewal.due_minor
-            if due <= 0:
+            if not takes(due, renewal.currency):
                 renewal._start_if_paid()
                 return None
             made: RenewalCharge = renewal.charges.create(

@@ -14,6 +14,11 @@ from deploy.stripe_stand_in.shapes import shape
 
 _EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+\.[A-Za-z0-9-]{2,}")
 LEAST, MOST = 1, 99_999_999
+LEAST_OF = {
+    **dict.fromkeys(("aud", "brl", "cad", "chf", "eur", "inr", "jpy", "nzd", "sgd", "usd"), 50),
+    "aed": 200, "bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "mxn": 1000, "myr": 200,
+    "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000,
+}  # fmt: skip
 EXPIRY = (12, 2040)  # month and year of cards of which nobody says it
 ADDRESS = {"city": None, "country": None, "line1": None, "line2": None, "postal_code": None, "state": None}
 CHECKS = {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"}
@@ -87,6 +92,9 @@ def check_amount(amount: int, currency: str) -> None:
     if amount < LEAST:
         text = "This value must be greater than or equal to 1."
         raise Refusal(400, text, code="parameter_invalid_integer", param="amount")
+    if amount < (least := LEAST_OF.get(currency, LEAST)):
+        text = f"Amount must be at least {least} of the smallest unit of {currency}."
+        raise Refusal(400, text, code="amount_too_small", param="amount")
     if amount > MOST:
         raise Refusal(400, "Amount must be no more than 999,999.99.", code="amount_too_large", param="amount")
     if not (currency.isascii() and currency.isalpha() and currency.islower() and len(currency) == 3):

@@ -92,6 +92,28 @@ def test_the_card_is_charged_the_rest(
     assert not first.take_back(by=sam)
 
 
+def test_what_is_left_is_nothing_or_what_a_card_can_pay(
+    stripe: StripeDesk, anna: Customer, visa: CardOnFile, sam: User
+) -> None:
+    made = grant(anna, 5880, by=sam)
+    live(anna, AHEAD, NEXT)
+    assert (stripe.kept_minor, made.left_minor) == (50, 30)
+    assert newest(anna).settled_at
+
+
+def test_of_cents_that_no_card_can_pay_the_page_says_so(
+    stripe: StripeDesk, anna: Customer, visa: CardOnFile, alice: User, sam: User, as_: AsPerson
+) -> None:
+    live(anna, AHEAD, AHEAD + timedelta(days=1))
+    pay(newest(anna), "58.80", by=sam)
+    live(anna, NEXT, NEXT + timedelta(days=1))
+    assert stripe.charges == 0
+    with on_day(NEXT + timedelta(days=1), 14):
+        html = page_of(as_(alice), newest(anna).get_absolute_url())
+    assert "Cards cannot pay this sum. Please pay it in another way." in html
+    assert "Pay by card" not in html
+
+
 def test_more_than_enough_pays_all_and_stays(
     stripe: StripeDesk, anna: Customer, visa: CardOnFile, sam: User
 ) -> None:

@@ -191,10 +191,10 @@ class TestWorks:
     def test_what_was_announced_is_issued_anew(
         self, service: Subscription, anna: Customer, alice: User, sam: User
     ) -> None:
-        live(anna, NEXT - timedelta(days=8), NEXT - timedelta(days=3))
+        live(anna, NEXT - timedelta(days=8), NEXT - timedelta(days=5))
         announced = newest(anna)
-        with on_day(NEXT - timedelta(days=3)):
-            pay(upgrade(service, alice, 33), by=sam)  # 40.00 × 3 / 366
+        with on_day(NEXT - timedelta(days=5)):
+            pay(upgrade(service, alice, 55), by=sam)  # 40.00 × 5 / 366
             sweep(anna)
         announced.refresh_from_db()
         assert announced.taken_back_at
@@ -208,6 +208,11 @@ class TestWorks:
             pay(newest(anna), by=sam)
             made = upgrade(service, alice, 4033)
         assert made.until_on == period_start(BEGAN, "yearly", 2)
+
+    def test_a_difference_that_no_card_could_pay_is_none(self, service: Subscription, alice: User) -> None:
+        with on_day(NEXT - timedelta(days=4)):
+            assert again(service).change_plan(plan(), total_minor=0, by=alice)  # 40.00 × 4 / 366 are 44 cents
+        assert (again(service).plan.slug, Renewal.objects.count()) == ("25gb", 0)
 
     def test_a_difference_of_nothing(
         self, service: Subscription, anna: Customer, alice: User, as_: AsPerson
@@ -319,8 +324,8 @@ class TestUnpaid:
     def test_the_next_period_is_sold_when_it_is_over(
         self, service: Subscription, anna: Customer, alice: User
     ) -> None:
-        with on_day(NEXT - timedelta(days=1)):
-            upgrade(service, alice, 11)
+        with on_day(NEXT - timedelta(days=5)):
+            upgrade(service, alice, 55)
         live(anna, NEXT, NEXT)
         assert (newest(anna).from_on, newest(anna).amount_minor) == (NEXT, 5900)
 

@@ -11,7 +11,7 @@ from stripe import WebhookSignature
 from billing import stripe_cards
 from billing import stripe_gateway as gateway
 from billing.money import minor_digits
-from billing.stripe_amounts import from_stripe, takes, to_stripe
+from billing.stripe_amounts import from_stripe, least, takes, to_stripe
 from billing.stripe_calls import KEY_IN_USE, StripeGatewayError
 from billing.stripe_gateway import SessionState
 from tests.billing.stripe_desk import VISA, WEBHOOK_SECRET, StripeDesk, signed
@@ -111,6 +111,17 @@ def test_an_amount_is_the_same_there_and_back(currency: str) -> None:
 @pytest.mark.parametrize(("minor", "currency"), [(5901, "XAF"), (5950, "UGX"), (5901, "KWD"), (0, "USD")])
 def test_an_odd_amount_is_not_for_cards(minor: int, currency: str) -> None:
     assert not takes(minor, currency)
+
+
+@pytest.mark.parametrize(("least_minor", "currency"), [(50, "USD"), (30, "GBP"), (50, "JPY"), (17500, "HUF")])
+def test_cents_are_not_for_cards(stripe: StripeDesk, least_minor: int, currency: str) -> None:
+    assert takes(least_minor, currency)
+    opened(amount_minor=least_minor, currency=currency)
+    assert least(currency) == least_minor
+    assert not takes(least_minor - 1, currency)
+    with pytest.raises(StripeGatewayError, match="amount_too_small") as error:
+        opened(amount_minor=least_minor - 1, currency=currency)
+    assert not error.value.retry
 
 
 def test_an_odd_refund_is_refused_like_any_other(stripe: StripeDesk) -> None:
