@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -231,12 +231,25 @@ class Subscription(Changing, Returning, Couponed):
 
     @contextmanager
     def _locked_to_end(self) -> Iterator["Subscription"]:
-        """The same with its open renewal and its customer, in the order in which everybody locks these."""
+        """The same with its open renewal and its customer, in the order in which everybody locks these: once more, where it
+        was renewed meanwhile.
+        """
         with unit_of_work():
-            list(self.renewals.filter(settled_at=None).select_for_update(no_key=True))
-            Customer.objects.select_for_update(no_key=True).get(pk=self.customer_id)
-            with self._locked() as own:
-                yield own
+            before = transaction.savepoint()
+            own, is_all = self._lock_to_end()
+            if not is_all:
+                transaction.savepoint_rollback(before)  # lets go of what is locked since
+                own, _ = self._lock_to_end()
+            transaction.savepoint_commit(before)
+            yield own
+
+    def _lock_to_end(self) -> tuple["Subscription", bool]:
+        """It as locked, and whether its open renewal is too."""
+        opened = self.renewals.filter(settled_at=None)
+        held = [renewal.pk for renewal in opened.select_for_update(no_key=True)]
+        Customer.objects.select_for_update(no_key=True).get(pk=self.customer_id)
+        own = Subscription.objects.select_for_update(no_key=True).get(pk=self.pk)
+        return own, not opened.exclude(pk__in=held).exists()
 
     @contextmanager
     def _locked(self) -> Iterator["Subscription"]:

@@ -1,10 +1,14 @@
 """Ending a service when what is paid is over, or now, and letting it go on after all."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import QuerySet
 from django.test import Client
 
 from accounts.models import AuditEntry, Customer, User
@@ -173,3 +177,35 @@ def test_what_was_paid_on_a_page_that_was_open_goes_back(
         catch_up()
     assert stripe.charges == 1
     assert stripe.kept_minor == 0
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_what_is_renewed_at_the_same_moment_is_locked_first(
+    service: Subscription, anna: Customer, alice: User, quiet_broker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody locks the renewal first; somebody sold one after it was looked for."""
+    lock, looks = Subscription._lock_to_end, []
+
+    def renew() -> None:
+        try:
+            assert again(service).renew()
+        finally:
+            connection.close()
+
+    def looked(self: Subscription) -> Any:
+        looks.append(Renewal.objects.count())
+        return lock(self)
+
+    def once(queryset: Any, **more: Any) -> Any:
+        if len(looks) == 1 and queryset.model is Customer and not Renewal.objects.exists():
+            with ThreadPoolExecutor(1) as other:
+                other.submit(renew).result(10)
+        return select_for_update(queryset, **more)
+
+    select_for_update = QuerySet.select_for_update
+    monkeypatch.setattr(Subscription, "_lock_to_end", looked)
+    with on_day(day(-3)):
+        monkeypatch.setattr(QuerySet, "select_for_update", once)
+        again(service).cancel(by=alice)
+    assert looks == [0, 1]
+    assert newest(anna).taken_back_at
