@@ -7,6 +7,7 @@ from billing.models.credit_grant import CreditGrant
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
 from billing.models.dispute import Dispute
 from billing.models.draft import OrderDraft
+from billing.models.dunning_step import DunningKind, DunningStep
 from billing.models.fraud import CLEARING, VERDICTS, FraudCheck, FraudExemption, Outcome
 from billing.models.fraud_report import FraudReport, ReportState, ReportWithdrawal
 from billing.models.free_months import FreeMonths
@@ -20,7 +21,8 @@ from billing.models.plan import Period, Plan, PlanVersion
 from billing.models.plan_change import ChangeOutcome, PlanChange
 from billing.models.question import QuestionLink
 from billing.models.refund import Refund, RefundWay
-from billing.models.renewal import ChargeState, DunningKind, DunningStep, Renewal, RenewalCharge
+from billing.models.renewal import Renewal
+from billing.models.renewal_charge import ChargeState, RenewalCharge
 from billing.models.returning import ReturnQuote
 from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.risk import Risk

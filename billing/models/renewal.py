@@ -1,6 +1,4 @@
-"""Renewing a service by one period, or what somebody asked for beside that; the charges of a card for it, and what its not
-being paid led to.
-"""
+"""Renewing a service by one period, or what somebody asked for beside that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +16,12 @@ from accounts import audit, notices
 from accounts.models import Customer, Role, SuspensionCause
 from billing.invoice_document import in_words
 from billing.models.card import ReturnReason
+from billing.models.dunning_step import STOPS, DunningKind
 from billing.models.lapsing import Lapsing, RenewalKind
 from billing.models.payment import PaymentMethod
 from billing.models.plan_change import PlanChange
 from billing.models.sold import SaleConflict, must_not_be_member
-from billing.money import CurrencyField, format_money
+from billing.money import format_money
 from billing.stripe_amounts import takes
 from foundation.unit_of_work import unit_of_work
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from accounts.models import User
     from billing.models.invoice import Invoice
     from billing.models.kept_card import CardOnFile
+    from billing.models.renewal_charge import RenewalCharge
 
 ON_HOLD = (
     "The service is on hold."  # mail servers tell it to strangers, whom it does not concern that nobody paid
@@ -336,101 +336,3 @@ class Renewal(Lapsing):
         known = Renewal.objects.select_related("plan", "subscription__customer")
         with unit_of_work():
             yield known.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
-
-
-class ChargeState(models.TextChoices):
-    UNDER_WAY = "", "Under way"
-    PAID = "paid", "Paid"
-    DECLINED = "declined", "Declined"
-    NEEDS_OWNER = "needs_owner", "The bank wants to hear from the owner of the card"
-
-
-class RenewalCharge(models.Model):
-    """An attempt to charge a kept card for a renewal. It is written down before Stripe is asked."""
-
-    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    renewal = models.ForeignKey(Renewal, models.PROTECT, related_name="charges")
-    number = models.PositiveSmallIntegerField()
-    card = models.ForeignKey("billing.CardOnFile", models.PROTECT, related_name="charges")
-    amount_minor = models.PositiveIntegerField()
-    currency = CurrencyField()
-    at = models.DateTimeField(default=timezone.now)
-    key_at = models.DateTimeField(default=timezone.now, help_text="Since when the present key is used.")
-    keys_spent = models.PositiveSmallIntegerField(default=0)
-    asked_at = models.DateTimeField(null=True, help_text="When Stripe was last told to charge.")
-    looks = models.PositiveSmallIntegerField(default=0)
-    intent = models.CharField(
-        max_length=100, blank=True, help_text="Stripe's id; empty until Stripe answered."
-    )
-    state = models.CharField(max_length=11, choices=ChargeState.choices, blank=True)
-    reason = models.CharField(max_length=200, blank=True, help_text="Why it was not paid.")
-    is_final = models.BooleanField(default=False, help_text="The same card will not do it later either.")
-    ended_at = models.DateTimeField(null=True)
-
-    class Meta:
-        ordering = ["number"]
-        constraints = [
-            models.UniqueConstraint(fields=["renewal", "number"], name="renewal_charge_once"),
-            models.UniqueConstraint(
-                fields=["renewal"], condition=Q(ended_at=None), name="renewal_charge_one_open"
-            ),
-            models.CheckConstraint(condition=Q(amount_minor__gt=0), name="renewal_charge_positive"),
-            models.CheckConstraint(
-                condition=Q(state__in=ChargeState.values), name="renewal_charge_state_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(state="", ended_at=None) | (~Q(state="") & Q(ended_at__isnull=False)),
-                name="renewal_charge_ends_with_a_state",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"Charge {self.number} of {self.amount}"
-
-    @property
-    def amount(self) -> str:
-        return format_money(self.amount_minor, self.currency)
-
-    @property
-    def ours(self) -> str:
-        """What we call it at Stripe."""
-        return f"{self.renewal_id}-{self.number}"
-
-    @property
-    def key(self) -> str:
-        return f"renewal-{self.ours}-{self.keys_spent}"
-
-
-class DunningKind(models.TextChoices):
-    """What the customer is told, or what is stopped, in this order."""
-
-    REMINDED = "reminded", "Asked to pay"
-    SENDING_ANNOUNCED = "sending_announced", "Told that sending stops"
-    SENDING_STOPPED = "sending_stopped", "Sending stopped"
-    RECEIVING_ANNOUNCED = "receiving_announced", "Told that receiving stops"
-    RECEIVING_STOPPED = "receiving_stopped", "Receiving stopped"
-    HANDED_OVER = "handed_over", "For staff to decide"
-
-
-STOPS = {
-    DunningKind.SENDING_STOPPED: ("send",),
-    DunningKind.RECEIVING_STOPPED: ("receive", "send"),
-}
-
-
-class DunningStep(models.Model):
-    """A step that was taken because a renewal is not paid."""
-
-    renewal = models.ForeignKey(Renewal, models.PROTECT, related_name="steps")
-    kind = models.CharField(max_length=19, choices=DunningKind.choices)
-    at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["at"]
-        constraints = [
-            models.UniqueConstraint(fields=["renewal", "kind"], name="dunning_step_once"),
-            models.CheckConstraint(condition=Q(kind__in=DunningKind.values), name="dunning_step_known"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.renewal_id}"
