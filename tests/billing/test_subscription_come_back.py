@@ -195,7 +195,7 @@ class TestFreeMonths:
         with on_day(day(-351)):
             given = [give(service, months, by=sam) for months in (4, 2)]
             service.order.refund(
-                way="bank_transfer", amount_minor=100, reason="It was down", reference="R-9",
+                way="bank_transfer", amount_minor=2950, reason="It was down", reference="R-9",
                 submission=Submission(new_token(), "", True), by=sam,
             )  # fmt: skip
             again(service).cancel(by=alice, at_once=True)
