@@ -223,6 +223,7 @@ def test_no_other_app_names_them() -> None:
     assert NAMED.search("from billing.models import BillingDetails")
 
 
+@pytest.mark.odd_rows
 def test_no_page_of_another_app_reads_them(
     acme: Customer, alice: User, as_: AsPerson, census_things: dict[str, Any]
 ) -> None:

@@ -13,6 +13,7 @@ KEEPING = {
     "accounts_auditentry": "accounts_audit_append_only",
     "billing_invoice": "billing_invoice_never_deleted",
     "billing_ledgerentry": "billing_ledger_append_only",
+    "billing_planversion": "billing_planversion_never_deleted",
     "billing_taxrate": "billing_tax_rate_stands",
 }
 

@@ -9,7 +9,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
 from accounts.models import AuditEntry
-from billing.models import Plan
 from domains.mailbox_csv import applying
 from domains.mailbox_csv.comparing import BATCH, compare
 from domains.mailbox_password import verifies
@@ -19,6 +18,7 @@ from domains.models.mailbox_invitation import invite_owner
 from tests.domains.conftest import BASE, HASH, PASSWORD, settle
 from tests.domains.settling import worker
 from tests.faults import kills, new_dice, report
+from tests.plans import sell_as
 
 URL = f"{BASE}acme.test/imports/"
 QUOTED = f'"{HASH}"'
@@ -268,7 +268,7 @@ def test_discarded_half_way(client, domain, alice, monkeypatch):
 
 
 def test_plan_is_used_up_before_it_begins(client, acme, domain, anna):
-    Plan.objects.filter(subscriptions__customer=acme).update(mailboxes=2)
+    sell_as(acme, mailboxes=2)
     location = upload(client, f"username,password\nben,{QUOTED}\ncy,{QUOTED}\n")["Location"]
     assert "Your plan holds 2 mailboxes, and 1" in client.get(location).content.decode()
     response = client.post(f"{location}confirm/")
@@ -277,7 +277,7 @@ def test_plan_is_used_up_before_it_begins(client, acme, domain, anna):
 
 
 def test_plan_is_used_up_meanwhile(client, acme, domain, alice):
-    Plan.objects.filter(subscriptions__customer=acme).update(mailboxes=2)
+    sell_as(acme, mailboxes=2)
     found = made_of(domain, f"username,password\nben,{QUOTED}\ncy,{QUOTED}\n")
     found.confirm(by=alice)
     domain.add_mailbox("early", password_hash=HASH, by=None)
@@ -286,7 +286,7 @@ def test_plan_is_used_up_meanwhile(client, acme, domain, alice):
     page = client.get(found.get_absolute_url()).content.decode()
     assert 'data-status="stopped"' in page
     assert "Your plan holds 2 mailboxes, and 1" in page
-    Plan.objects.filter(subscriptions__customer=acme).update(mailboxes=None)
+    sell_as(acme, mailboxes=None)
     assert client.post(f"{URL}{found.pk}/confirm/").status_code == 302
     applying.work(found.pk)
     assert domain.mailboxes.count() == 3
