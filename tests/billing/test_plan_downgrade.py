@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import AuditEntry, Customer, User
-from billing import entitlements
+from billing import entitlements, screening
 from billing.entitlements import Feature, limit, limit_of_each
 from billing.models import Invoice, Order, Plan, PlanChange, Renewal, Subscription
 from billing.models.sale import EDITIONS
@@ -27,10 +28,9 @@ def day(number: int) -> date:
 
 
 @pytest.fixture
-def service(ordered: Callable[..., Order], alice: User, sam: User) -> Subscription:
+def service(ordered: Callable[..., Order], alice: User, sam: User, settings: Any) -> Subscription:
     """25 GB a year for 99.00 USD."""
-    from billing import screening
-
+    settings.FRAUDRECORD_API_KEY = ""
     order = ordered(plan="25gb")
     screening.check_order(order.pk)
     fresh(order).approve("", by=sam)
