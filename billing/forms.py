@@ -89,3 +89,9 @@ class PaymentRecordForm(forms.Form):
             except ValidationError as error:
                 self.add_error("amount", error)
         return fields
+
+
+class ShownSumForm(forms.Form):
+    """Confirms what costs something. `total_minor`: the sum that was shown, in the minor unit."""
+
+    total_minor = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)

@@ -17,6 +17,7 @@ from billing.models.billing_details import ADDRESS, BillingDetails, VatState, de
 from billing.models.invoice import Invoice, InvoiceKind, next_number
 from billing.models.sale import Sale
 from billing.models.status import OrderStatus
+from billing.money import part_of
 from billing.tax import Split, TaxKind, split_lines
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _left_of(invoice: Invoice) -> Split:
 
 def _share(said: InvoiceDocument, left: Split, total: int) -> Split:
     """A part of what is left with the tax in it, to the minor unit."""
-    tax = (2 * total * said.tax_minor + said.total_minor) // (2 * said.total_minor)  # half up
+    tax = part_of(said.tax_minor, total, said.total_minor)
     tax = max(min(tax, left.tax), total - left.net)
     return Split(total - tax, tax)
 

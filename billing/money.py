@@ -56,6 +56,11 @@ def format_money(minor: int, currency: str) -> str:
     return f"{format_amount(minor, currency)} {currency}"
 
 
+def part_of(amount_minor: int, part: int, whole: int) -> int:
+    """`part` of `whole` equal parts of an amount, none of them negative, rounded half up to the minor unit."""
+    return (2 * amount_minor * part + whole) // (2 * whole)
+
+
 def parse_amount(text: str, currency: str) -> int:
     """`"59.00", "USD"` → `5900`. ValidationError unless it is a positive decimal number with a full stop."""
     match = _AMOUNT.fullmatch(text.strip())

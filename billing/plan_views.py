@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -11,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, asks_again, customer_page
 from billing import crediting
+from billing.forms import ShownSumForm
 from billing.kept_cards import default_card
 from billing.models import PlanVersion, PriceChanged, RenewalKind, Subscription
 from billing.plan_options import limits_beside, open_plans, options_for
@@ -18,12 +18,6 @@ from billing.stripe_amounts import takes
 from billing.stripe_terms import is_on
 
 CHANGED = "What it costs has changed since you opened this. Nothing was changed: look it over once more."
-
-
-class PlanChangeForm(forms.Form):
-    """`total_minor`: the sum that was shown, in the minor unit."""
-
-    total_minor = forms.IntegerField(min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput)
 
 
 @customer_page(Permission.ORDERS_EDIT)
@@ -40,7 +34,7 @@ def plan_change(request: Any, plan: str) -> HttpResponse:
     service, version = _service(request), get_object_or_404(open_plans(), slug=plan).present_version()
     if request.method != "POST":
         return _preview(request, service, version)
-    form = PlanChangeForm(request.POST)
+    form = ShownSumForm(request.POST)
     if not form.is_valid():
         return _preview(request, service, version, "The sum is missing. Look it over, and try again.", 422)
     try:
@@ -85,7 +79,7 @@ def _preview(
     by_credit = bool(quote and crediting.covers(service.customer, service.currency, quote.total_minor))
     card = default_card(service.customer) if is_on() and quote and not by_credit else None
     by_card = card if quote and takes(quote.total_minor, service.currency) else None
-    form = PlanChangeForm(initial={"total_minor": quote.total_minor}) if quote else None
+    form = ShownSumForm(initial={"total_minor": quote.total_minor}) if quote else None
     context = {
         "service": service, "version": version, "why": why, "problem": problem, "quote": quote, "form": form,
         "card": by_card, "by_credit": by_credit, "limits": limits_beside(service.version, version),

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
-
-def part_of(amount_minor: int, days: int, of_days: int) -> int:
-    """The price of so many days of a period of `of_days`, rounded half up."""
-    return (2 * amount_minor * days + of_days) // (2 * of_days)
+from billing.money import part_of
 
 
 def for_days_left(amount_minor: int, today: date, starts: Sequence[date]) -> int:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_POST
 from accounts.access import Permission, asks_again, customer_page
 from accounts.models import Customer
 from billing import crediting
+from billing.forms import ShownSumForm
 from billing.kept_cards import default_card
 from billing.models import CardOnFile, Invoice, PriceChanged, ReturnQuote, Subscription
 from billing.stripe_amounts import takes
@@ -57,18 +57,12 @@ def ended_service(customer: Customer) -> EndedService | None:
     return EndedService(found, "", quote, None, default_card(customer) if by_card else None)
 
 
-class ReturnForm(forms.Form):
-    """`total_minor`: the sum that was shown, in the minor unit."""
-
-    total_minor = forms.IntegerField(min_value=0, max_value=2**31 - 1)
-
-
 @customer_page(Permission.ORDERS_EDIT, before_activation=True)
 @asks_again(form_on="../")
 @require_POST
 def subscription_come_back(request: Any) -> HttpResponse:
     found = get_object_or_404(request.customer.subscriptions.order_by("-ended_at")[:1])
-    form = ReturnForm(request.POST)
+    form = ShownSumForm(request.POST)
     try:
         shown = form.cleaned_data["total_minor"] if form.is_valid() else -1
         if not found.come_back(total_minor=shown, by=request.user):

@@ -22,7 +22,6 @@ from billing.money import format_money
 
 PAGE = 50
 MOST_OPEN = 50  # invoices of a customer, on the page of their ledger
-AT_ONCE = 2000
 
 page_and_file = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -40,7 +39,7 @@ def day_book(request: Any) -> HttpResponseBase:
     if form.is_valid():
         found = entries.everybodys(**form.at)
         if request.method == "POST":
-            lines = map(entries.cells, entries.with_causes(found).iterator(AT_ONCE))
+            lines = map(entries.cells, entries.with_causes(found).iterator(entries.AT_ONCE))
             return csv_file(request, "Day book", entries.COLUMNS, lines, form.words)
     page, more = _page(entries.with_causes(found), request.GET.get("after", ""))
     context = {

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.invoice_document import in_words
-from billing.money import CurrencyField, format_money
+from billing.money import CurrencyField, format_money, part_of
 
 if TYPE_CHECKING:
     from accounts.models import Customer, User
@@ -69,7 +69,7 @@ class CouponTerms(models.Model):
         of another currency, or nothing would be left to pay, or nothing taken off.
         """
         if self.percent:
-            off = (2 * price_minor * self.percent + 100) // 200
+            off = part_of(price_minor, self.percent, 100)
         else:
             off = self.amount_minor or 0 if currency == self.currency else 0
         return off if off < price_minor else 0

@@ -66,6 +66,7 @@ def lives(rng: Dice) -> list[Life]:
         declined, larger, sent_back = rng.sample(range(1, few), min(3, few - 1)) + [few] * (
             3 - min(3, few - 1)
         )
+        smaller = larger + rng.randint(1, 9)
         found.append(
             Life(
                 FIRST + timedelta(days=rng.randrange(60)),
@@ -75,7 +76,7 @@ def lives(rng: Dice) -> list[Life]:
                 declined,
                 rng.choice([2, 6, 9, 13, 20]),
                 larger,
-                larger + rng.randint(1, 9),
+                smaller + (smaller == declined),  # while a period is not paid the plan stays as it is
                 rng.randint(5, 20),
                 sent_back,
                 rng.choice([100, 333, 472]),
