@@ -18,6 +18,7 @@ from tests.e2e.keyboard import Keyboard
 from tests.e2e.mail import Account, arrived, fetched_by_pop3, folder, imap, letter, send
 from tests.e2e.person import confirmation_link, mails_to
 from tests.e2e.stack import Stack
+from tests.e2e.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -144,7 +145,7 @@ def assert_unpaid(browser: Browser, walker: Walker) -> None:
     """The customer is told how to pay, on the page and by mail."""
     assert browser.one("[data-status]").get_attribute("data-status") == "unpaid"
     browser.picture("order-unpaid")
-    assert any("bank account" in text for text in mails_to(browser.stack, walker.address))
+    eventually(lambda: any("bank account" in text for text in mails_to(browser.stack, walker.address)), 20)
 
 
 def staff_record_payment(browser: Browser, number: str) -> None:
