@@ -38,26 +38,29 @@ if TYPE_CHECKING:
 
 def post_document(document: "Invoice") -> None:
     """What an invoice asks for, or a credit note takes back."""
-    invoice = document.corrects or document
+    invoice, entries = document.corrects or document, []
     for kind, account, amount in (
         (EntryKind.SALE, Account.REVENUE, document.net_minor),
         (EntryKind.TAX, Account.TAX, document.tax_minor),
     ):
         sides = (Account.RECEIVABLE, account) if document is invoice else (account, Account.RECEIVABLE)
-        _post(document, kind, *sides, amount, document=document, invoice=invoice)
+        entries.append(_entry(document, kind, *sides, amount, document=document, invoice=invoice))
+    _write(entries)
 
 
 def post_payment(payment: Payment, invoice: "Invoice | None", pays_minor: int) -> None:
     """Money came in, and `pays_minor` of it pay the invoice; the rest is held for the customer. Credit was held before."""
+    entries = []
     if payment.method != PaymentMethod.CREDIT:
-        _post(
-            payment, EntryKind.PAYMENT, _where(payment), Account.CREDIT, payment.amount_minor, payment=payment
-        )
+        whence, amount = _where(payment), payment.amount_minor
+        entries.append(_entry(payment, EntryKind.PAYMENT, whence, Account.CREDIT, amount, payment=payment))
     if invoice and invoice.currency == payment.currency:
-        _post(
+        settles = _entry(
             payment, EntryKind.SETTLE, Account.CREDIT, Account.RECEIVABLE, pays_minor,
             payment=payment, invoice=invoice,
         )  # fmt: skip
+        entries.append(settles)
+    _write(entries)
 
 
 def post_grant(grant: "CreditGrant") -> None:
@@ -225,11 +228,19 @@ def _where(payment: Payment) -> Account:
 
 
 def _post(of: Any, kind: EntryKind, debit: Account, credit: Account, amount_minor: int, **cause: Any) -> None:
-    """One entry, unless its cause has it already or there is nothing to post."""
-    if amount_minor <= 0:
-        return
-    entry = LedgerEntry(
+    _write([_entry(of, kind, debit, credit, amount_minor, **cause)])
+
+
+def _entry(
+    of: Any, kind: EntryKind, debit: Account, credit: Account, amount_minor: int, **cause: Any
+) -> LedgerEntry:
+    return LedgerEntry(
         customer_id=of.customer_id, kind=kind, debit=debit, credit=credit, amount_minor=amount_minor,
         currency=of.currency, **cause,
     )  # fmt: skip
-    LedgerEntry.objects.bulk_create([entry], ignore_conflicts=True)
+
+
+def _write(entries: list[LedgerEntry]) -> None:
+    """Those whose cause has them not already, and that post something."""
+    posting = [entry for entry in entries if entry.amount_minor > 0]
+    LedgerEntry.objects.bulk_create(posting, ignore_conflicts=True)

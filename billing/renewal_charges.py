@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import audit, notices
 from billing import card_charges, declines
 from billing.hosted_pages import KEY_HOLDS
-from billing.models import CardOnFile, ChargeState, Renewal, RenewalCharge
+from billing.models import ChargeState, Renewal, RenewalCharge
 
 if TYPE_CHECKING:
     from billing.stripe_cards import ChargeFacts
@@ -25,18 +25,11 @@ _STATES = {
 }
 
 
-def charge_renewal(renewal: Renewal, card: CardOnFile) -> bool:
-    """Charge it, or learn what came of the charge that is under way; false while that is not known. StripeGatewayError."""
-    charge = renewal.begin_charge(card)
-    return charge is None or learn_charge(charge)
-
-
 def learn_charge(charge: RenewalCharge) -> bool:
     """Ask Stripe, and make true here what it says; false while it does not know yet itself. StripeGatewayError."""
     from billing.stripe_calls import StripeGatewayError
     from billing.stripe_cards import ChargeState as AtStripe
 
-    RenewalCharge.objects.filter(pk=charge.pk).update(looks=F("looks") + 1)
     try:
         facts = _ask(charge)
     except StripeGatewayError as error:
@@ -73,20 +66,23 @@ def _ask(charge: RenewalCharge) -> "ChargeFacts":
     """
     from billing.stripe_calls import StripeGatewayError
 
+    known, looked = RenewalCharge.objects.filter(pk=charge.pk), {"looks": F("looks") + 1}
+    is_new = not charge.looks and charge.at > timezone.now() - JUST_NOW  # it was begun with what is due
+    if not is_new:
+        known.update(**looked)
     if charge.intent:
         return card_charges.look_at_charge(charge.intent)
     if charge.looks and (
         found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at)
     ):
         return found
-    is_new = not charge.looks and charge.at > timezone.now() - JUST_NOW  # it was begun with what is due
     if not is_new and Renewal.objects.get(pk=charge.renewal_id).due_minor != charge.amount_minor:
         if charge.asked_at and charge.asked_at > timezone.now() - SETTLES:
             raise StripeGatewayError("What is due has changed while it was charged.", retry=True)
         return _undone(charge, declines.NOT_DUE)
     if charge.key_at < timezone.now() - KEY_HOLDS:
         _spend_key(charge)
-    RenewalCharge.objects.filter(pk=charge.pk).update(asked_at=timezone.now())
+    known.update(asked_at=timezone.now(), **(looked if is_new else {}))
     try:
         return card_charges.charge(
             charge.card, key=charge.key, ours=charge.ours, begun_at=charge.key_at,

@@ -4,6 +4,7 @@ after the other. So a day of downtime only delays, and whoever dies half-way is 
 
 import logging
 from datetime import date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,8 @@ from billing.models import (
     Subscription,
     SubscriptionCancellation,
 )
-from billing.renewal_charges import charge_renewal, learn_charge
+from billing.renewal_charges import learn_charge
+from billing.stripe_terms import is_on
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ def _step(subscription_id: str) -> datetime | None:
         has_ended = subscription.ended_at or subscription.customer.ended_at
         if has_ended and not (renewal and renewal.kind == RenewalKind.RETURN):
             return change_at
-        if subscription.is_suspended:  # by staff: nothing is sold or charged meanwhile
+        if subscription.was_suspended and _is_suspended(subscription):  # nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
         then = _go_on(renewal) if renewal else _renew(subscription)
         return min(filter(None, (then, change_at)), default=None)
@@ -109,13 +111,15 @@ def _renew(subscription: Any) -> datetime | None:
 
 def _go_on(renewal: Renewal) -> datetime | None:
     """Charge, or take the next step where its day has come. StripeGatewayError."""
-    today, next_ = timezone.localdate(), dunning.outlook(renewal)
+    today, next_ = timezone.localdate(), dunning.outlook(renewal, by_card=is_on())
     if (renewal.may_lapse or renewal.is_late) and renewal.use_credit():
         return timezone.now()
     if renewal.may_lapse and renewal.pay_by < today:
         return timezone.now() if renewal.lapse() else timezone.now() + AGAIN
     if next_.card and next_.charge_on and next_.charge_on <= today:
-        return timezone.now() if charge_renewal(renewal, next_.card) else _later(renewal.open_charge)
+        if charge := renewal.begin_charge(next_.card):
+            return timezone.now() if learn_charge(charge) else _later(charge)
+        next_ = dunning.outlook(renewal, by_card=False)
     if next_.step and next_.step_on and next_.step_on <= today:
         renewal.take_step(next_.step)
         return timezone.now()
@@ -124,15 +128,23 @@ def _go_on(renewal: Renewal) -> datetime | None:
     return _at(next_.next_on) if next_.next_on else None
 
 
+def _is_suspended(subscription: Subscription) -> bool:
+    """By staff, and not past its end."""
+    return subscription.customer.suspensions.in_force().filter(cause=SuspensionCause.STAFF).exists()
+
+
+@cache
 def _with_facts() -> Any:
-    """Subscriptions with what a step asks first, so that there is one query where nothing of it is so."""
+    """Subscriptions with what a step asks first, so that there is one query where nothing of it is so. It is built once,
+    and so knows no time.
+    """
     charges = RenewalCharge.objects.filter(renewal__subscription=OuterRef("pk"), ended_at=None)
-    stopped = CustomerSuspension.objects.in_force().filter(cause=SuspensionCause.STAFF)
+    stopped = CustomerSuspension.objects.filter(cause=SuspensionCause.STAFF, lifted_at=None)
     cancelled = SubscriptionCancellation.objects.filter(subscription=OuterRef("pk"), withdrawn_at=None)
     return Subscription.objects.select_related("customer", "plan").annotate(
         change_on=_change_on(),
         is_charged=Exists(charges),
-        is_suspended=Exists(stopped.filter(customer=OuterRef("customer"))),
+        was_suspended=Exists(stopped.filter(customer=OuterRef("customer"))),
         has_open_renewal=Exists(Renewal.objects.filter(subscription=OuterRef("pk"), settled_at=None)),
         is_cancelled=Exists(cancelled),
     )

@@ -44,7 +44,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch, rng: Dice) -> None:
     for name in ("charge", "find_charge", "look_at_charge"):
         wrap(card_charges, name)
     wrap(renewing, "learn_charge")
-    wrap(renewing, "charge_renewal")
+    wrap(Renewal, "begin_charge")
 
 
 def lived(act: Callable[[], Any]) -> Any:
