@@ -54,7 +54,7 @@ def issue_invoice(sale: Sale) -> Invoice:
         notes=(note,) if note else (),
     )
     invoice = _issue(document, sale)
-    post_all(sale)
+    post_all(sale, invoice)
     return invoice
 
 
@@ -73,9 +73,8 @@ def _lines(sale: Sale, rate: str) -> tuple[Line, ...]:
     return (sold, *off)
 
 
-def post_all(sale: Sale) -> None:
-    """What came in and went back for a sale, as far as that is not posted."""
-    invoice = sale.invoice
+def post_all(sale: Sale, invoice: Invoice | None) -> None:
+    """What came in and went back for a sale with this invoice, as far as that is not posted."""
     for payment in sale.payments.all():
         due = ledger.open_of([invoice.pk])[invoice.pk] if invoice else 0
         ledger.post_payment(payment, invoice, min(payment.kept_minor, due))
@@ -175,7 +174,7 @@ def _catch_up(order: "Order") -> None:
     with order._locked() as locked:
         if locked.status in (OrderStatus.UNPAID, OrderStatus.ACTIVE):
             issue_invoice(locked)
-        post_all(locked)
+        post_all(locked, locked.invoice)
         locked._start_if_paid()
 
 

@@ -253,6 +253,7 @@ class Subscription(Changing, Returning, Couponed):
 
     @contextmanager
     def _locked(self) -> Iterator["Subscription"]:
-        """It with its row locked until the end of the unit of work."""
+        """It, with what it is of, with its own row locked until the end of the unit of work."""
+        known = Subscription.objects.select_related("customer", "version__plan")
         with unit_of_work():
-            yield Subscription.objects.select_for_update(no_key=True).get(pk=self.pk)
+            yield known.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
