@@ -90,6 +90,18 @@ NO_OTHER_METHOD = {
     for method in ("PUT", "PATCH", "DELETE")
 }
 
+# Pages that ask again who one is, the second factor or the password, where that was not asked in the last minutes.
+GRAVE = {
+    "account_change_password", "accounts:account-delete", "accounts:data-export-ask", "accounts:email-change-ask",
+    "accounts:invitation-resend", "accounts:key-add", "accounts:member-change", "accounts:member-invite",
+    "accounts:member-remove", "accounts:ownership-accept", "accounts:ownership-offer", "accounts:security-require",
+    "accounts:security-waive", "accounts:session-end", "accounts:webhook-add", "accounts:webhook-change",
+    "accounts:webhook-rotate", "billing:card-remove", "billing:credit-grant", "billing:credit-take-back",
+    "billing:free-months-give", "billing:free-months-withdraw", "billing:plan-change", "billing:refund-give",
+    "billing:subscription-cancel", "billing:subscription-come-back", "mfa_download_recovery_codes",
+    "mfa_view_recovery_codes",
+}  # fmt: skip
+
 TABLE: dict[str, dict[str, Any]] = {
     "admin:login": library(everybody("login")),  # both lead to the panel's own pages
     "admin:logout": library(staff()),

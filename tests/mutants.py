@@ -23,7 +23,6 @@ from django.urls import URLResolver, get_resolver
 
 ROOT = Path(__file__).resolve().parent.parent
 GUARDS = (
-    "tests/test_foreign_references.py",
     "tests/accounts/test_access.py",
     "tests/accounts/test_member_change.py",
     "tests/accounts/test_member_list.py",
@@ -32,7 +31,6 @@ GUARDS = (
     "tests/accounts/test_invitation_revoke.py",
     "tests/accounts/test_ownership_transfer.py",
     "tests/domains/test_incident_admin.py",
-    "tests/test_census.py",
     "tests/accounts/test_email_change.py",
     "tests/accounts/test_factor_require.py",
     "tests/accounts/test_recovery_codes.py",
@@ -44,16 +42,32 @@ GUARDS = (
     "tests/domains/test_owner_password.py",
     "tests/domains/test_bulk_start.py",
     "tests/domains/test_bulk_undo.py",
+    "tests/accounts/test_account_delete.py",
+    "tests/accounts/test_data_export.py",
     "tests/billing/test_review_desk.py",
+    "tests/billing/test_books.py",
     "tests/billing/test_card_add.py",
     "tests/billing/test_card_remove.py",
+    "tests/billing/test_coupon_use.py",
+    "tests/billing/test_credit_grant.py",
+    "tests/billing/test_free_months_give.py",
+    "tests/billing/test_invoice_show.py",
+    "tests/billing/test_order_place.py",
+    "tests/billing/test_plan_change.py",
+    "tests/billing/test_question_answer.py",
+    "tests/billing/test_refund_give.py",
+    "tests/billing/test_renewal_standing.py",
     "tests/billing/test_subscription_cancel.py",
+    "tests/billing/test_subscription_come_back.py",
     "tests/accounts/test_webhook_add.py",
     "tests/accounts/test_webhook_change.py",
     "tests/accounts/test_webhook_page.py",
     "tests/accounts/test_webhook_rotate.py",
     "tests/accounts/test_webhook_switch.py",
     "tests/accounts/test_webhook_test.py",
+    "tests/test_grave_pages.py",
+    "tests/test_foreign_references.py",
+    "tests/test_census.py",
 )
 GUARDS_OF_PROGRAMS = (
     "tests/test_api.py",
@@ -93,7 +107,7 @@ GATES = {
 DOORS = {"staff_page", "asks_again"}
 EVERYWHERE = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "--reuse-db", "-p", "no:cacheprovider"]
-OF_EACH_PAGE = ("tests/test_foreign_references.py", "tests/test_census.py")
+OF_EACH_PAGE = ("tests/test_grave_pages.py", "tests/test_foreign_references.py", "tests/test_census.py")
 CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "DOES NOT RUN"
 
 
@@ -321,8 +335,7 @@ def main(arguments: list[str]) -> int:
         with ThreadPoolExecutor(cores) as pool:
             quickly = [m for m in chosen if pages_of(m.path)]
             left = [m for m in chosen if m not in quickly]
-            if quickly:
-                attempt(None, OF_EACH_PAGE)
+            without = [pool.submit(attempt, None, tests) for tests in {GUARDS, GUARDS_OF_PROGRAMS}]
             for mutant, outcome in zip(
                 quickly, pool.map(attempt, quickly, map(of_its_pages, quickly)), strict=True
             ):
@@ -330,8 +343,8 @@ def main(arguments: list[str]) -> int:
                     say(outcome, mutant)
                 else:
                     left.append(mutant)
-            for guards in {guards_of(m) for m in left}:
-                attempt(None, guards)
+            for guards in without:
+                guards.result()
             for mutant, outcome in zip(
                 left, pool.map(attempt, left, map(all_that_matter, left)), strict=True
             ):
@@ -350,15 +363,13 @@ def of_its_pages(mutant: Mutant) -> Sequence[str]:
 def all_that_matter(mutant: Mutant) -> Sequence[str]:
     """Django's own staff pages hang on none of the places outside its admin."""
     guards = guards_of(mutant)
-    return guards if guards != GUARDS or "admin" in mutant.path else ["-k", "not admin:", *guards]
+    return guards if is_of_programs(mutant.path) or "admin" in mutant.path else ["-k", "not admin:", *guards]
 
 
 def guards_of(mutant: Mutant) -> tuple[str, ...]:
     """The tests that guard this place, those of its own package first."""
-    if not is_of_programs(mutant.path):
-        return GUARDS
-    own = f"tests/{Path(mutant.path).parts[0]}/"
-    return tuple(sorted(GUARDS_OF_PROGRAMS, key=lambda test: not test.startswith(own)))
+    guards, own = GUARDS_OF_PROGRAMS if is_of_programs(mutant.path) else GUARDS, Path(mutant.path).parts[0]
+    return tuple(sorted(guards, key=lambda test: not test.startswith(f"tests/{own}/")))
 
 
 if __name__ == "__main__":
