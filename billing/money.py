@@ -21,14 +21,21 @@ _MINOR_DIGITS = {
     "TND": 3,
 }
 _AMOUNT = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,3}))?")
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
 MAX_MINOR = 2**31 - 1
 
 
 class CurrencyField(models.CharField):
-    """An ISO 4217 code of three capital letters."""
+    """An ISO 4217 code of three capital letters; who enters small ones in a form means those."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"max_length": 3, "default": "USD", **kwargs})
+
+    def clean(self, value: Any, model_instance: models.Model | None) -> str:
+        code: str = super().clean(value, model_instance)
+        if not _CURRENCY.fullmatch(code):
+            raise ValidationError("Enter the three letters of a currency, such as USD.", code="currency")
+        return code.upper()
 
 
 def minor_digits(currency: str) -> int:

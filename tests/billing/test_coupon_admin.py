@@ -35,8 +35,8 @@ def test_a_manager_makes_and_changes_one(as_: AsPerson, staff_of: Callable[[str]
     ("field", "value"),
     [
         ("code", "ABC-5"), ("code", "A B C"), ("code", "ÄÄÄÄ"), ("code", "A" * 41), ("percent", "0"), ("percent", "100"),
-        ("percent", ""), ("amount_minor", "500"), ("periods", "0"), ("most_uses", "0"), ("currency", "usd"),
-        ("valid_until_on", "2000-01-01"),
+        ("percent", ""), ("amount_minor", "500"), ("periods", "0"), ("most_uses", "0"), ("currency", "us"),
+        ("currency", "U$D"), ("currency", "ÄÖÜ"), ("currency", ""), ("valid_until_on", "2000-01-01"),
     ],
 )  # fmt: skip
 def test_wrong_terms_are_refused(as_: AsPerson, sam: User, field: str, value: str) -> None:
@@ -45,8 +45,14 @@ def test_wrong_terms_are_refused(as_: AsPerson, sam: User, field: str, value: st
     assert answer.status_code == 200
     html = answer.content.decode()
     assert "errorlist" in html
-    assert field != "code" or "is violated" not in html
+    assert "is violated" not in html
     assert not Coupon.objects.exists()
+
+
+def test_small_letters_of_a_currency_count_as_capitals(as_: AsPerson, sam: User) -> None:
+    sent = FIELDS | {"currency": " usd", "percent": "", "amount_minor": "500"}
+    assert as_(sam).post("/admin/billing/coupon/add/", sent).status_code == 302
+    assert Coupon.objects.get().value == "5.00 USD"
 
 
 def test_a_code_is_there_once(as_: AsPerson, sam: User) -> None:

@@ -62,6 +62,12 @@ def test_what_is_sold_from_now_on_is_the_new_version(
     assert (after.version.number, after.version.mailboxes) == (2, 5)
 
 
+def test_small_letters_of_a_currency_count_as_capitals(change: Callable[..., None], ten: Plan) -> None:
+    change(currency="usd")
+    ten.refresh_from_db()
+    assert (ten.currency, ten.versions.count()) == ("USD", 1)
+
+
 def test_a_name_is_no_term(change: Callable[..., None], ten: Plan) -> None:
     change(name="Ten", description="New words.", position=7)
     assert ten.versions.count() == 1
