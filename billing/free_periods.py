@@ -2,13 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit, notices
 from accounts.models import Customer
 from billing.models import FreeMonths, SaleConflict, Subscription
-from billing.models.free_months import shift_next_period
+from billing.models.free_months import FreeMonthsQuerySet, shift_next_period
 from billing.models.sold import must_not_be_member
 from billing.submissions import Submission
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 
-def free_months_of(customer: Customer) -> "QuerySet[FreeMonths]":
+def free_months_of(customer: Customer) -> FreeMonthsQuerySet:
     """All that were given to a customer, newest first."""
     return FreeMonths.objects.filter(subscription__customer=customer)
 

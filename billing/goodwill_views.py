@@ -116,7 +116,7 @@ def _page(
     free: forms.Form | None = None,
 ) -> HttpResponse:
     running = customer.subscriptions.filter(ended_at=None).select_related("plan").first()
-    given = free_months_of(customer).select_related("subscription", "by")
+    given = free_months_of(customer).with_facts().select_related("subscription", "by")
     context = {
         "customer": customer,
         "conflict": conflict,

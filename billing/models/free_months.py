@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from accounts import audit, notices
@@ -20,6 +20,23 @@ if TYPE_CHECKING:
     from billing.models.renewal import Renewal
 
 MOST = 12  # in one go
+
+
+class FreeMonthsQuerySet(models.QuerySet["FreeMonths"]):
+    def with_facts(self) -> "FreeMonthsQuerySet":
+        """With what `why_they_stay` asks: whether others were given after them, and whether an upgrade was sold that
+        covers them, which costs the difference of these months as well.
+        """
+        from billing.models.renewal import Renewal
+
+        others = FreeMonths.objects.filter(
+            subscription=OuterRef("subscription"), withdrawn_at=None, pk__gt=OuterRef("pk")
+        )
+        upgrades = Renewal.objects.filter(
+            subscription=OuterRef("subscription"), kind=RenewalKind.UPGRADE, taken_back_at=None,
+            number__gte=OuterRef("period") - 1, until_on__gt=OuterRef("from_on"),
+        )  # fmt: skip
+        return self.annotate(has_others_after=Exists(others), has_dearer_plan=Exists(upgrades))
 
 
 class FreeMonths(models.Model):
@@ -36,6 +53,12 @@ class FreeMonths(models.Model):
     fingerprint = models.CharField(max_length=64, editable=False)
     withdrawn_at = models.DateTimeField(null=True)
     withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+
+    objects = FreeMonthsQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        has_others_after: bool
+        has_dearer_plan: bool
 
     class Meta:
         ordering = ["-at", "-pk"]
@@ -69,29 +92,28 @@ class FreeMonths(models.Model):
         return not (self.withdrawn_at or self.has_begun) and self.subscription.periods == self.period
 
     @property
-    def _has_dearer_plan(self) -> bool:
-        """Whether an upgrade was sold that covers them: it costs the difference of these months as well."""
-        upgrades = self.subscription.renewals.filter(kind=RenewalKind.UPGRADE, taken_back_at=None)
-        return upgrades.filter(number__gte=self.period - 1, until_on__gt=self.from_on).exists()
+    def why_they_stay(self) -> str:
+        """Why they cannot be withdrawn, in words for staff; empty where they can. Of one `with_facts`."""
+        if not self.may_be_withdrawn:
+            return "They have begun, or are sold, so they stay."
+        if self.has_others_after:
+            return "Others were given after these: withdraw those first."
+        if self.has_dearer_plan:
+            return "A change of plan was sold for these months too, so they stay."
+        return ""
 
     def withdraw(self, *, by: "User") -> bool:
-        """Take them back; false where that is done. ValidationError once they have begun, the period after them was sold,
-        others were given after them, or a dearer plan was sold for them. SaleConflict for a member of the customer.
+        """Take them back; false where that is done. ValidationError with `why_they_stay`; SaleConflict for a member of the
+        customer.
         """
         with self.subscription._locked() as running:
             must_not_be_member(running.customer, by)
-            own = FreeMonths.objects.get(pk=self.pk)
+            own = FreeMonths.objects.with_facts().get(pk=self.pk)
             if own.withdrawn_at:
                 return False
             own.subscription = running
-            if not own.may_be_withdrawn:
-                raise ValidationError("They have begun, or are sold, so they stay.", code="begun")
-            if running.free_periods.filter(withdrawn_at=None, pk__gt=own.pk).exists():
-                raise ValidationError("Others were given after these: withdraw those first.", code="order")
-            if own._has_dearer_plan:
-                raise ValidationError(
-                    "A change of plan was sold for these months too, so they stay.", code="sold"
-                )
+            if why := own.why_they_stay:
+                raise ValidationError(why, code="stay")
             FreeMonths.objects.filter(pk=own.pk).update(withdrawn_at=timezone.now(), withdrawn_by=by)
             _shift(running, -own.months)
             after = {"months": own.months, "renews": running.renews_on.isoformat()}

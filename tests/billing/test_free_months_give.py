@@ -128,7 +128,12 @@ def test_they_are_withdrawn_until_they_begin(
         with pytest.raises(ValidationError, match="withdraw those first"):
             first.withdraw(by=sam)
         client = as_(sam)
+        page = page_of(client, path_of(anna))
+        assert "Withdraw 2 months" in page
+        assert "Others were given after these: withdraw those first." in page
+        assert "Withdraw 1 month<" not in page
         assert client.post(f"{path_of(anna)}months/{second.pk}/withdraw/").status_code == 302
+        assert "Withdraw 1 month<" in page_of(client, path_of(anna))
         assert "Withdrawn on" in page_of(client, path_of(anna))
         assert renews_on(service) == date(2028, 4, 15)
         assert not second.withdraw(by=sam)
@@ -151,7 +156,9 @@ def test_a_change_of_plan_that_is_not_paid_comes_first(service: Subscription, al
         assert give(service, 1, by=sam).withdraw(by=sam)  # the change does not cover these
 
 
-def test_for_which_a_dearer_plan_was_sold_they_stay(service: Subscription, alice: User, sam: User) -> None:
+def test_for_which_a_dearer_plan_was_sold_they_stay(
+    service: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
+) -> None:
     with on_day(NEXT - timedelta(days=100)):
         given = give(service, 12, by=sam)
         upgrade(service, by=alice)
@@ -160,6 +167,9 @@ def test_for_which_a_dearer_plan_was_sold_they_stay(service: Subscription, alice
                 pay(Renewal.objects.get(), by=sam)
             with pytest.raises(ValidationError, match="A change of plan was sold for these months"):
                 given.withdraw(by=sam)
+            page = page_of(as_(sam), path_of(anna))
+            assert "A change of plan was sold for these months too, so they stay." in page
+            assert "Withdraw 12 months" not in page
     assert renews_on(service) == date(2029, 3, 15)
     must_add_up(service)
 
