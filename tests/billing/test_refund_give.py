@@ -32,6 +32,7 @@ from tests.billing.conftest import fresh, pay
 from tests.billing.renewed import NEXT, live, newest, on_day, sweep
 from tests.billing.renewed import pay as pay_sale
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails
+from tests.billing.test_free_months_give import upgrade
 
 AsPerson = Callable[[User], Client]
 AHEAD = NEXT - timedelta(days=8)
@@ -133,6 +134,21 @@ def test_a_renewal_goes_back_too(stripe: StripeDesk, anna: Customer, visa: CardO
     assert renewal.settled_at
     assert renewal.invoice.status == "credited"
     assert Subscription.objects.get(customer=anna).ended_at is None
+
+
+def test_the_page_of_a_change_of_plan_says_that_the_plan_stays(
+    service: Subscription, alice: User, sam: User, as_: AsPerson
+) -> None:
+    words = "A refund does not change the plan back: it stays 25 GB until the customer changes it."
+    with on_day(AHEAD):
+        upgrade(service, by=alice)
+        made = Renewal.objects.get()
+        assert words not in page_of(as_(sam), path_of(made))
+        pay_sale(made, by=sam)
+        assert words in page_of(as_(sam), path_of(made))
+        assert words not in page_of(as_(sam), path_of(service.order))
+        give(Renewal.objects.get(), made.total_minor, by=sam)
+    assert Subscription.objects.get().plan.name == "25 GB"
 
 
 def test_of_several_payments_the_newest_goes_first(
