@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 
 from billing.forms import AmountField, LineField
+from billing.invoice_document import in_words
 from billing.models import RefundWay, Sale
 from billing.models.refund import BY_STAFF
 from billing.money import format_amount, format_money
@@ -27,10 +28,13 @@ class RefundGiveForm(forms.Form):
         "To a card we send it.",
     )
     reason = LineField(max_length=500, help_text="Why you do this. The customer reads it.")
+    end_service = forms.BooleanField(required=False)
     submission = SubmissionField()
 
     def __init__(self, data: Any = None, *, sale: Sale, most_minor: int = 0) -> None:
-        super().__init__(data, initial={"amount": format_amount(most_minor, sale.currency)})
+        amount = format_amount(most_minor, sale.currency)
+        super().__init__(data, initial={"amount": amount, "end_service": True})
+        self._offer_end(sale)
         self.fields["amount"].currency = sale.currency  # type: ignore[attr-defined]
         self.cards = {str(payment.pk): payment for payment in sale.refundable_cards}
         ways = [
@@ -41,6 +45,16 @@ class RefundGiveForm(forms.Form):
             ways.insert(0, (NEWEST, "To the cards, the newest payment first"))
         ways += [(way.value, f"{way.label}, which you have sent") for way in BY_STAFF]
         self.fields["way"].choices = ways  # type: ignore[attr-defined]
+
+    def _offer_end(self, sale: Any) -> None:
+        """Where a period is to come, and the service goes on so far."""
+        end = self.fields["end_service"]
+        if sale.is_to_come and not sale.subscription.ended_at and not sale.subscription.cancellation:
+            end.label = f"If all of it goes back, end the service on {in_words(sale.from_on)}"
+            end.help_text = "Otherwise the period is asked for again, by an invoice of its own."
+        else:
+            end.initial = self.initial["end_service"] = False
+            end.widget = forms.HiddenInput()
 
     def clean(self) -> dict[str, Any]:
         fields = super().clean() or self.cleaned_data
@@ -60,4 +74,5 @@ class RefundGiveForm(forms.Form):
             "reference": "" if by_card else fields["reference"],
             "amount_minor": fields["amount"],
             "reason": fields["reason"],
+            "end_service": fields["end_service"],
         }

@@ -135,9 +135,12 @@ def _step_words(renewal: Renewal, kind: DunningKind) -> tuple[str, str]:
 @notice_kind("subscription.cancelled", template="billing/emails/subscription_cancelled")
 def subscription_cancelled(subscription_id: str) -> tuple[list[str], dict[str, Any]]:
     subscription = Subscription.objects.select_related("customer", "plan").get(pk=subscription_id)
-    if subscription.ended_at or not subscription.cancellation:
+    cancellation = subscription.cancellation
+    if subscription.ended_at or not cancellation:
         return [], {}
-    return _about_subscription(subscription)
+    recipients, context = _about_subscription(subscription)
+    is_member = subscription.customer.memberships.filter(user=cancellation.by).exists()
+    return recipients, context | {"by_staff": cancellation.by.is_staff and not is_member}
 
 
 @notice_kind("subscription.ended", template="billing/emails/subscription_ended")

@@ -142,6 +142,15 @@ def carry_behind(running: Subscription, day: date) -> None:
         FreeMonths.objects.filter(pk=given.pk).update(period=running.periods, from_on=from_on)
 
 
+def bring_forward(running: Subscription) -> None:
+    """The period ahead of those to come is not given: they begin on its first day. The subscription's row is locked."""
+    behind = list(running.free_periods.filter(withdrawn_at=None, period=running.periods + 1).order_by("pk"))
+    _shift(running, -sum(given.months for given in behind))
+    for given in behind:
+        from_on = shift_next_period(running, given.months)
+        FreeMonths.objects.filter(pk=given.pk).update(period=running.periods, from_on=from_on)
+
+
 def _shift(running: Subscription, months: int) -> None:
     Subscription.objects.filter(pk=running.pk).update(free_months=F("free_months") + months)
     running.refresh_from_db(fields=["free_months", "periods"])

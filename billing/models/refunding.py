@@ -62,6 +62,7 @@ class Refunding(Sold):
         reason: str,
         reference: str = "",
         payment: Payment | None = None,
+        end_service: bool = False,
         submission: Submission,
         by: "User",
     ) -> Refund:
@@ -69,7 +70,9 @@ class Refunding(Sold):
         `payment` says which; other ways are noted with their `reference`, after staff went them.
 
         Of what runs, a credit note takes that part of the invoice back; of a renewal that is not paid whole it is owed
-        again. The same submission again returns the refund it made. ValidationError by field, or SaleConflict.
+        again. Where all goes back of one that `is_to_come`, its period is not given: with `end_service` the service ends
+        before it, otherwise it is sold again by the clock. The same submission again returns the refund it made.
+        ValidationError by field, or SaleConflict.
         """
         from billing import ledger
 
@@ -80,6 +83,7 @@ class Refunding(Sold):
                 pk=sale.customer_id
             )  # one spends what is held
             sale._must_be_refundable(amount_minor, by=by)
+            gives_up = sale._gives_up(amount_minor, end_service=end_service)
             parts = sale._parts_for_cards(amount_minor, payment) if way == RefundWay.CARD else []
             refund: Refund = sale.refunds.create(
                 way=way, amount_minor=amount_minor, currency=sale.currency, reference=reference, reason=reason, by=by,
@@ -97,6 +101,8 @@ class Refunding(Sold):
             if way != RefundWay.CARD:  # of what goes to a card they hear when Stripe took it
                 notices.send_notice("refund.given", refund.pk)
             sale._look_at_checkouts()
+            if gives_up:
+                sale._give_up(end_service=end_service, by=by)
             return refund
 
     def _must_be_refundable(self, amount_minor: int, *, by: "User") -> None:
@@ -110,6 +116,17 @@ class Refunding(Sold):
         if amount_minor > most:
             more = f"More than the {format_money(most, self.currency)} that can be sent back."
             raise ValidationError({"amount": more})
+
+    def _gives_up(self, amount_minor: int, *, end_service: bool) -> bool:
+        """Whether it is not given once so much has gone back. SaleConflict where it cannot end the service."""
+        if end_service:
+            raise SaleConflict(
+                "The period has begun meanwhile, so the service does not end. Nothing was changed."
+            )
+        return False
+
+    def _give_up(self, *, end_service: bool, by: "User") -> None:
+        """It is not given, because all that was paid for it goes back."""
 
     def _parts_for_cards(self, amount_minor: int, payment: Payment | None) -> list[tuple[Payment, int]]:
         """What goes to which card; ValidationError where cards paid less than that."""

@@ -17,9 +17,9 @@ from accounts.models import Customer, Role, SuspensionCause
 from billing.invoice_document import in_words
 from billing.models.card import ReturnReason
 from billing.models.dunning_step import STOPS, DunningKind
-from billing.models.lapsing import Lapsing, RenewalKind
+from billing.models.lapsing import RenewalKind
+from billing.models.paid_ahead import PaidAhead
 from billing.models.payment import PaymentMethod
-from billing.models.plan_change import PlanChange
 from billing.models.sold import SaleConflict, must_not_be_member
 from billing.money import format_money
 from billing.stripe_amounts import takes
@@ -36,7 +36,7 @@ ON_HOLD = (
 )
 
 
-class Renewal(Lapsing):
+class Renewal(PaidAhead):
     """One more period of a subscription, sold by the panel itself; or, of another kind, what somebody asked for. A
     subscription has one at a time that is open.
     """
@@ -54,10 +54,10 @@ class Renewal(Lapsing):
 
     _invoice: "Invoice | None" = None
 
-    class Meta(Lapsing.Meta):
+    class Meta(PaidAhead.Meta):
         ordering = ["-from_on"]
         constraints = [
-            *Lapsing.Meta.constraints,
+            *PaidAhead.Meta.constraints,
             models.UniqueConstraint(
                 fields=["subscription", "number"],
                 condition=Q(taken_back_at=None) & ~Q(kind=RenewalKind.UPGRADE),
@@ -304,9 +304,7 @@ class Renewal(Lapsing):
             renewal.settled_at = renewal.taken_back_at = now = timezone.now()
             Renewal.objects.filter(pk=renewal.pk).update(settled_at=now, taken_back_at=now)
             if renewal.kind == RenewalKind.PERIOD:
-                subscriptions = type(renewal.subscription).objects.filter(pk=renewal.subscription_id)
-                subscriptions.update(periods=F("periods") - 1)
-                PlanChange.objects.filter(renewal=renewal, ended_at=None).update(renewal=None)
+                renewal._let_period_be_sold()
             for payment in renewal.payments.filter(method=PaymentMethod.CARD):
                 if payment.kept_minor:
                     renewal._send_back(payment, payment.kept_minor)

@@ -142,6 +142,11 @@ class Sold(models.Model):
         return False
 
     @property
+    def is_to_come(self) -> bool:
+        """Whether it is paid, and could still not be given."""
+        return False
+
+    @property
     def may_be_refunded(self) -> bool:
         """Whether staff may send back what was paid for it, for a reason of their own."""
         return self.is_running
