@@ -59,18 +59,26 @@ def issue_invoice(sale: Sale) -> Invoice:
 
 
 def _lines(sale: Sale, rate: str) -> tuple[Line, ...]:
-    """What was sold, and below it what a coupon takes off. Their taxes sum up to that of the sale."""
-    from_on, last_on = sale.covers or (None, None)
-    full, *less = split_lines([sale.list_minor, *filter(None, [-sale.discount_minor])], sale.tax_rate)
-    sold = Line(
-        text=sale.title, from_on=from_on, until_on=last_on,
-        net_minor=full.net, tax_rate=rate, tax_minor=full.tax,
-    )  # fmt: skip
-    off = [
-        Line(text=str(sale.coupon_use), net_minor=line.net, tax_rate=rate, tax_minor=line.tax)
-        for line in less
-    ]
-    return (sold, *off)
+    """What was sold, and below it days that nobody had paid, and what a coupon takes off. Their taxes sum up to that of the
+    sale.
+    """
+    parts = [(sale.title, *(sale.covers or (None, None)), sale.list_minor)]
+    if unpaid := sale.unpaid_days:
+        parts.append(("Days that were used and not paid", unpaid.from_on, unpaid.last_on, unpaid.net_minor))
+    if sale.discount_minor:
+        parts.append((str(sale.coupon_use), None, None, -sale.discount_minor))
+    split_up = split_lines([net for *_, net in parts], sale.tax_rate)
+    return tuple(
+        Line(
+            text=text,
+            from_on=from_on,
+            until_on=last_on,
+            net_minor=line.net,
+            tax_rate=rate,
+            tax_minor=line.tax,
+        )
+        for (text, from_on, last_on, _), line in zip(parts, split_up, strict=True)
+    )
 
 
 def post_all(sale: Sale, invoice: Invoice | None) -> None:

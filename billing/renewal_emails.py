@@ -20,6 +20,7 @@ from billing.models import (
     RenewalKind,
     Subscription,
 )
+from billing.models.unpaid_days import unpaid_days
 from billing.money import format_money
 from billing.renewal_standing import DEFERRED, NOTHING_DELETED, credit_outlook, stopped_now, what_comes, when
 
@@ -149,7 +150,9 @@ def subscription_ended(subscription_id: str) -> tuple[list[str], dict[str, Any]]
     if not subscription.ended_at:  # it is back already
         return [], {}
     recipients, context = _about_subscription(subscription)
-    return recipients, context | {"kept_until": in_words(subscription.kept_until)}
+    unpaid = unpaid_days(subscription, subscription.periods)
+    days = f"{in_words(unpaid.from_on)} to {in_words(unpaid.last_on)}" if unpaid else ""
+    return recipients, context | {"kept_until": in_words(subscription.kept_until), "unpaid_days": days}
 
 
 def _about_subscription(subscription: Subscription) -> tuple[list[str], dict[str, Any]]:

@@ -7,11 +7,13 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from accounts.access import Permission, asks_again, customer_page
 from billing.invoice_document import in_words
 from billing.models import Subscription
+from billing.models.unpaid_days import UnpaidDays
 
 
 class SubscriptionCancelForm(forms.Form):
@@ -33,6 +35,12 @@ class SubscriptionCancelForm(forms.Form):
         if self.must_be_now or subscription.cancellation:
             self.fields["when"].choices = [("now", "Now")]  # type: ignore[attr-defined]
             self.fields["when"].initial = "now"
+
+    @property
+    def unpaid_days(self) -> UnpaidDays | None:
+        """What is paid with it where the service ends now and is had back."""
+        renewal = self.subscription.open_renewal if self.must_be_now else None
+        return UnpaidDays.of(renewal, timezone.localdate()) if renewal else None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -56,7 +64,7 @@ def subscription_cancel(request: Any) -> HttpResponse:
             return redirect("billing:billing-show", request.customer.username)
         except ValidationError as refusal:
             form.add_error(None, refusal)
-    context = {"subscription": running, "form": form}
+    context = {"subscription": running, "form": form, "unpaid": form.unpaid_days}
     status = 422 if form.is_bound else 200
     return render(request, "billing/subscription_cancel.html", context, status=status)
 

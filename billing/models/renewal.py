@@ -21,6 +21,7 @@ from billing.models.lapsing import RenewalKind
 from billing.models.paid_ahead import PaidAhead
 from billing.models.payment import PaymentMethod
 from billing.models.sold import SaleConflict, must_not_be_member
+from billing.models.unpaid_days import UnpaidDays, unpaid_days
 from billing.money import format_money
 from billing.stripe_amounts import takes
 from foundation.unit_of_work import unit_of_work
@@ -48,6 +49,9 @@ class Renewal(PaidAhead):
     version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
     from_on = models.DateField(help_text="Its first day, on which it is to be paid.")
     until_on = models.DateField(help_text="The first day after it.")
+    unpaid_minor = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="What of the price is for days before it that nobody had paid."
+    )
     made_at = models.DateTimeField(default=timezone.now)
     settled_at = models.DateTimeField(null=True, help_text="When its invoice was paid, or taken back.")
     taken_back_at = models.DateTimeField(null=True, help_text="When nobody wanted it any more.")
@@ -67,6 +71,10 @@ class Renewal(PaidAhead):
                 condition=Q(kind=RenewalKind.UPGRADE, former__isnull=False)
                 | Q(kind__in=[RenewalKind.PERIOD, RenewalKind.RETURN], former=None),
                 name="renewal_kind_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(unpaid_minor=0) | Q(kind=RenewalKind.RETURN, unpaid_minor__lt=F("amount_minor")),
+                name="renewal_unpaid_days_of_a_return",
             ),
             models.CheckConstraint(
                 condition=Q(taken_back_at=None) | Q(settled_at__isnull=False),
@@ -160,6 +168,14 @@ class Renewal(PaidAhead):
     @property
     def covers(self) -> tuple[date, date]:
         return self.from_on, self.last_on
+
+    @property
+    def list_minor(self) -> int:
+        return super().list_minor - self.unpaid_minor
+
+    @property
+    def unpaid_days(self) -> UnpaidDays | None:
+        return unpaid_days(self.subscription, self.number) if self.unpaid_minor else None
 
     def due_on(self, today: date) -> date:
         return self.pay_by if self.may_lapse else max(self.from_on, today + timedelta(days=1))

@@ -1,5 +1,5 @@
 """Having back a service that has ended: at once while what was paid is not over, otherwise from the moment a period from
-today on is paid.
+today on is paid. Days that were used and not paid are paid with it.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from billing import signals
 from billing.models.changing import PriceChanged
 from billing.models.lapsing import RenewalKind
 from billing.models.sale import EDITIONS
+from billing.models.unpaid_days import UnpaidDays, unpaid_days
 from billing.periods import period_start
 from billing.tax import TaxedPrice, split
 
@@ -27,10 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReturnQuote:
-    """What having the service back costs: nothing while it is paid until `until_on`, the first day that is not."""
+    """What having the service back costs: nothing while it is paid until `until_on`, the first day that is not. Without tax
+    `unpaid` is in it: days that were used before it ended and not paid, None where there are none.
+    """
 
     price: TaxedPrice
     until_on: date
+    unpaid: UnpaidDays | None = None
 
     @property
     def total_minor(self) -> int:
@@ -76,8 +80,11 @@ class Returning(models.Model):
         decision = decide(details_of(self.customer).buyer)
         is_paid = today < self.renews_on and not self._was_sent_back
         until_on = self.renews_on if is_paid else period_start(today, self.period, 1)
-        net = 0 if is_paid else self.price_of(self.periods, self.version)["amount_minor"]
-        return ReturnQuote(TaxedPrice(split(net, decision.rate), self.currency, decision), until_on)
+        if is_paid:
+            return ReturnQuote(TaxedPrice(split(0, decision.rate), self.currency, decision), until_on)
+        unpaid = unpaid_days(self, self.periods)  # type: ignore[arg-type]
+        net = self.price_of(self.periods, self.version)["amount_minor"] + (unpaid.net_minor if unpaid else 0)
+        return ReturnQuote(TaxedPrice(split(net, decision.rate), self.currency, decision), until_on, unpaid)
 
     @property
     def _was_sent_back(self) -> bool:
@@ -134,9 +141,11 @@ class Returning(models.Model):
         from billing.models.sold import decided
 
         price = self.price_of(self.periods, self.version)
+        unpaid_minor = quote.unpaid.net_minor if quote.unpaid else 0
+        price["amount_minor"] += unpaid_minor
         made = self.renewals.create(
             kind=RenewalKind.RETURN, number=self.periods, plan=self.plan, version=self.version,
-            from_on=timezone.localdate(), until_on=quote.until_on,
+            from_on=timezone.localdate(), until_on=quote.until_on, unpaid_minor=unpaid_minor,
             **price, **decided(price["amount_minor"], quote.price.decision),
         )  # fmt: skip
         after = {"total": made.total}

@@ -20,6 +20,7 @@ from billing.tax import Split, TaxDecision, TaxedPrice, TaxKind, split
 if TYPE_CHECKING:
     from accounts.models import Customer, User
     from billing.models.invoice import Invoice
+    from billing.models.unpaid_days import UnpaidDays
 
 
 class SaleConflict(Exception):
@@ -115,6 +116,11 @@ class Sold(models.Model):
     @property
     def covers(self) -> "tuple[date, date] | None":
         """The first and the last day that are sold; None where that is not known yet."""
+        return None
+
+    @property
+    def unpaid_days(self) -> "UnpaidDays | None":
+        """Days before those that nobody had paid, and that it asks for too."""
         return None
 
     def due_on(self, today: date) -> date:

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from django.db.models import Q
+from django.utils.timezone import localdate
 
 from accounts.models import AuditEntry, Customer
 from billing.ledger import balances, open_of
@@ -143,7 +144,7 @@ def must_run_as_sold(service: Subscription) -> None:
 
 def must_cost_what_was_promised(sale: Order | Renewal, period: int) -> None:
     """A coupon takes off what it says, of a period for which it says so; the invoice has that as a line of its own."""
-    use, full = sale.coupon_use, sale.amount_minor + sale.discount_minor
+    use, full = sale.coupon_use, sale.amount_minor + sale.discount_minor - unpaid_before(sale)
     if use is None:
         assert sale.discount_minor == 0
     else:
@@ -162,3 +163,22 @@ def must_cost_what_was_promised(sale: Order | Renewal, period: int) -> None:
         off = [line.net_minor for line in sale.invoice.said.lines if line.net_minor < 0]
         assert off == ([-sale.discount_minor] if use else []), (sale, off)
         assert sale.invoice.said.lines[0].net_minor == full
+
+
+def unpaid_before(sale: Order | Renewal) -> int:
+    """What a return asks for besides a period: the part of one that was taken back for the days until then."""
+    if isinstance(sale, Order) or sale.kind != RenewalKind.RETURN:
+        return 0
+    periods = sale.subscription.renewals.filter(
+        kind=RenewalKind.PERIOD, number=sale.number, made_at__lt=sale.made_at
+    )
+    for each in periods.order_by("-made_at"):
+        assert each.taken_back_at
+        used = (localdate(each.taken_back_at) - each.from_on).days
+        whole = (each.until_on - each.from_on).days
+        if used > 0:
+            exact = Fraction(min(used, whole) * each.amount_minor, whole)
+            assert abs(sale.unpaid_minor - exact) <= Fraction(1, 2), (sale, exact)
+            return sale.unpaid_minor
+    assert not sale.unpaid_minor
+    return 0

@@ -11,9 +11,9 @@ from django.test import Client
 from accounts.models import AuditEntry, Customer, User
 from billing import card_payments
 from billing.entitlements import Feature, limit
-from billing.models import CardOnFile, Renewal, RenewalKind, Subscription
+from billing.models import CardOnFile, Order, PriceChanged, Renewal, RenewalKind, Subscription
 from billing.submissions import Submission, new_token
-from tests.billing.renewed import NEXT, live, newest, on_day, pay, sweep
+from tests.billing.renewed import NEXT, begin, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails
 from tests.billing.test_free_months_give import give
 
@@ -152,16 +152,84 @@ class TestWorks:
         assert (stripe.charges, stripe.kept_minor) == (1, 5900)
         assert not again(service).ended_at
 
-    def test_one_that_ended_unpaid_begins_anew(
-        self, service: Subscription, anna: Customer, alice: User, sam: User
+    def test_days_that_were_used_and_not_paid_are_paid_with_it(
+        self, service: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
+    ) -> None:
+        """Twelve days of 365 of a period of 59.00 USD."""
+        live(anna, day(-8), day(12))
+        with on_day(day(12)):
+            page = " ".join(as_(alice).get(f"{BILLING}cancel/").content.decode().split())
+            assert (
+                "If you have it back later, the days since then are paid with it: 1.94 USD without tax today."
+                in page
+            )
+        end_now(service, alice, day(12))
+        with on_day(day(13)):
+            (told,) = mails("subscription.ended")
+            assert (
+                "The days from 15 March 2028 to 26 March 2028 were used and not paid: they are paid with it."
+                in told.body
+            )
+            page = " ".join(as_(alice).get(BILLING).content.decode().split())
+            assert (
+                "and the days from 15 March 2028 to 26 March 2028, which were used and not paid: 60.94 USD"
+                in page
+            )
+            assert "1.94 USD of it are for those days." in page
+            with pytest.raises(PriceChanged):
+                again(service).come_back(total_minor=5900, by=alice)
+            assert as_(alice).post(URL, {"total_minor": 6094}).status_code == 302
+            made = newest(anna)
+            lines = [(each.from_on, each.until_on, each.net_minor) for each in made.invoice.said.lines]  # type: ignore[union-attr]
+            assert lines == [(day(13), date(2029, 3, 27), 5900), (NEXT, day(11), 194)]
+            pay(made, by=sam)
+        assert again(service).renews_on == date(2029, 3, 28)
+        assert not anna.suspensions.in_force().exists()
+        live(anna, date(2029, 3, 20), date(2029, 3, 21))
+        assert (newest(anna).number, newest(anna).total_minor) == (2, 5900)
+
+    def test_it_is_the_price_of_the_period_at_most_and_paid_once(
+        self, unpaid: Order, alice: User, sam: User
+    ) -> None:
+        own = begin(unpaid, on=date(2028, 2, 15), by=sam, period="monthly")
+        Subscription.objects.filter(pk=own.pk).update(amount_minor=590)
+        with on_day(NEXT):
+            again(own).renew()
+        for on in (day(40), day(50)):
+            with on_day(on):
+                again(own).cancel(by=alice, at_once=True)
+                quote = again(own).return_quote()
+                assert quote.unpaid
+                assert (quote.total_minor, quote.unpaid.last_on) == (1180, date(2028, 4, 14))
+                again(own).come_back(total_minor=1180, by=alice)
+                again(own).keep_plan(by=alice)
+        with on_day(day(51)):
+            again(own).come_back(total_minor=1180, by=alice)
+            pay(newest(own.customer), by=sam)
+        with on_day(date(2028, 6, 5)):
+            again(own).renew()
+        with on_day(date(2028, 6, 8)):
+            again(own).cancel(by=alice, at_once=True)
+            assert again(own).return_quote().total_minor == 590 + 59  # three days of thirty
+
+    def test_what_ends_on_the_first_day_owes_nothing(
+        self, service: Subscription, anna: Customer, alice: User
+    ) -> None:
+        live(anna, day(-8), day(0))
+        end_now(service, alice, day(0))
+        with on_day(day(0)):
+            assert again(service).return_quote().total_minor == 5900
+
+    def test_those_days_are_taxed_as_the_period_is(
+        self, taxed: Any, service: Subscription, anna: Customer, alice: User
     ) -> None:
         live(anna, day(-8), day(12))
         end_now(service, alice, day(12))
-        with on_day(day(13)):
-            assert again(service).come_back(total_minor=5900, by=alice)
-            pay(newest(anna), by=sam)
-        assert again(service).renews_on == date(2029, 3, 28)
-        assert not anna.suspensions.in_force().exists()
+        with on_day(day(12)):
+            again(service).come_back(total_minor=7252, by=alice)
+        document = newest(anna).invoice.said  # type: ignore[union-attr]
+        assert [(each.net_minor, each.tax_minor) for each in document.lines] == [(5900, 1121), (194, 37)]
+        assert (document.net_minor, document.tax_minor) == (6094, 1158)
 
 
 def test_what_is_held_pays_it(
@@ -232,7 +300,7 @@ class TestFreeMonths:
             given = give(service, 1, by=sam)
             again(service).cancel(by=alice, at_once=True)
         with on_day(day(40)):
-            again(service).come_back(total_minor=5900, by=alice)
+            again(service).come_back(total_minor=5932, by=alice)  # and two days that were not paid
             pay(newest(anna), by=sam)
             assert again(service).renews_on == date(2029, 5, 24)
             assert given.withdraw(by=sam)
