@@ -39,22 +39,21 @@ class PaidAhead(Lapsing):
     def upgrades_for_it(self) -> "list[Renewal]":
         """Changes to a dearer plan that were paid for this period too."""
         upgrades = self.subscription.renewals.filter(kind=RenewalKind.UPGRADE, taken_back_at=None)
-        return list(upgrades.filter(until_on__gt=self.from_on).select_related("plan"))
+        paid = upgrades.filter(settled_at__isnull=False, until_on__gt=self.from_on)
+        return list(paid.select_related("plan"))
 
     def _gives_up(self, amount_minor: int, *, end_service: bool) -> bool:
-        subscriptions = type(self.subscription).objects.select_for_update(
-            no_key=True
-        )  # before series of invoices
-        self.subscription = subscriptions.get(pk=self.subscription_id)
+        locked = type(self.subscription).objects.select_for_update(no_key=True)  # before series of invoices
+        self.subscription = locked.get(pk=self.subscription_id)
         if not self.is_to_come:
             return super()._gives_up(amount_minor, end_service=end_service)
         if amount_minor < self.paid_minor - self.paid_by_credit_minor:
             return False
         if change := self.subscription.open_renewal:  # its price is for the days up to the end of this period
             text = (
-                f"The change to {change.plan.name} is not paid yet. Do this once it is paid, or taken back."
+                f"The change to {change.plan.name} is not paid yet. Do this once it is paid, or taken back. "
             )
-            raise SaleConflict(f"{text} Nothing was changed.")
+            raise SaleConflict(f"{text}Nothing was changed.")
         return True
 
     def _give_up(self, *, end_service: bool, by: "User") -> None:

@@ -164,6 +164,7 @@ def test_a_change_of_plan_that_is_not_paid_comes_first(
 ) -> None:
     with on_day(day(-5)):
         upgrade(service, by=alice)
+        assert "was paid for this period too" not in page_of(as_(sam), path_of(ahead))
         answer = as_(sam).post(path_of(ahead), ALL)
         assert answer.status_code == 409
         assert "The change to 25 GB is not paid yet." in answer.content.decode()
