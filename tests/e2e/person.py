@@ -16,7 +16,8 @@ from tests.e2e.stack import Stack
 from tests.e2e.waiting import eventually
 
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
-PERIOD = 30  # seconds that one TOTP code is good for (RFC 6238)
+PERIOD = 30  # seconds that one TOTP code is good for (RFC 6238); the panel takes none of the period before
+TO_ENTER = 10  # seconds of that which are left to whoever is to enter a code
 
 _used_counters: dict[str, int] = {}
 
@@ -69,7 +70,11 @@ class Person:
 
 
 def fresh_code(secret: str) -> str:
-    """A TOTP code that this run has not used: waits for the next one where needed, for each is taken once."""
+    """A TOTP code that this run has not used, and that holds for some seconds: waits for the next one where needed, for
+    each is taken once.
+    """
+    if (left := PERIOD - time.time() % PERIOD) < TO_ENTER:
+        time.sleep(left)
     while (counter := int(time.time()) // PERIOD) <= _used_counters.get(secret, 0):
         time.sleep(PERIOD - time.time() % PERIOD)
     _used_counters[secret] = counter
