@@ -77,7 +77,7 @@ def become_customer(
     """A new person who signed up, ordered, was looked at where needed, paid, and is served."""
     person, order = order_unpaid(stack, staff, plan, password, address)
     pay(staff, review_of(order))
-    eventually(lambda: status_of(person.get(order).text) == "active", 10)
+    eventually(lambda: status_of(person.get(order).text) == "active", 20)
     username = username_of(person, order)
     eventually(lambda: stack.server_of(username), 20)
     return Tenant(stack, person, username)
@@ -91,7 +91,7 @@ def order_unpaid(
     person = Person(stack)
     person.sign_up(address or f"owner-{mark}@people.test", password or f"person-{token_hex(8)}")
     order = person.sends("/order/", plan=plan, username=f"t{mark}", **DETAILS)
-    eventually(lambda: status_of(person.get(order).text) in ("review", "unpaid"), 20)
+    eventually(lambda: status_of(person.get(order).text) in ("review", "unpaid"), 30)
     if status_of(person.get(order).text) == "review":
         staff.sends(review_of(order), decision="approve", text="Known to us.")
     return person, order

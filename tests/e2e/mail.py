@@ -140,8 +140,8 @@ def pop3(account: Account, *, implicit_tls: bool = True) -> poplib.POP3:
 
 
 def folder(client: imaplib.IMAP4, name: str = "INBOX") -> dict[str, bytes]:
-    """The messages of a folder as they lie there, by subject."""
-    client.select(name, readonly=True)
+    """The messages of a folder as they lie there, by subject; AssertionError where there is no such folder yet."""
+    assert client.select(name, readonly=True)[0] == "OK", f"no folder {name}"
     numbers = client.search(None, "ALL")[1][0].split()
     messages = [client.fetch(number.decode(), "(RFC822)")[1][0][1] for number in numbers]  # type: ignore[index]
     return {str(message_from_bytes(raw, policy=policy.default)["Subject"]): raw for raw in messages}
@@ -149,21 +149,23 @@ def folder(client: imaplib.IMAP4, name: str = "INBOX") -> dict[str, bytes]:
 
 def arrived(account: Account, subject: str, *, name: str = "INBOX", seconds: float = 30) -> bytes:
     """The message with this subject, as soon as it lies in the folder. One sign-in, unless the server ends it."""
-    client = imap_session(account)
+    client: imaplib.IMAP4 | None = None
 
     def look() -> bytes | None:
         nonlocal client
         try:
+            client = client or imap_session(account)
             return folder(client, name).get(subject)
-        except imaplib.IMAP4.abort:
-            client = imap_session(account)
-            return None
+        except (imaplib.IMAP4.abort, OSError) as broken:
+            client = None
+            raise ConnectionError(str(broken)) from broken
 
     try:
         return eventually(look, seconds, every=0.3) or b""
     finally:
         with contextlib.suppress(imaplib.IMAP4.error, OSError):
-            client.logout()
+            if client:
+                client.logout()
 
 
 def fetched_by_pop3(account: Account, *, implicit_tls: bool = True) -> dict[str, bytes]:

@@ -49,7 +49,7 @@ def test_a_suspended_customer_is_stopped_whole_and_then_as_before(
     tenant.change(two, "suspend", stops="send", reason="Too many letters")
     session = imap_session(one)
     suspend(staff, tenant)
-    eventually(lambda: has_ended(session), 10)
+    eventually(lambda: has_ended(session), 20)
     for account in (one, two):
         assert cannot_sign_in(account)
         assert rcpt(account)[0] == 450
@@ -60,7 +60,7 @@ def test_a_suspended_customer_is_stopped_whole_and_then_as_before(
     assert REASON in html.unescape(refused.text)
     assert tenant.person.get(tenant.page(domain)).status_code == 200
     lift(staff, tenant)
-    eventually(lambda: signs_in(one), 10)
+    eventually(lambda: signs_in(one), 20)
     assert rcpt(one)[0] == 250
     with submission(one) as client:
         client.mail(one.address)

@@ -35,7 +35,7 @@ def test_it_is_removed_by_its_name_and_comes_back_with_its_mail(
     assert not has_ended(session), "a wrong name has deleted it"
     browser.fill(confirm=name)
     browser.press("Delete the domain")
-    eventually(lambda: has_ended(session), 10)
+    eventually(lambda: has_ended(session), 20)
     assert cannot_sign_in(account)
     assert 550 <= rcpt(account) <= 554, "mail for it is not refused"
 
@@ -44,7 +44,7 @@ def test_it_is_removed_by_its_name_and_comes_back_with_its_mail(
     browser.picture("deleted")
     browser.press("Restore it")
     acme.wait_live(acme.mailbox_page(account))
-    eventually(lambda: can_sign_in(account), 5)
+    eventually(lambda: can_sign_in(account), 20)
     assert arrived(account, before), "the mail of before is gone"
     assert arrived(account, send_as_stranger(account.server, account.address))
     assert arrived(anna, send(account, anna.address))

@@ -40,7 +40,7 @@ def test_the_owner_of_a_mailbox_sets_its_password(
     assert f"{account.address} is yours" in browser.text
     assert acme.server.name in browser.text
     browser.picture("ready")
-    eventually(lambda: can_sign_in(account), 10)
+    eventually(lambda: can_sign_in(account), 20)
     assert arrived(account, early), "mail from before the password is not there"
     assert arrived(anna, send(account, anna.address))
     assert browser.complaints() == []

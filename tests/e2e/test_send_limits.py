@@ -50,4 +50,4 @@ def test_what_the_filter_refuses_is_given_back(acme: Tenant, ben: Account, new_n
 
     with submission(sender) as client:
         assert refused(client) == 554
-    eventually(lambda: recipients_taken(sender, ben.address) == [250], 5)
+    eventually(lambda: recipients_taken(sender, ben.address) == [250], 20)

@@ -36,6 +36,23 @@ def can_sign_in(account: Account) -> bool:
         return False
 
 
+def subjects(account: Account) -> set[str]:
+    """Of what lies in the inbox, as soon as a session lasts for so long."""
+    found: set[str] = set()
+
+    def look() -> bool:
+        nonlocal found
+        try:
+            with imap(account) as session:
+                found = set(folder(session))
+        except imaplib.IMAP4.error:
+            return False
+        return True
+
+    eventually(look, 20)
+    return found
+
+
 def cannot_sign_in(account: Account) -> bool:
     try:
         imap_session(account).logout()
@@ -48,9 +65,9 @@ def test_a_changed_password_ends_open_sessions(acme: Tenant, account: Account, a
     session, fresh = imap_session(account), account.with_password(f"fresh-{token_hex(8)}")
     assert not has_ended(session)
     acme.change(account, "password", password=fresh.password)
-    eventually(lambda: has_ended(session), 5)
+    eventually(lambda: has_ended(session), 20)
     assert cannot_sign_in(account)
-    eventually(lambda: can_sign_in(fresh), 5)
+    eventually(lambda: can_sign_in(fresh), 20)
     assert send(fresh, anna.address)
 
 
@@ -68,10 +85,10 @@ def test_a_changed_password_ends_sending_on_an_open_session(
 def test_a_suspension_ends_open_sessions_until_it_is_lifted(acme: Tenant, account: Account) -> None:
     session = imap_session(account)
     acme.change(account, "suspend", reason="Left the company")
-    eventually(lambda: has_ended(session), 5)
+    eventually(lambda: has_ended(session), 20)
     assert cannot_sign_in(account)
     acme.change(account, "unsuspend")
-    eventually(lambda: can_sign_in(account), 5)
+    eventually(lambda: can_sign_in(account), 20)
 
 
 def test_stopped_sending_alone_leaves_sessions_open(acme: Tenant, account: Account) -> None:
@@ -88,7 +105,7 @@ def test_a_deletion_ends_sessions_and_turns_mail_away_until_it_is_undone(
     arrived(account, subject)
     session = imap_session(account)
     acme.person.sends(f"{acme.mailbox_page(account)}delete/")
-    eventually(lambda: has_ended(session), 10)
+    eventually(lambda: has_ended(session), 20)
     assert cannot_sign_in(account)
     with stranger(account.server) as client:
         client.mail("someone@elsewhere.test")
@@ -106,14 +123,10 @@ def test_an_address_made_again_starts_empty_and_the_old_mail_stays_apart(
     acme.person.sends(f"{acme.mailbox_page(account)}delete/")
     username, _, domain = account.address.partition("@")
     again = acme.add_mailbox(domain, username)
-    eventually(lambda: can_sign_in(again), 5)
-    with imap(again) as client:
-        assert folder(client) == {}
+    assert subjects(again) == set()
     newer = send(anna, again.address)
     arrived(again, newer)
-    eventually(lambda: can_sign_in(again), 5)
-    with imap(again) as client:
-        assert set(folder(client)) == {newer}
+    assert subjects(again) == {newer}
     assert cannot_sign_in(account)
     acme.person.sends(f"{acme.mailbox_page(again)}delete/")
-    eventually(lambda: cannot_sign_in(again), 10)
+    eventually(lambda: cannot_sign_in(again), 20)

@@ -65,7 +65,7 @@ def test_a_deleted_recipient_is_550_5_1_1(acme: Tenant, new_name: Callable[[str]
     with stranger(gone.server) as client:
         assert to(client, NOWHERE, gone.address)[0] == 250
         acme.person.sends(f"{acme.mailbox_page(gone)}delete/")
-        eventually(lambda: to(client, NOWHERE, gone.address)[0] == 550, 10)
+        eventually(lambda: to(client, NOWHERE, gone.address)[0] == 550, 20)
         assert says(to(client, NOWHERE, gone.address), 550, "5.1.1")
 
 
@@ -215,7 +215,7 @@ def test_a_full_plan_is_452_4_2_2(
         return says(answer, 452, "4.2.2")
 
     eventually(lambda: is_full(one.address), 30, every=1)
-    eventually(lambda: is_full(two.address), 10, every=1)
+    eventually(lambda: is_full(two.address), 30, every=1)
     with submission(two) as client:
         assert to(client, two.address, anna.address)[0] == 250
 
