@@ -51,7 +51,7 @@ def in_place_of_agent(stack: Stack, server: Server, answer: object) -> Iterator[
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server.directory / "agent" / "agent.pem")
     with stack.held_down(f"{server.short}-agent"):
-        listener = eventually(lambda: socket.create_server(server.agent), 10, every=0.01)
+        listener = eventually(lambda: socket.create_server(server.agent), 30, every=0.01)
         thread = threading.Thread(target=_serve, args=(listener, context, answer), daemon=True)
         thread.start()
         try:

@@ -126,7 +126,8 @@ class Stack:
 
     @contextlib.contextmanager
     def held_down(self, component: str) -> Iterator[None]:
-        """Kill a component as often as the supervisor starts it again, until the block ends."""
+        """Kill a component, and again as often as the supervisor starts it, until the block ends."""
+        self.kill(component)
         over = threading.Event()
 
         def hold() -> None:

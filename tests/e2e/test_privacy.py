@@ -111,10 +111,19 @@ def exchange(account: Account, anna: Account, carl: Account, markers: dict[str, 
         f"YJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\n{markers['body']}\n"
     )
     send_as_stranger(account.server, account.address, spam)
-    session = imap_session(account)
-    session.select("INBOX")
-    session.search(None, "BODY", markers["search"])
-    session.logout()
+    eventually(lambda: searches(account, markers["search"]), 20)
+
+
+def searches(account: Account, word: str) -> bool:
+    """False where the session was ended with those of before the change of password."""
+    try:
+        session = imap_session(account)
+        session.select("INBOX")
+        session.search(None, "BODY", word)
+        session.logout()
+    except imaplib.IMAP4.abort:
+        return False
+    return True
 
 
 def sign_in_everywhere(account: Account, markers: dict[str, str]) -> None:
@@ -156,13 +165,12 @@ def break_things(tenant: Tenant, markers: dict[str, str]) -> None:
     """What is sent while the database is away ends in an error report; it must not tell what was sent."""
     stack, person = tenant.stack, Person(tenant.stack)
     person.get("/accounts/login/")
+    wrong = f"pw-{markers['person_wrong']}"
+    login = {"login": f"{wrong}@people.test", "password": wrong}
+    path, mailbox = tenant.page("acme.test", "mailboxes", "add"), {"password": wrong, "quota_mb": 1}
     with stack.held_down("postgres"):
-        wrong = f"pw-{markers['person_wrong']}"
-        assert (
-            person.post("/accounts/login/", login=f"{wrong}@people.test", password=wrong).status_code >= 500
-        )
-        path = tenant.page("acme.test", "mailboxes", "add")
-        assert tenant.person.post(path, username="x", password=wrong, quota_mb=1).status_code >= 500
+        eventually(lambda: person.post("/accounts/login/", **login).status_code >= 500, 20)
+        eventually(lambda: tenant.person.post(path, username="x", **mailbox).status_code >= 500, 20)
     eventually(lambda: stack.rows_or_none("SELECT 1"), 30)
 
 
