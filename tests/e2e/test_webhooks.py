@@ -15,6 +15,7 @@ from tests.e2e.waiting import eventually
 from tests.webhook_target import Target, dawdle, listening
 
 DOMAIN = "told-{}.test"
+NO_DELAY = 9  # seconds: whoever waits for the call of a slow target waits ten
 
 
 @pytest.fixture
@@ -72,10 +73,10 @@ def test_a_change_on_the_page_reaches_the_receiver(
 ) -> None:
     page, secret = add_webhook(tenant, target.url)
     address = add_mailbox(tenant, new_name("told"))
-    eventually(lambda: about(target, secret, address) == ["mailbox.add"], 5)
+    eventually(lambda: about(target, secret, address) == ["mailbox.add"], 20)
     tenant.person.sends(f"{page}test/")
-    eventually(lambda: "webhook.test" in [event["type"] for event in told(target, secret)], 5)
-    eventually(lambda: "delivered" in tenant.person.get(page).text.lower(), 10)
+    eventually(lambda: "webhook.test" in [event["type"] for event in told(target, secret)], 20)
+    eventually(lambda: "delivered" in tenant.person.get(page).text.lower(), 20)
     tenant.person.sends(f"{page}remove/")
 
 
@@ -83,13 +84,13 @@ def test_the_worker_is_killed_in_the_middle_of_a_call(
     stack: Stack, tenant: Tenant, target: Target, new_name: Callable[[str], str]
 ) -> None:
     page, secret = add_webhook(tenant, target.url)
-    target.answer = dawdle(3)
+    target.answer = dawdle(30)  # longer than it takes until the mailbox is live
     address = add_mailbox(tenant, new_name("killed"))
     eventually(lambda: target.calls, 10)
     stack.kill("worker-webhooks")
     target.calls.clear()
     target.answer = lambda path: (204, b"")
-    eventually(lambda: about(target, secret, address) == ["mailbox.add"], 60)
+    eventually(lambda: about(target, secret, address) == ["mailbox.add"], 90)
     assert len({headers["webhook-id"] for headers, _ in target.calls}) == 1
     tenant.person.sends(f"{page}remove/")
 
@@ -126,7 +127,7 @@ def test_slow_targets_of_one_customer_delay_nobody_else(
     eventually(lambda: len(hanging) >= 2, 20)
     for _ in range(5):
         address = add_mailbox(tenant, new_name("fast"))
-        eventually(lambda whose=address: about(target, secret, whose) == ["mailbox.add"], 5)
+        eventually(lambda whose=address: about(target, secret, whose) == ["mailbox.add"], NO_DELAY)
     for path in slow_pages:
         slow.person.sends(f"{path}remove/")
     tenant.person.sends(f"{page}remove/")
