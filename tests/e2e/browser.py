@@ -24,7 +24,7 @@ FLAGS = (
 )
 WIDTHS = (1280, 360)
 SCHEMES = ("light", "dark")
-PATIENCE = 20  # seconds for a page, or for what it waits for
+PATIENCE = 40  # seconds for a page, or for what it waits for
 
 
 class Browser:
@@ -72,8 +72,10 @@ class Browser:
         return self.driver.find_element(By.TAG_NAME, "body").text
 
     def click(self, text: str) -> None:
-        """Follow the link with this text."""
+        """Follow the link with this text and wait for the page that it leads to."""
+        page = self.driver.find_element(By.TAG_NAME, "html")
         self.driver.find_element(By.LINK_TEXT, text).click()
+        self.wait_for_page_after(page, f"following {text!r} led nowhere")
 
     def fill(self, **fields: str) -> None:
         """Fill in fields of the page by their names: texts, choices, selections and boxes."""
@@ -98,7 +100,11 @@ class Browser:
         assert len(buttons) == 1, f"{len(buttons)} buttons {label!r} on {self.path}: {self.text[:500]}"
         page = self.driver.find_element(By.TAG_NAME, "html")
         buttons[0].click()
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: is_gone(page), f"pressing {label!r} did nothing")
+        self.wait_for_page_after(page, f"pressing {label!r} did nothing")
+
+    def wait_for_page_after(self, page: WebElement, otherwise: str) -> None:
+        """Until the page that this element was part of has been left; `otherwise` says what it means if it is not."""
+        WebDriverWait(self.driver, PATIENCE).until(lambda _: is_gone(page), otherwise)
 
     def wait_for(self, css: str) -> None:
         """Until the page shows this, by itself where it has JavaScript, else by loading it again."""

@@ -4,9 +4,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.e2e.browser import PATIENCE, Browser, is_gone
+from tests.e2e.browser import Browser
 
 TABS = 200  # more elements than any page has
 SHOWS_FOCUS = """
@@ -19,9 +18,11 @@ return own || style.boxShadow !== "none" || !!outer && (outer.outlineStyle !== "
 
 class Keyboard(Browser):
     def click(self, text: str) -> None:
-        """Follow the link with this text."""
+        """Follow the link with this text and wait for the page that it leads to."""
+        page = self.driver.find_element(By.TAG_NAME, "html")
         self.reach(self.driver.find_element(By.LINK_TEXT, text))
         self.type(Keys.ENTER)
+        self.wait_for_page_after(page, f"following {text!r} led nowhere")
 
     def fill(self, **fields: str) -> None:
         for name, value in fields.items():
@@ -64,7 +65,7 @@ class Keyboard(Browser):
         page = self.driver.find_element(By.TAG_NAME, "html")
         self.reach(buttons[0])
         self.type(Keys.ENTER)
-        WebDriverWait(self.driver, PATIENCE).until(lambda _: is_gone(page), f"pressing {label!r} did nothing")
+        self.wait_for_page_after(page, f"pressing {label!r} did nothing")
 
     def picture(self, title: str) -> None:
         """None: the walk with the mouse takes them."""
