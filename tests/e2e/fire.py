@@ -14,12 +14,13 @@ import requests
 
 from tests.e2e.changes import Stream, running
 from tests.e2e.hosting import Tenant
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, seconds_of
 from tests.e2e.waiting import eventually
 from tests.faults import Dice
 
 EQUAL_WITHIN = 10  # seconds after everything is well
 WELL_WITHIN = 60  # seconds in which everything that was killed has to be back
+BEAT_STARTS_IN = 5  # seconds; /readyz does not tell of it
 
 
 class Fire:
@@ -62,16 +63,18 @@ def assert_equal(stack: Stack, report: dict[str, Any]) -> None:
 
 
 def wait_until_well(stack: Stack) -> float:
-    """Until the panel answers and reaches its database, broker and workers, and every agent listens; how many
-    seconds that took.
+    """Until the panel answers and reaches its database, broker and workers, every agent listens, and beat has begun to send
+    its sweeps; how many seconds that took.
     """
     started = time.monotonic()
 
     def well() -> bool:
         for server in stack.servers:
-            socket.create_connection(server.agent, 1).close()
+            socket.create_connection(server.agent, 5).close()
         checks = requests.get(f"{stack.panel}/readyz", timeout=10).json()["checks"]
-        return all(checks[name] == "ok" for name in ("database", "broker", "workers"))
+        beat = stack.pid("beat")
+        sweeps = beat is not None and seconds_of(beat) >= BEAT_STARTS_IN
+        return sweeps and all(checks[name] == "ok" for name in ("database", "broker", "workers"))
 
     eventually(well, WELL_WITHIN, every=0.2)
     return time.monotonic() - started
@@ -92,7 +95,7 @@ def assert_pages_say_live(stack: Stack, streams: list[Stream]) -> None:
     """What the panel's pages say of mailboxes is what has come about."""
     for stream in streams:
         for name in [name for name, known in stream.known.items() if not known.unsure][:3]:
-            stream.tenant.wait_live(stream.tenant.page(stream.domain, "mailboxes", name), 5)
+            stream.tenant.wait_live(stream.tenant.page(stream.domain, "mailboxes", name), EQUAL_WITHIN)
 
 
 def panel_environment(stack: Stack) -> dict[str, str]:

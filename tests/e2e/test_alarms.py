@@ -9,7 +9,6 @@ import email
 import email.policy
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -54,16 +53,21 @@ def test_what_is_held_down_is_told(
     stack: Stack, staff: Person, watch: None, component: str, kind: str, subject: str
 ) -> None:
     wait_until_well(stack)
-    started = time.time_ns()
     with stack.held_down(component):
         number = eventually(lambda: newest(stack, kind, subject, "closed_at IS NULL"), SECONDS, every=0.5)
-        page = staff.get("/admin/").text
-        assert "Wants attention" in page
-        assert f"/admin/domains/incident/{number}/change/" in page
+        page = f"/admin/domains/incident/{number}/change/"
+        eventually(lambda: "Wants attention" in (found := staff.get("/admin/").text) and page in found, 20)
         if newest(stack, kind, subject, "reopened = 0") == number:  # otherwise it was told within the hour
-            eventually(lambda: f"\n{subject}, since " in mailed(stack, started), SECONDS)
-    eventually(lambda: newest(stack, kind, subject, "closed_at IS NOT NULL") == number, SECONDS, every=0.5)
-    assert f"/admin/domains/incident/{number}/change/" not in staff.get("/admin/").text
+            opened_at = stack.rows("SELECT opened_at FROM domains_incident WHERE id = %s", number)[0][0]
+            since = int(opened_at.timestamp()) * 10**9
+            eventually(lambda: f"\n{subject}, since " in mailed(stack, since), SECONDS)
+
+    def is_over() -> bool:
+        """Closed, and still closed a moment later: a watch this quick takes a canary that is late for one that is lost."""
+        is_closed = newest(stack, kind, subject, "closed_at IS NOT NULL") == number
+        return is_closed and page not in staff.get("/admin/").text
+
+    eventually(is_over, SECONDS, every=0.5)
 
 
 def newest(stack: Stack, kind: str, subject: str, state: str) -> int:

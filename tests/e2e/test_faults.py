@@ -128,8 +128,13 @@ def test_an_order_placed_while_broker_and_workers_are_away(stack: Stack) -> None
     wait_until_well(stack)
     eventually(lambda: status_of(person.get(order).text) != "checking", 30)
     number = order.split("/")[2]
-    subjects = [mail.partition("\n")[0] for mail in mails_to(stack, f"patient-{mark}@people.test")]
-    about = [subject for subject in subjects if number in subject]
+
+    def told() -> list[str]:
+        """The subjects of the mails about it."""
+        subjects = [mail.partition("\n")[0] for mail in mails_to(stack, f"patient-{mark}@people.test")]
+        return [subject for subject in subjects if number in subject]
+
+    about = eventually(told, 30)
     assert len(about) == len(set(about)), f"told twice: {about}"
     person.sends(f"{order}cancel/")
 
