@@ -148,7 +148,7 @@ class TestDayBook:
 
 class TestReceivables:
     def test_by_age(self, unpaid: Order, desk_of_sam: Desk) -> None:
-        today = timezone.localdate()
+        today = unpaid.invoice.issued_on
         for days, age in (
             (0, "Not due"), (14, "Not due"), (15, "1 to 30 days"), (44, "1 to 30 days"), (45, "31 to 60 days"),
             (75, "61 to 90 days"), (104, "61 to 90 days"), (105, "Over 90 days"),
@@ -162,7 +162,7 @@ class TestReceivables:
 
     def test_as_it_was(self, unpaid: Order, sam: User, desk_of_sam: Desk) -> None:
         """From the ledger alone: what came in later does not matter to a day before."""
-        today = timezone.localdate()
+        today = unpaid.invoice.issued_on
         with on_day(today + timedelta(days=20)):
             pay(unpaid, "20.00", by=sam)
         with on_day(today + timedelta(days=30)):

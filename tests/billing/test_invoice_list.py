@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_each_state_is_in_words(
     today = due_on()
     monkeypatch.setattr(timezone, "localdate", lambda *args: today)
     assert "Overdue" not in shown(as_(alice), path)  # on that day it is still in time
-    today = today.replace(year=today.year + 1)
+    today += timedelta(days=365)
     assert f"Overdue since {in_words(unpaid.invoice.due_on)}" in shown(as_(alice), path)
     monkeypatch.undo()
     pay(unpaid, "20.00", by=sam)
