@@ -59,7 +59,7 @@ def test_outages_are_no_verdict_and_end_in_time(fraudrecord: Server, name: str) 
     with pytest.raises(service.FraudRecordError) as caught:
         service.query({"name": f"Fraud {name}"})
     assert caught.value.retry
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 5  # where it never ends
 
 
 @pytest.mark.parametrize("name", ["Badkey", "Unapproved", "Nodata"])

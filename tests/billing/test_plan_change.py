@@ -387,7 +387,7 @@ def test_of_eight_at_once_one_succeeds(service: Subscription, alice: User, quiet
         try:
             version = versions[number % 4]
             total = again(service).plan_quote(version).total_minor
-            start.wait(10)
+            start.wait(30)
             came.append("made" if again(service).change_plan(version, total_minor=total, by=alice) else "so")
         except (ValidationError, PriceChanged):
             came.append("refused")

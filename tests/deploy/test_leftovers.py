@@ -51,7 +51,7 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Lay
     assert supervisor.stdout is not None
     assert supervisor.stdout.readline() == "up\n"
     wanted = 5 if request.param == "namespace" else 3
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while (
         len(left := leftovers.leftovers(layout) - {supervisor.pid}) < wanted and time.monotonic() < deadline
     ):

@@ -93,7 +93,7 @@ def test_a_request_under_way_is_not_begun_twice(server: Server, client: stripe.S
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(refund)
-        time.sleep(0.3)
+        wait(lambda: f"slow-{intent.id}" in server.replies.under_way)
         with pytest.raises(stripe.APIError) as second:
             refund()
         assert (second.value.http_status, first.result().amount) == (409, 5900)
@@ -129,7 +129,7 @@ def told(server: Server, target: Target) -> Iterator[Callable[[], list[Any]]]:
     switch(server, "webhooks", {"copies": 1, "delay": 0, "hold": False, "lose": 0})
 
 
-def wait(until: Callable[[], Any], seconds: float = 10) -> None:
+def wait(until: Callable[[], Any], seconds: float = 30) -> None:
     ends = time.monotonic() + seconds
     while not until():
         assert time.monotonic() < ends, "it did not come about"

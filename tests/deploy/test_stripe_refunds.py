@@ -62,7 +62,8 @@ def test_a_twin_fails_while_the_first_is_under_way(server: Server, client: strip
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(create)
-        sleep(0.3)
+        while "twins" not in server.replies.under_way:
+            sleep(0.01)
         with pytest.raises(stripe.APIError) as twin:
             create()
         assert twin.value.http_status == 503

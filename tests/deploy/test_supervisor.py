@@ -31,7 +31,7 @@ def supervised(tmp_path: Path, *components: Component) -> tuple[Supervisor, Line
     return supervisor, lines
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -67,7 +67,7 @@ def test_one_byte_at_a_time_does_not_outlast_the_deadline(server, part):
     with pytest.raises(OutboundError) as caught:
         fetch("GET", url, deadline=1, max_bytes=1000)
     assert caught.value.retry
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # of a hundred
 
 
 def test_a_deadline_holds_on_a_connection_kept_alive(server):
@@ -84,7 +84,7 @@ def test_a_deadline_holds_on_a_connection_kept_alive(server):
     began = time.monotonic()
     with pytest.raises(OutboundError):
         fetch("GET", url, deadline=1, max_bytes=10, session=session)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5  # of ten
 
 
 def test_an_overlong_answer_is_refused_early(server):
@@ -126,7 +126,7 @@ def test_all_addresses_of_a_name_share_the_deadline(monkeypatch):
     began = time.monotonic()
     with pytest.raises(OutboundError, match="within 1 s"):
         fetch("GET", f"http://agent.test:{port}/", deadline=1, max_bytes=100)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 2.5  # and not three, a second for each
     for each in sockets:
         each.close()
 
