@@ -13,6 +13,8 @@ from django.db import connection
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from accounts.audit_words import ACTS
 from accounts.models import AuditEntry, Customer, Role, User
@@ -25,6 +27,9 @@ NEVER_EMPTIED = {
     "billing_ledgerentry": "billing_ledger_never_emptied",
     "billing_invoice": "billing_invoice_never_emptied",
 }
+# An example takes as long as it takes: other tests have the processors too.
+hypothesis_settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("busy")
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 
 
