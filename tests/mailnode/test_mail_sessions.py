@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
+from secrets import token_hex
 
 import pytest
 
@@ -40,6 +41,20 @@ def signs_in(server: Server, user: str, password: str) -> bool:
     except imaplib.IMAP4.error:
         return False
     return True
+
+
+def size_of_inbox(server: Server, user: str, password: str) -> int:
+    """How many messages lie there, as soon as a session lasts for so long: one that begins soon after others were ended
+    may be ended with them.
+    """
+
+    def look() -> list[bytes]:
+        try:
+            return imap(server, user, password).select("INBOX")[1]
+        except imaplib.IMAP4.abort:
+            return []
+
+    return int(until(look)[0])
 
 
 def test_imap_and_pop3_by_starttls(mail_server: Server) -> None:
@@ -91,19 +106,20 @@ def test_a_suspension_ends_sessions_and_stops_sign_in(mail_server: Server, kind:
     other = imap(mail_server, "mallory@mal.test", "mallory-secret")
     mail_server.push(state(subject, kind, "sign_in"))
     for session in sessions:
-        until(lambda session=session: ends(session), within=5)
+        until(lambda session=session: ends(session))
     assert not ends(other)
     assert not signs_in(mail_server, ANNA, "anna-secret")
     mail_server.push(gone("state", f"state of {subject}"))
-    assert signs_in(mail_server, ANNA, "anna-secret")
+    until(lambda: signs_in(mail_server, ANNA, "anna-secret"))
 
 
 @pytest.fixture
 def quiet(mail_server: Server) -> Iterator[str]:
     """A mailbox of which nothing was ended before: a sign-in soon after that may be ended once more."""
-    mail_server.push(mailbox("quiet@acme.test", secret=QUIET_HASH))
-    yield "quiet@acme.test"
-    mail_server.push(gone("mailbox", "quiet@acme.test"))
+    address = f"quiet{token_hex(4)}@acme.test"
+    mail_server.push(mailbox(address, secret=QUIET_HASH))
+    yield address
+    mail_server.push(gone("mailbox", address))
 
 
 def test_a_suspension_that_leaves_sign_in_ends_nothing(mail_server: Server, quiet: str) -> None:
@@ -116,9 +132,9 @@ def test_a_suspension_that_leaves_sign_in_ends_nothing(mail_server: Server, quie
 def test_another_password_ends_sessions(mail_server: Server) -> None:
     session = imap(mail_server, ANNA, "anna-secret")
     mail_server.push(mailbox(ANNA, secret=password_hash("anna-other")))
-    until(lambda: ends(session), within=5)
+    until(lambda: ends(session))
     assert not signs_in(mail_server, ANNA, "anna-secret")
-    assert signs_in(mail_server, ANNA, "anna-other")
+    until(lambda: signs_in(mail_server, ANNA, "anna-other"))
     mail_server.push(mailbox(ANNA, secret=password_hash("anna-secret")))
 
 
@@ -133,24 +149,27 @@ def test_a_deletion_ends_sessions_and_a_new_mailbox_of_the_name_is_empty(mail_se
     session = imap(mail_server, "emil@acme.test", "emil-secret")
     session.append("INBOX", None, None, b"Subject: old\r\n\r\nold\r\n")
     mail_server.push(gone("mailbox", "emil@acme.test"))
-    until(lambda: ends(session), within=5)
+    until(lambda: ends(session))
     assert not signs_in(mail_server, "emil@acme.test", "emil-secret")
     mail_server.push(mailbox("emil@acme.test", secret=password_hash("emil-secret"), key="another emil"))
-    assert imap(mail_server, "emil@acme.test", "emil-secret").select("INBOX")[1] == [b"0"]
+    assert size_of_inbox(mail_server, "emil@acme.test", "emil-secret") == 0
     mail_server.push(gone("mailbox", "another emil"))
     mail_server.push(mailbox("emil@acme.test", secret=password_hash("emil-secret")))
-    assert imap(mail_server, "emil@acme.test", "emil-secret").select("INBOX")[1] == [b"1"]
+    assert size_of_inbox(mail_server, "emil@acme.test", "emil-secret") == 1
 
 
-def test_many_sessions_at_once(mail_server: Server) -> None:
+def test_many_sessions_at_once(mail_server: Server, quiet: str) -> None:
     """Dovecot's answer to `who` has another shape from two rows on."""
     mail_server.push(mailbox("fred@acme.test", secret=password_hash("fred-secret")))
     sessions = [imap(mail_server, "fred@acme.test", "fred-secret") for _ in range(3)]
     sessions += [pop3(mail_server, "fred@acme.test", "fred-secret")]
-    others = [imap(mail_server, ANNA, "anna-secret"), imap(mail_server, "bob@acme.test", "bob-secret")]
+    others = [
+        imap(mail_server, quiet, "quiet-secret"),
+        imap(mail_server, "mallory@mal.test", "mallory-secret"),
+    ]
     mail_server.push(state("fred@acme.test", "mailbox", "sign_in"))
     for session in sessions:
-        until(lambda session=session: ends(session), within=5)
+        until(lambda session=session: ends(session))
     assert not any(ends(other) for other in others)
 
 

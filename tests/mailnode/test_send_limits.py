@@ -82,7 +82,7 @@ def test_each_recipient_counts(server: Server) -> None:
     server.push(limited(ANNA, sends_per_day=5))
     assert Smtpd(server, ANNA).send(7) == 5
     assert "may send to 5 recipients a day" in Smtpd(server, ANNA).rcpt()
-    until(lambda: sent(server, ANNA) == (5, 5), within=3)
+    until(lambda: sent(server, ANNA) == (5, 5))
     assert sent(server, "acme") == (5, 5)
 
 
@@ -90,13 +90,13 @@ def test_a_mailbox_that_was_deleted_and_added_again(server: Server) -> None:
     """It has sent what it had sent, and the panel is told so of the new one."""
     server.push(limited(ANNA, sends_per_day=5))
     assert Smtpd(server, ANNA).send(5) == 5
-    before = until(lambda: (page := server.usage()).sent and page, within=3)
+    before = until(lambda: (page := server.usage()).sent and page)
     server.push(gone("mailbox", ANNA))
     again = limited(ANNA, sends_per_day=5)
     server.push(wire.row("mailbox", identity("anna again"), wire.Mailbox(**(again.data or {}))))
     assert sent(server, ANNA) == (0, 0)
     assert "may send to 5 recipients a day" in Smtpd(server, ANNA).rcpt()
-    told = until(lambda: server.usage(before.next).sent, within=3)
+    told = until(lambda: server.usage(before.next).sent)
     assert {(one.subject, one.hour, one.day) for one in told} == {(identity("anna again"), 5, 5)}
 
 
@@ -131,7 +131,7 @@ def test_a_message_that_does_not_come_gives_its_recipients_back(server: Server, 
         return
     if how == "the connection ends":
         broken.close()
-        until(lambda: other.rcpt() == "DUNNO", within=1)
+        until(lambda: other.rcpt() == "DUNNO")
         assert other.send(4) == 5
         return
     line = (
@@ -172,7 +172,7 @@ def test_refused_by_the_filter(server: Server) -> None:
     log(server, f"postfix-mx1/smtpd[12]: lost connection after DATA cleanup[12]: 4dQx7k2zPpz1: {refused}")
     assert anna.rcpt().startswith("450 4.7.1")
     log(server, f"postfix-mx1/cleanup[12]: 4dQx7k2zPpz1: {refused}")
-    until(lambda: sent(server, ANNA) == (2, 2), within=5)
+    until(lambda: sent(server, ANNA) == (2, 2))
     log(server, f"postfix-mx1/cleanup[12]: 4dQx7k2zPpz1: {refused}")  # never twice
     anna.begin()
     assert anna.send(5) == 3
@@ -190,7 +190,7 @@ def test_the_log_is_followed_when_it_is_renamed(server: Server) -> None:
             path.touch()
             path.chmod(0o644)
         log(server, refused.format(f"4dQx7k2zP{number}"))
-        until(lambda: sent(server, ANNA) == (0, 0), within=5)
+        until(lambda: sent(server, ANNA) == (0, 0))
 
 
 def test_many_connections_at_once(server: Server) -> None:
@@ -222,7 +222,7 @@ def test_killed_in_between(server: Server) -> None:
     server.push(limited(ANNA, sends_per_day=10))
     anna = Smtpd(server, ANNA)
     assert anna.send(6, "4dQx7k2zPpz1") == 6
-    until(lambda: sent(server, ANNA) == (6, 6), within=3)
+    until(lambda: sent(server, ANNA) == (6, 6))
     for _ in range(3):
         anna.rcpt()
     kill(server)
@@ -234,7 +234,7 @@ def test_killed_in_between(server: Server) -> None:
         server,
         "postfix-mx1/cleanup[1]: 4dQx7k2zPpz1: milter-reject: END-OF-MESSAGE from x[127.0.0.1]: 5.7.1 Spam",
     )
-    until(lambda: sent(server, ANNA) == (2, 2), within=5)
+    until(lambda: sent(server, ANNA) == (2, 2))
     server.stop("lookup")
     server.start("lookup")
     assert Smtpd(server, ANNA).send(10) == 8
@@ -243,14 +243,14 @@ def test_killed_in_between(server: Server) -> None:
 def test_what_the_log_said_meanwhile_is_read(server: Server) -> None:
     server.push(limited(ANNA, sends_per_day=3))
     assert Smtpd(server, ANNA).send(3, "4dQx7k2zPpz1") == 3
-    until(lambda: sent(server, ANNA) == (3, 3), within=3)
+    until(lambda: sent(server, ANNA) == (3, 3))
     server.stop("lookup", with_signal=signal.SIGKILL)
     log(
         server,
         "postfix-mx1/cleanup[1]: 4dQx7k2zPpz1: milter-reject: END-OF-MESSAGE from x[127.0.0.1]: 5.7.1 Spam",
     )
     server.start("lookup")
-    until(lambda: sent(server, ANNA) == (0, 0), within=5)
+    until(lambda: sent(server, ANNA) == (0, 0))
 
 
 def test_lower_by_its_owner_and_by_the_plan(server: Server) -> None:
@@ -267,7 +267,7 @@ def test_lower_by_its_owner_and_by_the_plan(server: Server) -> None:
 
 def test_raised_for_a_time(server: Server) -> None:
     """The hour's limit grows along: a day is 24 hours."""
-    soon = int(time.time()) + 3
+    soon = int(time.time()) + 6
     server.push(client_of("acme", sends_per_day=2), limited(ANNA, raised_to=24_000, raised_until=soon))
     anna = Smtpd(server, ANNA)
     assert anna.send(900) == 900
@@ -310,23 +310,23 @@ def test_under_a_moved_clock(server: Server) -> None:
     clock.set(3_700)
     assert anna.send(2) == 1
     assert "401 recipients a day" in anna.rcpt()
-    until(lambda: sent(server, ANNA) == (1, 401), within=5)
+    until(lambda: sent(server, ANNA) == (1, 401))
     clock.set(DAY - 3_600)
     assert "401 recipients a day" in anna.rcpt()
-    until(lambda: sent(server, ANNA) == (0, 401), within=5)
+    until(lambda: sent(server, ANNA) == (0, 401))
     clock.set(DAY + 1_000)
-    until(lambda: sent(server, ANNA) == (0, 1), within=5)
+    until(lambda: sent(server, ANNA) == (0, 1))
     anna.begin()
     assert anna.send(400) == 400
     clock.set(2 * DAY + 2_000)
-    until(lambda: sent(server, ANNA) == (0, 0), within=5)
+    until(lambda: sent(server, ANNA) == (0, 0))
 
 
 def test_the_panel_is_told_what_changed(server: Server) -> None:
     first = server.usage()
     assert first.sent == []
     Smtpd(server, ANNA).send(2)
-    page = until(lambda: (now := server.usage(first.next)).sent and now, within=3)
+    page = until(lambda: (now := server.usage(first.next)).sent and now)
     assert {(one.subject_kind, one.subject, one.hour, one.day) for one in page.sent} == {
         ("mailbox", identity(ANNA), 2, 2),
         ("customer", identity("acme"), 2, 2),
