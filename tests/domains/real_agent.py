@@ -65,7 +65,7 @@ class RealAgent:
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, "--dir", self.home, "agent"], cwd=ROOT, stderr=log, stdout=log
         )
-        ends_at = time.monotonic() + 20
+        ends_at = time.monotonic() + 60
         while not self._answers():
             assert self._process.poll() is None, (self.home / "agent.log").read_text()[-2000:]
             assert time.monotonic() < ends_at, "the agent does not answer"
@@ -84,7 +84,7 @@ class RealAgent:
         self._keeper = subprocess.Popen(
             [sys.executable, "-m", "mailnode", "--dir", self.home, "keeper"], cwd=ROOT
         )
-        ends_at = time.monotonic() + 20
+        ends_at = time.monotonic() + 60
         while not (self.home / "run/keeper.sock").exists():
             assert time.monotonic() < ends_at, "the keeper does not answer"
             time.sleep(0.05)

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from django.db import connection
 
@@ -19,11 +20,16 @@ def settled(agent: RealAgent, server: MailServer) -> bool:
     return server.sync.effective == server.revision == agent.effective and in_step(agent, server)
 
 
-def wait_settled(agent: RealAgent, server: MailServer, seconds: float = 10) -> None:
+def wait_settled(
+    agent: RealAgent, server: MailServer, seconds: float = 30, by: Callable[[int], object] = lambda pk: None
+) -> None:
+    """Until that is so. `by` is done ever again: a worker that was killed may hold its lock for a moment still."""
     ends_at = time.monotonic() + seconds
+    by(server.pk)
     while not settled(agent, server):
         assert time.monotonic() < ends_at, (fresh(server).sync.failure, fresh(server).sync.halted_reason)
         time.sleep(0.05)
+        by(server.pk)
 
 
 def worker(

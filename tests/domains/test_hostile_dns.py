@@ -82,7 +82,7 @@ def test_slow(hostile):
     began = time.monotonic()
     with pytest.raises(Unchecked):
         asked()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 4.5  # dnspython alone takes five
 
 
 def test_truncated_is_asked_again_over_tcp(hostile):

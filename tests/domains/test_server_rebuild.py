@@ -198,9 +198,7 @@ def test_worker_and_agent_killed_at_random_points(agent, server, full):
             process.wait()
         swaps += agent.point != point
     ServerSync.objects.update(retry_at=None)
-    rebuild(server.pk)
-    sync(server.pk)
-    wait_settled(agent, server)
+    wait_settled(agent, server, by=lambda pk: (rebuild(pk), sync(pk)))
     report("rebuild cut off", dice, kills=rounds, swaps=swaps)
 
 

@@ -25,8 +25,7 @@ def test_worker_killed_at_random_points(agent, server, hosted):
             churn(hosted, dice, 3)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    sync(server.pk)
-    wait_settled(agent, server)
+    wait_settled(agent, server, by=sync)
     report("worker killed in a stream of changes", dice, kills=kills(6, 200))
 
 

@@ -42,7 +42,7 @@ from foundation.unit_of_work import unit_of_work
 from mailnode import wire
 from tests.domains.real_agent import RealAgent, held, wished
 
-WELL_WITHIN = 10  # seconds
+WELL_WITHIN = 30  # seconds
 DATABASES = ("db/node.db", "secrets/secrets.db", "usage/usage.db")
 ASKS_DNS = "domains.tasks.check_domain"
 
