@@ -16,8 +16,14 @@ from billing.zip_stream import zip_stream
 from tests.billing.invoiced import invoice_of, invoices_of
 
 AsPerson = Callable[[User], Client]
-YEAR = timezone.localdate().year
-PATH = f"/c/acme/billing/invoices/{YEAR}.zip"
+
+
+def year() -> int:
+    return timezone.localdate().year
+
+
+def path() -> str:
+    return f"/c/acme/billing/invoices/{year()}.zip"
 
 
 def opened(answer: HttpResponseBase) -> ZipFile:
@@ -26,9 +32,9 @@ def opened(answer: HttpResponseBase) -> ZipFile:
 
 def test_it_holds_the_pdf_of_each(acme: Customer, alice: User, as_: AsPerson) -> None:
     made = invoices_of(acme, alice, 3)
-    answer = as_(alice).get(PATH)
+    answer = as_(alice).get(path())
     assert answer["Content-Type"] == "application/zip"
-    assert answer["Content-Disposition"] == f'attachment; filename="acme-invoices-{YEAR}.zip"'
+    assert answer["Content-Disposition"] == f'attachment; filename="acme-invoices-{year()}.zip"'
     assert {"private", "no-store"} <= set(answer["Cache-Control"].split(", "))
     found = opened(answer)
     assert found.testzip() is None
@@ -39,7 +45,7 @@ def test_it_holds_the_pdf_of_each(acme: Customer, alice: User, as_: AsPerson) ->
 
 def test_credit_notes_are_in_it(unpaid: Order, alice: User, as_: AsPerson) -> None:
     unpaid.cancel(by=alice)
-    answer = as_(alice).get(f"/c/{unpaid.customer.username}/billing/invoices/{YEAR}.zip")
+    answer = as_(alice).get(f"/c/{unpaid.customer.username}/billing/invoices/{year()}.zip")
     assert [name[:2] for name in opened(answer).namelist()] == ["IN", "CN"]
 
 
@@ -49,7 +55,7 @@ def test_no_more_than_one_is_in_memory(
     invoices_of(acme, alice, 3)
     drawn = []
     monkeypatch.setattr("billing.invoice_pdf.invoice_pdf", lambda said: drawn.append(said) or b"%PDF-")
-    pieces = as_(alice).get(PATH).streaming_content  # type: ignore[attr-defined]
+    pieces = as_(alice).get(path()).streaming_content  # type: ignore[attr-defined]
     assert not drawn
     for count in (1, 2, 3):
         assert next(pieces)
@@ -61,9 +67,9 @@ def test_a_year_with_too_many_says_so(
 ) -> None:
     monkeypatch.setattr("billing.invoice_views.A_YEAR", 2)
     invoices_of(acme, alice, 3)
-    answer = as_(alice).get(PATH, follow=True)
+    answer = as_(alice).get(path(), follow=True)
     assert answer.redirect_chain == [("/c/acme/billing/invoices/", 302)]
-    assert f"{YEAR} has 3 documents, and one file takes 2 at most." in answer.content.decode()
+    assert f"{year()} has 3 documents, and one file takes 2 at most." in answer.content.decode()
 
 
 @pytest.mark.parametrize("year", ["1999", "0000", "9999", "12345", "20261", "abcd"])
@@ -76,11 +82,11 @@ def test_who_may_fetch_it(
     acme: Customer, other: Customer, alice: User, bob: User, mallory: User, as_: AsPerson
 ) -> None:
     invoice_of(acme, alice)
-    assert as_(bob).get(PATH).status_code == 200
-    assert as_(mallory).get(PATH).status_code == 404
-    assert as_(mallory).get(PATH.replace("/acme/", f"/{other.username}/")).status_code == 404
-    assert Client().get(PATH).status_code == 302
-    assert as_(alice).post(PATH).status_code == 405
+    assert as_(bob).get(path()).status_code == 200
+    assert as_(mallory).get(path()).status_code == 404
+    assert as_(mallory).get(path().replace("/acme/", f"/{other.username}/")).status_code == 404
+    assert Client().get(path()).status_code == 302
+    assert as_(alice).post(path()).status_code == 405
 
 
 def test_a_stream_is_a_zip_and_the_same_each_time() -> None:
