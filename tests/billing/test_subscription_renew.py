@@ -82,7 +82,8 @@ class TestWorks:
         self, stripe: StripeDesk, unpaid: Order, alice: User, sam: User
     ) -> None:
         anna = begin(unpaid, on=date(2027, 1, 31), by=sam, period="monthly").customer
-        save_card(stripe, anna, alice)
+        with on_day(date(2027, 1, 31)):
+            save_card(stripe, anna, alice)
         live(anna, date(2027, 1, 31), date(2027, 5, 1))
         starts = [each.from_on.isoformat() for each in Renewal.objects.order_by("number")]
         assert starts == ["2027-02-28", "2027-03-31", "2027-04-30"]
