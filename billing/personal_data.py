@@ -50,7 +50,15 @@ _DISPUTE = (
     "payment__order__number", "payment__renewal__subscription__customer__username", "dispute", "amount_minor", "currency",
     "reason", "status", "opened_at", "due_at", "closed_at",
 )  # fmt: skip
-_CHANGE = ("subscription__customer__username", "version__plan__slug", "at", "ended_at", "outcome", "why")
+_CHANGE = (
+    "subscription__customer__username",
+    "version__plan__slug",
+    "period",
+    "at",
+    "ended_at",
+    "outcome",
+    "why",
+)
 _CARD = (
     "customer__username",
     "brand",

@@ -42,6 +42,24 @@ def plan_change_planned(change_id: str) -> Told:
     return _told(service, f"Your plan changes to {name} on {on}", words, more)
 
 
+@notice_kind("plan.period_planned", template=TEMPLATE)
+def plan_period_planned(change_id: str) -> Told:
+    change = _change(change_id)
+    if change.ended_at:
+        return [], {}
+    service, on, by = change.subscription, in_words(change.on), change.get_period_display().lower()
+    words = (
+        f"{service.plan.name} for {service.customer.name} ({service.customer.username}) is paid {by} from {on} on, "
+        f"instead of {service.get_period_display().lower()}. The first period then costs {change.price}, without tax. Until "
+        "that day nothing changes: what is paid holds, and nothing goes back."
+    )
+    more = (
+        "Until that period is paid or has begun you can take this back, with one button on the page of your billing. If "
+        "nobody of you asked for the change, do that now, and change your passwords."
+    )
+    return _told(service, f"{service.plan.name} is paid {by} from {on} on", words, more)
+
+
 @notice_kind("plan.change_dropped", template=TEMPLATE)
 def plan_change_dropped(change_id: str) -> Told:
     change = _change(change_id)

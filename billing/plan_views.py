@@ -1,22 +1,28 @@
-"""Changing the plan: which there are, what a change costs, and taking one back."""
+"""Changing the plan, or how often it is paid: what there is, what a change costs, and taking one back."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.access import Permission, asks_again, customer_page
 from billing import crediting
+from billing.coupon_standing import coupon_then
 from billing.forms import ShownSumForm
+from billing.invoice_document import in_words
 from billing.kept_cards import default_card
-from billing.models import PlanVersion, PriceChanged, RenewalKind, Subscription
+from billing.models import Period, PlanVersion, PriceChanged, RenewalKind, Subscription
 from billing.plan_options import limits_beside, open_plans, options_for
+from billing.renewing import announced_days
 from billing.stripe_amounts import takes
 from billing.stripe_terms import is_on
 
+MISSING = "The sum is missing. Look it over, and try again."
 CHANGED = "What it costs has changed since you opened this. Nothing was changed: look it over once more."
 
 
@@ -24,7 +30,10 @@ CHANGED = "What it costs has changed since you opened this. Nothing was changed:
 @require_safe
 def plan_choose(request: Any) -> HttpResponse:
     service = _service(request)
-    context = {"service": service, "options": options_for(service), "change": service.planned_change}
+    context = {
+        "service": service, "options": options_for(service), "change": service.planned_change,
+        "period": service.other_period, "price_minor": service.other_price_minor,
+    }  # fmt: skip
     return render(request, "billing/plan_choose.html", context)
 
 
@@ -36,7 +45,7 @@ def plan_change(request: Any, plan: str) -> HttpResponse:
         return _preview(request, service, version)
     form = ShownSumForm(request.POST)
     if not form.is_valid():
-        return _preview(request, service, version, "The sum is missing. Look it over, and try again.", 422)
+        return _preview(request, service, version, MISSING, 422)
     try:
         if not service.change_plan(version, total_minor=form.cleaned_data["total_minor"], by=request.user):
             messages.info(request, "That is so already. Nothing was changed.")
@@ -47,6 +56,26 @@ def plan_change(request: Any, plan: str) -> HttpResponse:
     renewal = service.open_renewal
     if renewal and renewal.kind == RenewalKind.UPGRADE:
         return redirect(renewal)
+    return redirect("billing:billing-show", request.customer.username)
+
+
+@customer_page(Permission.ORDERS_EDIT)
+@asks_again
+def period_change(request: Any, period: str) -> HttpResponse:
+    if period not in Period.values:
+        raise Http404
+    service, wanted, form = _service(request), Period(period), ShownSumForm(request.POST)
+    if request.method != "POST":
+        return _period_preview(request, service, wanted)
+    if not form.is_valid():
+        return _period_preview(request, service, wanted, MISSING, 422)
+    try:
+        if not service.change_period(wanted, total_minor=form.cleaned_data["total_minor"], by=request.user):
+            messages.info(request, "That is so already. Nothing was changed.")
+    except PriceChanged:
+        return _period_preview(request, service, wanted, CHANGED, 409)
+    except ValidationError as refusal:
+        return _period_preview(request, service, wanted, refusal.messages[0], 422)
     return redirect("billing:billing-show", request.customer.username)
 
 
@@ -86,3 +115,25 @@ def _preview(
         "renewal": service.open_renewal,
     }  # fmt: skip
     return render(request, "billing/plan_change.html", context, status=status)
+
+
+def _period_preview(
+    request: Any, service: Subscription, period: Period, problem: str = "", status: int = 200
+) -> HttpResponse:
+    """What it costs, or why it cannot be; `problem` is why it was not done."""
+    why, quote = service.why_not_period(period), None
+    if not why and period != service.period:
+        try:
+            quote = service.period_quote(period)
+        except ValidationError as refusal:
+            why = refusal.messages[0]
+    context = {"service": service, "period": period, "why": why, "problem": problem, "quote": quote}
+    if quote:
+        context |= {
+            "form": ShownSumForm(initial={"total_minor": quote.total_minor}),
+            "label": f"Pay {period.label.lower()} from {in_words(quote.on)} on",
+            "coupon": coupon_then(service, quote),
+            "invoice_on": max(quote.on - timedelta(days=announced_days(period)), timezone.localdate()),
+            "renewal": service.open_renewal,
+        }
+    return render(request, "billing/period_change.html", context, status=status)

@@ -99,7 +99,7 @@ class SubscriptionCancellationAdmin(ReadOnlyAdmin):
 
 @admin.register(PlanChange)
 class PlanChangeAdmin(ReadOnlyAdmin):
-    list_display = ("subscription", "version", "by", "at", "ended_at", "outcome", "why")
+    list_display = ("subscription", "version", "period", "by", "at", "ended_at", "outcome", "why")
     list_select_related = ("subscription__plan", "subscription__customer", "version__plan", "by")
     list_filter = ("outcome",)
     search_fields = ("subscription__customer__username",)

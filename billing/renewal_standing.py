@@ -64,6 +64,11 @@ class RunningService:
         """By which the next period is sold."""
         return self.change.version if self.change else self.subscription.version
 
+    @property
+    def next_period(self) -> str:
+        """How long it is."""
+        return (self.change and self.change.period) or self.subscription.period
+
 
 @dataclass(frozen=True)
 class NextRenewal:
@@ -144,11 +149,11 @@ def next_renewal(service: RunningService) -> NextRenewal:
     """The one that is not made yet."""
     subscription = service.subscription
     on = subscription.renews_on
-    price = subscription.price_of(subscription.periods, service.next_version)
+    price = subscription.price_of(subscription.periods, service.next_version, service.next_period)
     total, taxed = _total(service, price["amount_minor"])
     off = price["discount_minor"]
     full = format_money(price["amount_minor"] + off, subscription.currency) if off else ""
-    ahead = timedelta(days=announced_days(subscription.period))
+    ahead = timedelta(days=announced_days(service.next_period))
     invoice_on = max(on - ahead, timezone.localdate())
     card = default_card(subscription.customer) if is_on() else None
     return NextRenewal(on, total, full, taxed, invoice_on, card)

@@ -99,7 +99,8 @@ def _step(subscription_id: str) -> datetime | None:
 def _renew(subscription: Any) -> datetime | None:
     if subscription.is_cancelled:
         return None if subscription.end_if_cancelled() else _at(subscription.renews_on)
-    on = subscription.renews_on - timedelta(days=announced_days(subscription.period))
+    ahead = announced_days(subscription.planned_period or subscription.period)
+    on = subscription.renews_on - timedelta(days=ahead)
     if timezone.localdate() < on:
         return _at(on)
     try:
@@ -142,7 +143,8 @@ def _with_facts() -> Any:
     stopped = CustomerSuspension.objects.filter(cause=SuspensionCause.STAFF, lifted_at=None)
     cancelled = SubscriptionCancellation.objects.filter(subscription=OuterRef("pk"), withdrawn_at=None)
     return Subscription.objects.select_related("customer", "plan").annotate(
-        change_on=_change_on(),
+        change_on=_of_change("renewal__from_on"),
+        planned_period=_of_change("period"),
         is_charged=Exists(charges),
         was_suspended=Exists(stopped.filter(customer=OuterRef("customer"))),
         has_open_renewal=Exists(Renewal.objects.filter(subscription=OuterRef("pk"), settled_at=None)),
@@ -150,10 +152,10 @@ def _with_facts() -> Any:
     )
 
 
-def _change_on() -> Subquery:
-    """For `annotate`: the day on which a planned change of plan takes effect, once its period was sold."""
+def _of_change(name: str) -> Subquery:
+    """For `annotate`: a fact of the planned change; that its renewal is there once the period was sold."""
     planned = PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None)
-    return Subquery(planned.values("renewal__from_on")[:1])
+    return Subquery(planned.values(name)[:1])
 
 
 def _later(charge: RenewalCharge | None) -> datetime:

@@ -63,6 +63,9 @@ urlpatterns = [
     ),
     path("c/<slug:customer>/billing/plan/", plan_views.plan_choose, name="plan-choose"),
     path("c/<slug:customer>/billing/plan/to/<slug:plan>/", plan_views.plan_change, name="plan-change"),
+    path(
+        "c/<slug:customer>/billing/period/to/<slug:period>/", plan_views.period_change, name="period-change"
+    ),
     path("c/<slug:customer>/billing/plan/keep/", plan_views.plan_keep, name="plan-keep"),
     path("c/<slug:customer>/billing/coupon/use/", coupon_views.coupon_use, name="coupon-use"),
     path("c/<slug:customer>/billing/coupon/drop/", coupon_views.coupon_drop, name="coupon-drop"),

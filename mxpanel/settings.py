@@ -321,6 +321,7 @@ FORM_LIMITS = {
     "billing:order-pay": {"address": 60, "network": 180, "person": 30},
     "billing:invoice-pay": {"address": 60, "network": 180, "person": 30},
     "billing:plan-change": {"person": 20},
+    "billing:period-change": {"person": 20},
     "billing:plan-keep": {"person": 20},
     "billing:subscription-come-back": {"person": 20},
     "billing:details-change": {"person": 10},

@@ -195,6 +195,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "billing:subscription-come-back": post(members(Permission.ORDERS_EDIT)),
     "billing:plan-choose": get(members(Permission.ORDERS_EDIT)),
     "billing:plan-change": both(members(Permission.ORDERS_EDIT)),
+    "billing:period-change": both(members(Permission.ORDERS_EDIT)),
     "billing:plan-keep": post(members(Permission.ORDERS_EDIT)),
     "billing:coupon-use": post(members(Permission.ORDERS_EDIT)),
     "billing:coupon-drop": post(members(Permission.ORDERS_EDIT)),

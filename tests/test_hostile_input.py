@@ -79,6 +79,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/c/acme/billing/coupon/use/": {"coupon": "SPRING-20"},
     "/c/acme/billing/cards/{card}/remove/": {"confirm": "on"},
     "/c/acme/billing/plan/to/25gb/": {"total_minor": "0"},
+    "/c/acme/billing/period/to/monthly/": {"total_minor": "590"},
     "/c/acme/billing/come-back/": {"total_minor": "0"},
     "/c/acme/keys/add/": {
         "name": "Backup", "scopes": "domains:read", "networks": "192.0.2.1", "expires_at": ""

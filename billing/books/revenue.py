@@ -93,13 +93,13 @@ WITH worth AS (
   FROM billing_subscription s JOIN billing_order o ON o.id = s.order_id
   UNION ALL
   SELECT s.id, s.currency, r.from_on, r.number, r.made_at,
-    (r.amount_minor + r.discount_minor - r.unpaid_minor) / CASE WHEN r.until_on - r.from_on > 31 THEN 12 ELSE 1 END
+    (r.amount_minor + r.discount_minor - r.unpaid_minor) / CASE WHEN r.period = 'yearly' THEN 12 ELSE 1 END
   FROM billing_renewal r JOIN billing_subscription s ON s.id = r.subscription_id
   WHERE r.kind <> 'upgrade' AND r.taken_back_at IS NULL AND r.from_on <= %(today)s
     AND (s.ended_at IS NULL OR r.from_on <= (s.ended_at AT TIME ZONE %(zone)s)::date)
   UNION ALL
   SELECT s.id, s.currency, (r.settled_at AT TIME ZONE %(zone)s)::date, r.number, r.made_at,
-    CASE WHEN s.period = 'yearly' THEN v.yearly_minor / 12 ELSE v.monthly_minor END
+    CASE WHEN r.period = 'yearly' THEN v.yearly_minor / 12 ELSE v.monthly_minor END
   FROM billing_renewal r JOIN billing_subscription s ON s.id = r.subscription_id
     JOIN billing_planversion v ON v.id = r.version_id
   WHERE r.kind = 'upgrade' AND r.taken_back_at IS NULL AND r.settled_at IS NOT NULL

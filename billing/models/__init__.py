@@ -2,6 +2,7 @@ from billing.models.billing_details import BillingDetails, VatState
 from billing.models.cancellation import SubscriptionCancellation
 from billing.models.card import CardRefund, Checkout, EventOutcome, ReturnReason, StripeEvent
 from billing.models.changing import PriceChanged
+from billing.models.changing_period import PeriodQuote
 from billing.models.coupon import Coupon, CouponUse
 from billing.models.credit_grant import CreditGrant
 from billing.models.desk import CannedText, ReviewNote, ReviewPresence
@@ -81,6 +82,7 @@ __all__ = [
     "Payment",
     "PaymentMethod",
     "Period",
+    "PeriodQuote",
     "Plan",
     "PlanChange",
     "PlanVersion",

@@ -61,6 +61,7 @@ class Changing(models.Model):
 
     if TYPE_CHECKING:
         _locked_to_end: Any
+        _take_period: Any
         amount_minor: Any
         cancellation: Any
         currency: Any
@@ -124,23 +125,29 @@ class Changing(models.Model):
         """Why the plan cannot be changed to this version now, in words for the customer; empty where it can."""
         from billing.fitting import too_much
 
+        if why := self._why_not_now():
+            return why
+        if version.price(self.period) is None or version.currency != self.currency:
+            return f"{version.plan.name} is not sold {self.get_period_display().lower()} in {self.currency}. Write to us."
+        if words := too_much(self.customer, version):
+            return f"{version.plan.name} is too small for what you use. {' '.join(words)}"
+        return ""
+
+    def _why_not_now(self) -> str:
+        """Why nothing of it can be changed now, whatever to."""
         renewal, change = self.open_renewal, self.planned_change
         if self.ended_at:
             return "The service has ended."
         if self.cancellation:
-            return "The service is cancelled. Let it go on first, then change its plan."
+            return "The service is cancelled. Let it go on first, then change it."
         if renewal and renewal.kind == RenewalKind.UPGRADE:
             return f"The change to {renewal.plan.name} is not paid yet. Pay it, or take it back first."
         if renewal and renewal.has_begun:
             return "The period that has begun is not paid yet. Pay its invoice first."
         if change:
-            return f"A change to {change.version.plan.name} is planned. Keep your plan first, then choose another one."
-        if version.price(self.period) is None or version.currency != self.currency:
-            return f"{version.plan.name} is not sold {self.get_period_display().lower()} in {self.currency}. Write to us."
-        if words := too_much(self.customer, version):
-            return f"{version.plan.name} is too small for what you use. {' '.join(words)}"
+            return f"A change to {change.to} is planned. Take that back first, then choose anew."
         if self._was_sold_too_often():
-            return "What was sold for it was taken back too often. Write to us to have the plan changed."
+            return "What was sold for it was taken back too often. Write to us to have it changed."
         return ""
 
     def _was_sold_too_often(self) -> bool:
@@ -194,6 +201,7 @@ class Changing(models.Model):
             subject = change.version.plan.name if change else renewal.plan.name
             is_return = bool(renewal and renewal.kind == RenewalKind.RETURN)
             act = "subscription.stay_ended" if is_return else "subscription.keep_plan"
+            act = "subscription.keep_period" if change and change.period else act
             audit.record(act, by=by, customer=own.customer, subject=subject)
             own.step_soon()
             return True
@@ -205,8 +213,11 @@ class Changing(models.Model):
             if not change or not change.renewal or timezone.localdate() < change.on:
                 return False
             own._end_change(change, ChangeOutcome.TAKEN)
-            own._take_version(change.version, by=None)
-            notices.send_notice("plan.changed", own.pk)
+            if change.period:
+                own._take_period(change.renewal)
+            else:
+                own._take_version(change.version, by=None)
+                notices.send_notice("plan.changed", own.pk)
             return True
 
     def _change_that_fits(self) -> "PlanChange | None":
@@ -214,7 +225,7 @@ class Changing(models.Model):
         from billing.fitting import too_much
 
         change = self.planned_change
-        if change and (words := too_much(self.customer, change.version)):
+        if change and not change.period and (words := too_much(self.customer, change.version)):
             self._end_change(change, ChangeOutcome.DROPPED, why=" ".join(words))
             name = change.version.plan.name
             audit.record("subscription.drop_change", by=None, customer=self.customer, subject=name)
@@ -226,7 +237,9 @@ class Changing(models.Model):
         renewal, change = self.open_renewal, self.planned_change
         if renewal and renewal.kind == RenewalKind.UPGRADE:
             return bool(renewal.version_id == version.pk)
-        return bool(change.version_id == version.pk) if change else bool(self.version_id == version.pk)
+        if change and not change.period:
+            return bool(change.version_id == version.pk)
+        return bool(self.version_id == version.pk)
 
     def _sell_upgrade(self, quote: PlanQuote, *, by: "User") -> None:
         from billing.invoicing import issue_invoice
@@ -235,7 +248,7 @@ class Changing(models.Model):
         net = quote.now.amounts.net
         made = self.renewals.create(
             kind=RenewalKind.UPGRADE, number=self.periods - 1, former=self.version, plan=quote.version.plan,
-            version=quote.version, from_on=quote.on, until_on=quote.next_on, amount_minor=net,
+            version=quote.version, period=self.period, from_on=quote.on, until_on=quote.next_on, amount_minor=net,
             currency=self.currency, **decided(net, quote.now.decision),
         )  # fmt: skip
         after = {"total": made.total, "until": quote.next_on.isoformat()}
@@ -263,7 +276,7 @@ class Changing(models.Model):
     def _withdraw(self, change: "PlanChange", *, by: "User | None") -> None:
         if renewal := change.renewal:
             if not renewal.is_open or renewal.has_begun:
-                text = f"The period from {change.on:%-d %B %Y} on is sold with {change.version.plan.name} already."
+                text = f"The period from {change.on:%-d %B %Y} on is sold with {change.to} already."
                 raise ValidationError(text, code="sold")
             renewal.take_back_unpaid()
         self._end_change(change, ChangeOutcome.WITHDRAWN, by=by)
@@ -273,6 +286,8 @@ class Changing(models.Model):
     ) -> None:
         planned = PlanChange.objects.filter(pk=change.pk, ended_at=None)
         planned.update(ended_at=timezone.now(), outcome=outcome, ended_by=by, why=why[:500])
+        if change.period:
+            type(self).objects.filter(pk=self.pk).update(coming_period="")
 
     def _take_version(self, version: "PlanVersion", *, by: "User | None") -> None:
         """What the customer may use, and what each further period costs, are this version's from now on."""

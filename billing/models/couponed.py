@@ -43,11 +43,11 @@ class Couponed(models.Model):
         planned_change: Any
         version_id: Any
 
-    def price_of(self, number: int, version: "PlanVersion") -> dict[str, Any]:
+    def price_of(self, number: int, version: "PlanVersion", period: str = "") -> dict[str, Any]:
         """What a period of a version that it may be changed to, or of its own as it was sold, costs without tax, by the
-        names of a sale's fields.
+        names of a sale's fields; `period`: another than it is paid by.
         """
-        full = self._full_price(version)
+        full = self._full_price(version, period)
         use = self.coupon_use
         off = use.takes_off(number, version.plan_id, full, self.currency) if use else 0
         return {
@@ -73,8 +73,11 @@ class Couponed(models.Model):
                 if held.code == code.strip().upper():
                     return held
                 raise refused(f"The coupon {held.code} still holds. Another one can be used after it.")
-            version = (renewal or own.planned_change or own).version
-            full = renewal.list_minor if renewal else own._full_price(version)
+            change = own.planned_change
+            version = (renewal or change or own).version
+            full = (
+                renewal.list_minor if renewal else own._full_price(version, change.period if change else "")
+            )
             use = use_coupon(
                 code, plan=version.plan, price_minor=full,
                 currency=own.currency, first_period=number, customer=own.customer, by=by,
@@ -103,9 +106,11 @@ class Couponed(models.Model):
                 _price_anew(renewal, None)
             return True
 
-    def _full_price(self, version: "PlanVersion") -> int:
+    def _full_price(self, version: "PlanVersion", period: str = "") -> int:
         """Of a period, before any coupon."""
-        return self.amount_minor if version.pk == self.version_id else version.price(self.period) or 0
+        period = period or self.period
+        is_own = version.pk == self.version_id and period == self.period
+        return self.amount_minor if is_own else version.price(period) or 0
 
     def _must_be_renewed(self) -> None:
         if self.ended_at or self.cancellation:

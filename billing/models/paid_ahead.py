@@ -80,4 +80,5 @@ class PaidAhead(Lapsing):
         """Its period is not sold any more, and a change of plan that was to begin with it waits for the next."""
         subscriptions = type(self.subscription).objects.filter(pk=self.subscription_id)
         subscriptions.update(periods=F("periods") - 1)
-        PlanChange.objects.filter(renewal=self.pk, ended_at=None).update(renewal=None)
+        if PlanChange.objects.filter(renewal=self.pk, ended_at=None).update(renewal=None):
+            subscriptions.update(coming_period="")

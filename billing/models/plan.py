@@ -12,6 +12,10 @@ class Period(models.TextChoices):
     MONTHLY = "monthly", "Monthly"
     YEARLY = "yearly", "Yearly"
 
+    @property
+    def other(self) -> "Period":
+        return Period.MONTHLY if self == Period.YEARLY else Period.YEARLY
+
 
 class Terms(models.Model):
     """What a plan holds, and what it costs: a total storage, limits, and a price for each period it is sold by."""

@@ -1,4 +1,4 @@
-"""Taking a cheaper plan, which waits for the first day that is not sold yet."""
+"""Taking a cheaper plan, or paying by another period: both wait for the first day that is not sold yet."""
 
 from datetime import date
 
@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from billing.models.plan import Period
 from billing.money import format_money
 
 
@@ -17,10 +18,20 @@ class ChangeOutcome(models.TextChoices):
 
 
 class PlanChange(models.Model):
-    """Somebody wants another version from the next period on. It is planned until `ended_at`; a subscription has one."""
+    """Somebody wants another version from the next period on, or the same one by another `period`. It is planned until
+    `ended_at`; a subscription has one.
+    """
 
     subscription = models.ForeignKey("billing.Subscription", models.PROTECT, related_name="plan_changes")
     version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
+    period = models.CharField(
+        max_length=7,
+        choices=Period.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Empty: as before.",
+    )
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
     renewal = models.ForeignKey(
@@ -42,10 +53,18 @@ class PlanChange(models.Model):
                 | Q(ended_at__isnull=False, outcome__in=ChangeOutcome.values),
                 name="plan_change_ends_with_an_outcome",
             ),
+            models.CheckConstraint(
+                condition=Q(period__in=["", *Period.values]), name="plan_change_period_known"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"Change to {self.version}"
+        return f"Change to {self.to}" if self.period else f"Change to {self.version}"
+
+    @property
+    def to(self) -> str:
+        """To what it changes, in words: a plan, or "yearly payment"."""
+        return f"{self.get_period_display().lower()} payment" if self.period else self.version.plan.name
 
     @property
     def amount_minor(self) -> int:
@@ -53,7 +72,7 @@ class PlanChange(models.Model):
         if self.renewal:
             return self.renewal.amount_minor
         service = self.subscription
-        return int(service.price_of(service.periods, self.version)["amount_minor"])
+        return int(service.price_of(service.periods, self.version, self.period)["amount_minor"])
 
     @property
     def price(self) -> str:

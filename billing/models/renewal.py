@@ -20,6 +20,7 @@ from billing.models.dunning_step import STOPS, DunningKind
 from billing.models.lapsing import RenewalKind
 from billing.models.paid_ahead import PaidAhead
 from billing.models.payment import PaymentMethod
+from billing.models.plan import Period
 from billing.models.sold import SaleConflict, must_not_be_member
 from billing.models.unpaid_days import UnpaidDays, unpaid_days
 from billing.money import format_money
@@ -47,6 +48,7 @@ class Renewal(PaidAhead):
     number = models.PositiveIntegerField(help_text="Of its period: that of the order is 0.")
     plan = models.ForeignKey("billing.Plan", models.PROTECT, related_name="+")
     version = models.ForeignKey("billing.PlanVersion", models.PROTECT, related_name="+")
+    period = models.CharField(max_length=7, choices=Period.choices, db_default="")
     from_on = models.DateField(help_text="Its first day, on which it is to be paid.")
     until_on = models.DateField(help_text="The first day after it.")
     unpaid_minor = models.PositiveIntegerField(
@@ -84,6 +86,7 @@ class Renewal(PaidAhead):
                 fields=["subscription"], condition=Q(settled_at=None), name="renewal_one_open"
             ),
             models.CheckConstraint(condition=Q(until_on__gt=F("from_on")), name="renewal_ends_after_start"),
+            models.CheckConstraint(condition=Q(period__in=Period.values), name="renewal_period_known"),
         ]
 
     def __str__(self) -> str:
@@ -111,7 +114,7 @@ class Renewal(PaidAhead):
     @property
     def title(self) -> str:
         name = f"{self.plan.name} in place of {self.former.plan.name}" if self.former else self.plan.name
-        return f"{name}, {self.subscription.get_period_display().lower()}"
+        return f"{name}, {self.get_period_display().lower()}"
 
     @property
     def days(self) -> str:

@@ -48,6 +48,7 @@ class Returning(models.Model):
         abstract = True
 
     if TYPE_CHECKING:
+        _drop_planned_period: Any
         _locked_to_end: Any
         amount_minor: Any
         cancellations: Any
@@ -145,7 +146,7 @@ class Returning(models.Model):
         price["amount_minor"] += unpaid_minor
         made = self.renewals.create(
             kind=RenewalKind.RETURN, number=self.periods, plan=self.plan, version=self.version,
-            from_on=timezone.localdate(), until_on=quote.until_on, unpaid_minor=unpaid_minor,
+            period=self.period, from_on=timezone.localdate(), until_on=quote.until_on, unpaid_minor=unpaid_minor,
             **price, **decided(price["amount_minor"], quote.price.decision),
         )  # fmt: skip
         after = {"total": made.total}
@@ -156,15 +157,18 @@ class Returning(models.Model):
 
     def _run_again(self, *, by: "User | None", renewal: "Renewal | None" = None) -> None:
         """Everything is as it was; with a `renewal`, periods are counted from that one on, and months for nothing that had
-        not begun come behind it.
+        not begun come behind it. What was planned to be paid by another period is not.
         """
         from billing.models.free_months import carry_behind
 
-        anew = {}
+        anew: dict[str, Any] = {}
         if renewal:
+            self._drop_planned_period(by=by)
             anew = {
                 "anchor_on": renewal.from_on,
                 "anchor_number": renewal.number,
+                "anchor_months": 0,
+                "coming_period": "",
                 "periods": renewal.number + 1,
                 "free_months": 0,
             }

@@ -16,6 +16,7 @@ from accounts import audit, notices
 from accounts.models import Customer
 from billing import signals
 from billing.models.changing import Changing
+from billing.models.changing_period import ChangingPeriod
 from billing.models.couponed import Couponed
 from billing.models.lapsing import RenewalKind
 from billing.models.plan import Period
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from billing.models.renewal import Renewal
 
 
-class Subscription(Changing, Returning, Couponed):
+class Subscription(Changing, ChangingPeriod, Returning, Couponed):
     """The service that a paid order started; a customer has one at a time."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -47,6 +48,10 @@ class Subscription(Changing, Returning, Couponed):
         help_text="Of its plan, as sold: what the customer may use.",
     )
     period = models.CharField(max_length=7, choices=Period.choices)
+    coming_period = models.CharField(
+        max_length=7, choices=Period.choices, blank=True, default="", db_default="",
+        help_text="By which the period is sold that has not begun; empty: as those before.",
+    )  # fmt: skip
     amount_minor = models.PositiveIntegerField(help_text="Price of one period, as sold.")
     currency = CurrencyField()
     started_at = models.DateTimeField(default=timezone.now, help_text="Periods are counted from here.")
@@ -59,7 +64,10 @@ class Subscription(Changing, Returning, Couponed):
         help_text="From where periods are counted anew, since it was had back; empty: from its start.",
     )
     anchor_number = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Of the period that begins there."
+        default=0, db_default=0, help_text="Of the period that begins there, or so many months later."
+    )
+    anchor_months = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="That it was paid by another period before the one of this number."
     )
     free_months = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="How many lie between the periods that were sold: `FreeMonths`."
@@ -83,6 +91,9 @@ class Subscription(Changing, Returning, Couponed):
             ),
             models.CheckConstraint(condition=Q(period__in=Period.values), name="subscription_period_known"),
             models.CheckConstraint(
+                condition=Q(coming_period__in=["", *Period.values]), name="subscription_coming_period_known"
+            ),
+            models.CheckConstraint(
                 condition=Q(ended_at=None) | Q(ended_at__gte=models.F("started_at")),
                 name="subscription_ends_after_start",
             ),
@@ -104,7 +115,8 @@ class Subscription(Changing, Returning, Couponed):
     def starts_on(self, number: int) -> date:
         """The first day of a period that is not sold yet, counted from 0."""
         anchor = self.anchor_on or timezone.localdate(self.started_at)
-        return period_start(anchor, self.period, number - self.anchor_number, self.free_months)
+        months = self.anchor_months + self.free_months
+        return period_start(anchor, self.coming_period or self.period, number - self.anchor_number, months)
 
     @property
     def free_to_come(self) -> "list[FreeMonths]":
@@ -196,11 +208,14 @@ class Subscription(Changing, Returning, Couponed):
                 return None
             decision = decide(details_of(own.customer).buyer)
             change = own._change_that_fits()
-            version = change.version if change else own.version
-            price = own.price_of(own.periods, version)
+            version, period = (change.version, change.period) if change else (own.version, "")
+            price = own.price_of(own.periods, version, period)
+            if period:
+                own._count_by(Period(period))
             renewal = Renewal.objects.create(
-                subscription=own, number=own.periods, plan=version.plan, version=version, from_on=own.renews_on,
-                until_on=own.starts_on(own.periods + 1), **price, **decided(price["amount_minor"], decision),
+                subscription=own, number=own.periods, plan=version.plan, version=version,
+                period=period or own.period, from_on=own.renews_on, until_on=own.starts_on(own.periods + 1),
+                **price, **decided(price["amount_minor"], decision),
             )  # fmt: skip
             if change:
                 PlanChange.objects.filter(pk=change.pk).update(renewal=renewal)

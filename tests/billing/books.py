@@ -136,7 +136,10 @@ def must_run_as_sold(service: Subscription) -> None:
     """
     paid = service.renewals.filter(kind=RenewalKind.UPGRADE, taken_back_at=None).exclude(settled_at=None)
     came = [*paid.values_list("version", flat=True)]
-    came += service.plan_changes.filter(outcome="taken").values_list("version", flat=True)
+    came += service.plan_changes.filter(outcome="taken", period="").values_list("version", flat=True)
+    turns = service.plan_changes.filter(outcome="taken").exclude(period="").order_by("ended_at")
+    by = [*turns.values_list("renewal__period", flat=True)]
+    assert not by or service.period == by[-1], "it is not paid by the period to which it was changed"
     changes = AuditEntry.objects.filter(customer=service.customer, action="subscription.change_plan").count()
     assert changes >= len(came), "an upgrade was paid, and does not hold"
     assert changes > len(came) or service.version_id in (service.order.version_id, *came)

@@ -1,5 +1,5 @@
-"""Thirty-six months of fifty customers with coupons, declined cards, changes of plan and refunds, and every cent of them
-against a table that is worked out without the panel.
+"""Thirty-six months of fifty customers with coupons, declined cards, changes of plan and of period, and refunds, and every
+cent of them against a table that is worked out without the panel.
 """
 
 from calendar import monthrange
@@ -13,7 +13,7 @@ import pytest
 from accounts.models import Customer, Notice, User
 from billing import card_refunds, screening
 from billing.ledger import balances
-from billing.models import Account, CardOnFile, Invoice, Order, Plan, Renewal, RenewalKind
+from billing.models import Account, CardOnFile, Invoice, Order, Period, Plan, Renewal, RenewalKind
 from billing.submissions import Submission, new_token
 from tests.billing.conftest import fresh
 from tests.billing.coupons import coupon
@@ -25,6 +25,9 @@ FIRST = date(2027, 1, 1)
 CUSTOMERS, MONTHS = kills(5, 50), kills(8, 36)
 LAST = FIRST + timedelta(days=MONTHS * 30)
 PRICES = {"10gb": {"monthly": 590, "yearly": 5900}, "25gb": {"monthly": 990, "yearly": 9900}}
+OTHER = {"monthly": "yearly", "yearly": "monthly"}
+LONG = {"monthly": 1, "yearly": 12}
+AHEAD = {"monthly": timedelta(days=3), "yearly": timedelta(days=7)}
 RATES = {"DE": 19, "FR": 20, "US": 0}
 GOOD, DECLINES = "4242424242424242", "4000000000000341"
 
@@ -32,7 +35,8 @@ GOOD, DECLINES = "4242424242424242", "4000000000000341"
 class Life(NamedTuple):
     """One customer: since when, by which period, in which country. In which of their periods the card is declined, and how
     many days later they pay then; in which, and after how many days of it, they take the larger plan, and then the smaller
-    one again; of which how much is sent back. Periods are counted from 0, that of the order.
+    one again; of which how much is sent back. Whether they plan at its start to pay by the other period, which begins with
+    period 1. Periods are counted from 0, that of the order.
     """
 
     began: date
@@ -46,10 +50,15 @@ class Life(NamedTuple):
     changes_after: int
     sent_back_in: int
     sent_back: int
+    turns: bool
+
+    def period_of(self, number: int) -> str:
+        """By which this one is paid."""
+        return OTHER[self.period] if self.turns and number else self.period
 
     def starts(self, number: int) -> date:
         """The first day of a period."""
-        month = self.began.month - 1 + number * (1 if self.period == "monthly" else 12)
+        month = self.began.month - 1 + sum(LONG[self.period_of(each)] for each in range(number))
         year, month = self.began.year + month // 12, month % 12 + 1
         return date(year, month, min(self.began.day, monthrange(year, month)[1]))
 
@@ -62,7 +71,8 @@ def lives(rng: Dice) -> list[Life]:
     found = []
     for _ in range(CUSTOMERS):
         period = rng.choice(["monthly", "monthly", "yearly"])
-        few = 7 if period == "monthly" else 3
+        turns = rng.choice([True, False])
+        few = 7 if (period == "monthly") != turns else 3
         declined, larger, sent_back = rng.sample(range(1, few), min(3, few - 1)) + [few] * (
             3 - min(3, few - 1)
         )
@@ -80,6 +90,7 @@ def lives(rng: Dice) -> list[Life]:
                 rng.randint(5, 20),
                 sent_back,
                 rng.choice([100, 333, 472]),
+                turns,
             )
         )
     return found
@@ -100,12 +111,11 @@ class Expected(NamedTuple):
 def expected(life: Life) -> Expected:
     """By hand."""
     rate, plan, sales, starts = Fraction(RATES[life.country], 100), "10gb", [], []
-    ahead = timedelta(days=3 if life.period == "monthly" else 7)
     number = 0
-    while not starts or life.starts(number) - ahead <= LAST:
+    while not starts or life.starts(number) - AHEAD[life.period_of(number)] <= LAST:
         start, end = life.starts(number), life.starts(number + 1)
         starts.append(start)
-        price = PRICES[plan][life.period]
+        price = PRICES[plan][life.period_of(number)]
         net = price - (half_up(Fraction(price * 20, 100)) if number < life.coupon_periods else 0)
         sales.append((net, half_up(net * rate)))
         day = life.day_in(number)
@@ -114,7 +124,7 @@ def expected(life: Life) -> Expected:
             tax = half_up(Fraction(life.sent_back * half_up(net * rate), total))
             sales.append((tax - life.sent_back, -tax))
         if number == life.larger_in and day <= LAST:
-            more = PRICES["25gb"][life.period] - price
+            more = PRICES["25gb"][life.period_of(number)] - price
             net = half_up(Fraction(more * (end - day).days, (end - start).days))
             sales.append((net, half_up(net * rate)))
             plan = "25gb"
@@ -140,6 +150,10 @@ def live_a_day(desk: Desk, day: date, customer: Customer, life: Life, card: Card
         desk.stripe.change(card, number=GOOD)
         if newest(customer).is_open:
             pay(newest(customer), by=desk.sam)
+    if life.turns and day == life.began + timedelta(days=2):
+        service, period = customer.subscriptions.get(), Period(OTHER[life.period])
+        total = service.period_quote(period).total_minor
+        assert service.change_period(period, total_minor=total, by=desk.alice)
     for number, slug in ((life.larger_in, "25gb"), (life.smaller_in, "10gb")):
         if day == life.day_in(number):
             service, version = customer.subscriptions.get(), Plan.objects.get(slug=slug).present_version()

@@ -1,0 +1,88 @@
+"""What is sold says by which period, and how often a subscription is paid can be changed."""
+
+from django.db import migrations, models
+
+PERIODS = [("monthly", "Monthly"), ("yearly", "Yearly")]
+SQL = r"""
+CREATE FUNCTION billing_renewal_has_period() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.period = '' THEN  -- sold by a program of before they were written down
+    SELECT period INTO NEW.period FROM billing_subscription WHERE id = NEW.subscription_id;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER billing_renewal_has_period BEFORE INSERT ON billing_renewal
+  FOR EACH ROW EXECUTE FUNCTION billing_renewal_has_period();
+"""
+BACK = r"""
+DROP TRIGGER billing_renewal_has_period ON billing_renewal;
+DROP FUNCTION billing_renewal_has_period();
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("billing", "0038_unpaid_days_of_a_return")]
+
+    operations = [
+        migrations.AddField(
+            model_name="planchange",
+            name="period",
+            field=models.CharField(
+                blank=True,
+                choices=PERIODS,
+                db_default="",
+                default="",
+                help_text="Empty: as before.",
+                max_length=7,
+            ),
+        ),
+        migrations.AddField(
+            model_name="renewal",
+            name="period",
+            field=models.CharField(choices=PERIODS, db_default="", max_length=7),
+        ),
+        migrations.AddField(
+            model_name="subscription",
+            name="anchor_months",
+            field=models.PositiveIntegerField(
+                db_default=0,
+                default=0,
+                help_text="That it was paid by another period before the one of this number.",
+            ),
+        ),
+        migrations.AddField(
+            model_name="subscription",
+            name="coming_period",
+            field=models.CharField(
+                blank=True,
+                choices=PERIODS,
+                db_default="",
+                default="",
+                help_text="By which the period is sold that has not begun; empty: as those before.",
+                max_length=7,
+            ),
+        ),
+        migrations.AlterField(
+            model_name="subscription",
+            name="anchor_number",
+            field=models.PositiveIntegerField(
+                db_default=0,
+                default=0,
+                help_text="Of the period that begins there, or so many months later.",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="planchange",
+            constraint=models.CheckConstraint(
+                condition=models.Q(period__in=["", "monthly", "yearly"]), name="plan_change_period_known"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(coming_period__in=["", "monthly", "yearly"]),
+                name="subscription_coming_period_known",
+            ),
+        ),
+        migrations.RunSQL(SQL, BACK),
+    ]

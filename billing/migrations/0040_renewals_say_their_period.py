@@ -1,0 +1,24 @@
+"""What was sold before it said by which period was sold by that of its subscription, which could not change."""
+
+from django.db import migrations, models
+
+FILL = """
+UPDATE billing_renewal r SET period = s.period FROM billing_subscription s WHERE s.id = r.subscription_id AND r.period = ''
+"""
+
+
+class Migration(migrations.Migration):
+    # Each statement for itself, so that none waits for a program that waits for the one before; it can be repeated.
+    atomic = False
+
+    dependencies = [("billing", "0039_how_often_is_paid_can_change")]
+
+    operations = [
+        migrations.RunSQL(FILL, migrations.RunSQL.noop),
+        migrations.AddConstraint(
+            model_name="renewal",
+            constraint=models.CheckConstraint(
+                condition=models.Q(period__in=["monthly", "yearly"]), name="renewal_period_known"
+            ),
+        ),
+    ]
