@@ -29,6 +29,7 @@ from tests.access_table import METHODS, ROLES, TABLE, Outcome, outcomes, stock_a
 SAMPLES: dict[str, Any] = {
     "customer": "acme",
     "plan": "25gb",
+    "period": "monthly",
     "domain": "acme.test",
     "username": "anna",
     "key": "MQ:0",

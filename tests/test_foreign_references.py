@@ -90,6 +90,7 @@ def another_customer(owner: User) -> dict[str, Any]:
         "number": order.number,
         "invoice": invoice.number,
         "plan": _closed_plan().slug,
+        "period": "weekly",
         "year": "1999",
     }
 

@@ -252,25 +252,15 @@ class Changing(models.Model):
             currency=self.currency, **decided(net, quote.now.decision),
         )  # fmt: skip
         after = {"total": made.total, "until": quote.next_on.isoformat()}
-        audit.record(
-            "subscription.upgrade",
-            by=by,
-            customer=self.customer,
-            subject=quote.version.plan.name,
-            after=after,
-        )
+        about = {"customer": self.customer, "subject": quote.version.plan.name}
+        audit.record("subscription.upgrade", by=by, after=after, **about)
         issue_invoice(made)
 
     def _plan_for_later(self, quote: PlanQuote, *, by: "User") -> None:
         made = self.plan_changes.create(version=quote.version, by=by)
         after = {"on": quote.on.isoformat(), "price": made.price}
-        audit.record(
-            "subscription.downgrade",
-            by=by,
-            customer=self.customer,
-            subject=quote.version.plan.name,
-            after=after,
-        )
+        about = {"customer": self.customer, "subject": quote.version.plan.name}
+        audit.record("subscription.downgrade", by=by, after=after, **about)
         notices.send_notice("plan.change_planned", made.pk)
 
     def _withdraw(self, change: "PlanChange", *, by: "User | None") -> None:
@@ -296,15 +286,8 @@ class Changing(models.Model):
         before = {"plan": self.plan.name, "price": format_money(self.amount_minor, self.currency)}
         self.refresh_from_db()
         after = {"plan": version.plan.name, "price": format_money(self.amount_minor, self.currency)}
-        name = version.plan.name
-        audit.record(
-            "subscription.change_plan",
-            by=by,
-            customer=self.customer,
-            subject=name,
-            before=before,
-            after=after,
-        )
+        about = {"customer": self.customer, "subject": version.plan.name}
+        audit.record("subscription.change_plan", by=by, before=before, after=after, **about)
         signals.plan_changed.send(Customer, customer=self.customer)
 
     def _periods_paid(self) -> int:

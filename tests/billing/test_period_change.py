@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.test import Client
 
 from accounts.models import AuditEntry, User
@@ -438,6 +439,17 @@ class TestWithOthers:
         own = again(service)
         assert (own.period, own.coming_period, own.renews_on) == ("monthly", "", date(2027, 3, 22))
         assert PlanChange.objects.get().outcome == "withdrawn"
+
+
+def test_what_a_program_of_before_sells_has_the_period_of_its_subscription(began: Began) -> None:
+    service = began()
+    with transaction.atomic():
+        made = service.renewals.create(
+            number=1, plan=service.plan, version=service.version, from_on=NEXT, until_on=date(2027, 3, 31),
+            amount_minor=590, currency="USD",
+        )  # fmt: skip
+        assert Renewal.objects.get(pk=made.pk).period == "monthly"
+        transaction.set_rollback(True)
 
 
 def test_planning_and_keeping_makes_no_heap_of_invoices(began: Began, alice: User) -> None:
