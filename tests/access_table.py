@@ -97,9 +97,9 @@ GRAVE = {
     "accounts:member-remove", "accounts:ownership-accept", "accounts:ownership-offer", "accounts:security-require",
     "accounts:security-waive", "accounts:session-end", "accounts:webhook-add", "accounts:webhook-change",
     "accounts:webhook-rotate", "billing:card-remove", "billing:credit-grant", "billing:credit-take-back",
-    "billing:free-months-give", "billing:free-months-withdraw", "billing:plan-change", "billing:refund-give",
-    "billing:subscription-cancel", "billing:subscription-come-back", "mfa_download_recovery_codes",
-    "mfa_view_recovery_codes",
+    "billing:free-months-give", "billing:free-months-withdraw", "billing:period-change", "billing:plan-change",
+    "billing:refund-give", "billing:subscription-cancel", "billing:subscription-come-back",
+    "mfa_download_recovery_codes", "mfa_view_recovery_codes",
 }  # fmt: skip
 
 TABLE: dict[str, dict[str, Any]] = {

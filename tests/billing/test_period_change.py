@@ -429,7 +429,7 @@ class TestWithOthers:
             renewal = newest(anna)
             pay(renewal, by=sam)
             renewal.refund(
-                way="other", amount_minor=5900, reason="Asked for", reference="R2",
+                way="other", amount_minor=5800, reason="Asked for", reference="R2",
                 submission=Submission(new_token(), "", True), by=sam,
             )  # fmt: skip
             again(service).cancel(by=alice, at_once=True)
@@ -439,6 +439,27 @@ class TestWithOthers:
         own = again(service)
         assert (own.period, own.coming_period, own.renews_on) == ("monthly", "", date(2027, 3, 22))
         assert PlanChange.objects.get().outcome == "withdrawn"
+
+    def test_a_period_that_goes_back_whole_is_sold_by_the_other_one_again(
+        self, began: Began, alice: User, sam: User
+    ) -> None:
+        service = began()
+        anna = service.customer
+        plan_it(service, alice)
+        day = NEXT - timedelta(days=6)
+        live(anna, NEXT - timedelta(days=7), day)
+        with on_day(day):
+            pay(newest(anna), by=sam)
+            newest(anna).refund(
+                way="other", amount_minor=5900, reason="Asked for", reference="R2",
+                submission=Submission(new_token(), "", True), by=sam,
+            )  # fmt: skip
+            own = again(service)
+            assert (own.period, own.coming_period, own.renews_on) == ("monthly", "", NEXT)
+            assert PlanChange.objects.get().renewal is None
+        live(anna, day + timedelta(days=1), day + timedelta(days=1))
+        renewal = newest(anna)
+        assert (renewal.is_open, renewal.period, renewal.from_on) == (True, "yearly", NEXT)
 
 
 def test_what_a_program_of_before_sells_has_the_period_of_its_subscription(began: Began) -> None:
