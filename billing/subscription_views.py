@@ -35,6 +35,12 @@ class SubscriptionCancelForm(forms.Form):
         if self.must_be_now or subscription.cancellation:
             self.fields["when"].choices = [("now", "Now")]  # type: ignore[attr-defined]
             self.fields["when"].initial = "now"
+            self.fields["name"].required = True
+            self.fields["name"].error_messages["required"] = self.name_is_missing
+
+    @property
+    def name_is_missing(self) -> str:
+        return f"Type {self.subscription.customer.username} to end the service now."
 
     @property
     def unpaid_days(self) -> UnpaidDays | None:
@@ -44,9 +50,9 @@ class SubscriptionCancelForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        username = self.subscription.customer.username
-        if cleaned.get("when") == "now" and cleaned.get("name", "").strip() != username:
-            self.add_error("name", f"Type {username} to end the service now.")
+        is_named = cleaned.get("name", "").strip() == self.subscription.customer.username
+        if cleaned.get("when") == "now" and not is_named and not self.has_error("name"):
+            self.add_error("name", self.name_is_missing)
         return cleaned
 
 
