@@ -1,7 +1,8 @@
 """Changing the plan, or how often it is paid: what there is, what a change costs, and taking one back."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -21,6 +22,8 @@ from billing.plan_options import limits_beside, open_plans, options_for
 from billing.renewing import announced_days
 from billing.stripe_amounts import takes
 from billing.stripe_terms import is_on
+
+Quote = TypeVar("Quote")
 
 MISSING = "The sum is missing. Look it over, and try again."
 CHANGED = "What it costs has changed since you opened this. Nothing was changed: look it over once more."
@@ -103,8 +106,9 @@ def _preview(
     request: Any, service: Subscription, version: PlanVersion, problem: str = "", status: int = 200
 ) -> HttpResponse:
     """What it costs, or why it cannot be; `problem` is why it was not done."""
-    why = service.why_not_change(version)
-    quote = None if why or version.pk == service.version_id else service.plan_quote(version)
+    why, quote = service.why_not_change(version), None
+    if not why and version.pk != service.version_id:
+        why, quote = _asked(lambda: service.plan_quote(version))
     by_credit = bool(quote and crediting.covers(service.customer, service.currency, quote.total_minor))
     card = default_card(service.customer) if is_on() and quote and not by_credit else None
     by_card = card if quote and takes(quote.total_minor, service.currency) else None
@@ -123,10 +127,7 @@ def _period_preview(
     """What it costs, or why it cannot be; `problem` is why it was not done."""
     why, quote = service.why_not_period(period), None
     if not why and period != service.period:
-        try:
-            quote = service.period_quote(period)
-        except ValidationError as refusal:
-            why = refusal.messages[0]
+        why, quote = _asked(lambda: service.period_quote(period))
     context = {"service": service, "period": period, "why": why, "problem": problem, "quote": quote}
     if quote:
         context |= {
@@ -137,3 +138,11 @@ def _period_preview(
             "renewal": service.open_renewal,
         }
     return render(request, "billing/period_change.html", context, status=status)
+
+
+def _asked(price: Callable[[], Quote]) -> tuple[str, Quote | None]:
+    """Why the price cannot be said, and the price."""
+    try:
+        return "", price()
+    except ValidationError as refusal:  # logged there; staff enter what is missing
+        return refusal.messages[0], None

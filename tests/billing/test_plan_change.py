@@ -188,6 +188,20 @@ class TestWorks:
             as_(alice).post(TO, {"total_minor": 1301})
         assert (newest_upgrade().amount_minor, newest_upgrade().tax_minor) == (1093, 208)
 
+    def test_a_missing_rate_is_told(
+        self,
+        taxed: Any,
+        service: Subscription,
+        alice: User,
+        as_: AsPerson,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("billing.taxing.known_rates", lambda: ())
+        with on_day(DAY_100):
+            for answer in (as_(alice).get(TO), as_(alice).post(TO, {"total_minor": COSTS})):
+                assert "We cannot work out the tax for this country" in answer.content.decode()
+        assert again(service).plan.slug == "10gb"
+
     def test_what_was_announced_is_issued_anew(
         self, service: Subscription, anna: Customer, alice: User, sam: User
     ) -> None:
