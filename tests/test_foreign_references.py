@@ -45,7 +45,8 @@ OF_STAFF = sorted(  # what staff see of one customer
 )  # fmt: skip
 HASH = "{ARGON2ID}$argon2id$none"
 CHANGING = re.compile(
-    r'name="(?:csrfmiddlewaretoken|submission)" value="[^"]+"|nonce="[^"]+"|\d+ (?:seconds?|s) ago|a second ago|\bnow\b'
+    r'name="(?:csrfmiddlewaretoken|submission)" value="[^"]+"|nonce="[^"]+"'
+    r"|(?:\d+|an?)\s(?:seconds?|minutes?|s)\sago|\bnow\b"
 )
 
 
