@@ -108,7 +108,7 @@ def renewal_lapsed(renewal_id: str) -> Told:
 
 
 def _renews(service: Subscription) -> str:
-    price = service.price_of(service.periods, service.version)["amount_minor"]
+    price = service.price_of(service.periods, service.version, service.coming_period)["amount_minor"]
     words = (
         f"It renews on {in_words(service.renews_on)}, at {format_money(price, service.currency)} without tax."
     )

@@ -50,7 +50,7 @@ class RefundGiveForm(forms.Form):
         """Where a period is to come, and the service goes on so far."""
         end = self.fields["end_service"]
         if sale.is_to_come and not sale.subscription.ended_at and not sale.subscription.cancellation:
-            end.label = f"If all of it goes back, end the service on {in_words(sale.from_on)}"
+            end.label = f"If all of it goes back, end the service on {in_words(sale.ends_without_it)}"
             end.help_text = "Otherwise the period is asked for again, by an invoice of its own."
         else:
             end.initial = self.initial["end_service"] = False

@@ -81,11 +81,12 @@ def _step(subscription_id: str) -> datetime | None:
         if charge:  # also of a renewal that was paid in another way meanwhile
             return timezone.now() if learn_charge(charge) else _later(charge)
         renewal = subscription.open_renewal if subscription.has_open_renewal else None
-        if subscription.change_on and subscription.change_on <= timezone.localdate():
+        is_return = bool(renewal and renewal.kind == RenewalKind.RETURN)
+        change_on = None if is_return else subscription.change_on  # what is paid anew is paid as before
+        if change_on and change_on <= timezone.localdate():
             return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
-        change_at = _at(subscription.change_on) if subscription.change_on else None
-        has_ended = subscription.ended_at or subscription.customer.ended_at
-        if has_ended and not (renewal and renewal.kind == RenewalKind.RETURN):
+        change_at = _at(change_on) if change_on else None
+        if (subscription.ended_at or subscription.customer.ended_at) and not is_return:
             return change_at
         if subscription.was_suspended and _is_suspended(subscription):  # nothing is sold or charged meanwhile
             return timezone.now() + A_DAY

@@ -46,7 +46,9 @@ class SubscriptionCancelForm(forms.Form):
     def unpaid_days(self) -> UnpaidDays | None:
         """What is paid with it where the service ends now and is had back."""
         renewal = self.subscription.open_renewal if self.must_be_now else None
-        return UnpaidDays.of(renewal, timezone.localdate()) if renewal else None
+        if not renewal or self.subscription.free_to_come:
+            return None
+        return UnpaidDays.of(renewal, timezone.localdate())
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

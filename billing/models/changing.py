@@ -194,23 +194,24 @@ class Changing(models.Model):
             renewal, change = own.open_renewal, own.planned_change
             if renewal and renewal.may_lapse:
                 renewal.take_back_unpaid()
+                is_return, plan = renewal.kind == RenewalKind.RETURN, renewal.plan
+                act = "subscription.stay_ended" if is_return else "subscription.keep_plan"
             elif change:
                 own._withdraw(change, by=by)
+                act, plan = f"subscription.keep_{'period' if change.period else 'plan'}", change.version.plan
             else:
                 return False
-            subject = change.version.plan.name if change else renewal.plan.name
-            is_return = bool(renewal and renewal.kind == RenewalKind.RETURN)
-            act = "subscription.stay_ended" if is_return else "subscription.keep_plan"
-            act = "subscription.keep_period" if change and change.period else act
-            audit.record(act, by=by, customer=own.customer, subject=subject)
+            audit.record(act, by=by, customer=own.customer, subject=plan.name)
             own.step_soon()
             return True
 
     def take_planned_change(self) -> bool:
-        """Let it take effect, where its day has come and its period was sold."""
+        """Let it take effect, where its day has come and its period was sold; not while the service is to be had back."""
         with self._locked_to_end() as own:
-            change = own.planned_change
+            change, renewal = own.planned_change, own.open_renewal
             if not change or not change.renewal or timezone.localdate() < change.on:
+                return False
+            if renewal and renewal.kind == RenewalKind.RETURN:
                 return False
             own._end_change(change, ChangeOutcome.TAKEN)
             if change.period:

@@ -1,5 +1,6 @@
 """A next period that is paid before its first day, and all of whose money goes back before that: it is not given."""
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import F
@@ -36,6 +37,12 @@ class PaidAhead(Lapsing):
         return is_given and not has_begun and bool(self.subscription.periods == self.number + 1)
 
     @property
+    def ends_without_it(self) -> date:
+        """The first day that is not given where it is not: after free months behind it, if there are some."""
+        first: date = self.subscription.starts_on(self.number)
+        return first
+
+    @property
     def upgrades_for_it(self) -> "list[Renewal]":
         """Changes to a dearer plan that were paid for this period too."""
         upgrades = self.subscription.renewals.filter(kind=RenewalKind.UPGRADE, taken_back_at=None)
@@ -50,15 +57,12 @@ class PaidAhead(Lapsing):
         if amount_minor < self.paid_minor - self.paid_by_credit_minor:
             return False
         if change := self.subscription.open_renewal:  # its price is for the days up to the end of this period
-            text = (
-                f"The change to {change.plan.name} is not paid yet. Do this once it is paid, or taken back. "
-            )
-            raise SaleConflict(f"{text}Nothing was changed.")
+            text = f"The {change.kind_words} is not paid yet. Do this once it is paid, or taken back."
+            raise SaleConflict(f"{text} Nothing was changed.")
         return True
 
     def _give_up(self, *, end_service: bool, by: "User") -> None:
         from billing.invoicing import credit
-        from billing.models.free_months import bring_forward
 
         if self.invoice:
             credit(self.invoice)  # what credit paid of it is the customer's again
@@ -66,8 +70,6 @@ class PaidAhead(Lapsing):
         type(self).objects.filter(pk=self.pk).update(taken_back_at=self.taken_back_at)
         self._let_period_be_sold()
         running = self.subscription
-        running.refresh_from_db()
-        bring_forward(running)
         if running.ended_at:
             return
         if running.cancellation:
@@ -77,8 +79,14 @@ class PaidAhead(Lapsing):
         running.step_soon()
 
     def _let_period_be_sold(self) -> None:
-        """Its period is not sold any more, and a change of plan that was to begin with it waits for the next."""
+        """Its period is not sold any more: a change of plan that was to begin with it waits for the next, and free months
+        behind it begin on its first day.
+        """
+        from billing.models.free_months import bring_forward
+
         subscriptions = type(self.subscription).objects.filter(pk=self.subscription_id)
         subscriptions.update(periods=F("periods") - 1)
         if PlanChange.objects.filter(renewal=self.pk, ended_at=None).update(renewal=None):
             subscriptions.update(coming_period="")
+        self.subscription.refresh_from_db()
+        bring_forward(self.subscription)

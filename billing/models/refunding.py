@@ -120,9 +120,8 @@ class Refunding(Sold):
     def _gives_up(self, amount_minor: int, *, end_service: bool) -> bool:
         """Whether it is not given once so much has gone back. SaleConflict where it cannot end the service."""
         if end_service:
-            raise SaleConflict(
-                "The period has begun meanwhile, so the service does not end. Nothing was changed."
-            )
+            text = "The period has begun meanwhile, or is not the last one any more, so the service does not end."
+            raise SaleConflict(f"{text} Nothing was changed.")
         return False
 
     def _give_up(self, *, end_service: bool, by: "User") -> None:

@@ -39,11 +39,14 @@ class UnpaidDays:
 
 
 def unpaid_days(subscription: "Subscription", number: int) -> UnpaidDays | None:
-    """Those of the period of this number, whose renewal had begun when it was taken back, because the service ended."""
+    """Those of the period of this number, whose renewal had begun when it was taken back, because the service ended; none
+    where free months came in its place.
+    """
     begun = subscription.renewals.filter(
         kind=RenewalKind.PERIOD, number=number, taken_back_at__date__gt=F("from_on")
     )
     last = begun.order_by("made_at").last()
-    return (
-        UnpaidDays.of(last, timezone.localdate(last.taken_back_at)) if last and last.taken_back_at else None
-    )
+    if last is None or last.taken_back_at is None:
+        return None
+    instead = subscription.free_periods.filter(withdrawn_at=None, period=number, from_on__gte=last.from_on)
+    return None if instead.exists() else UnpaidDays.of(last, timezone.localdate(last.taken_back_at))

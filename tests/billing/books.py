@@ -140,6 +140,11 @@ def must_run_as_sold(service: Subscription) -> None:
     turns = service.plan_changes.filter(outcome="taken").exclude(period="").order_by("ended_at")
     by = [*turns.values_list("renewal__period", flat=True)]
     assert not by or service.period == by[-1], "it is not paid by the period to which it was changed"
+    kinds = (RenewalKind.PERIOD, RenewalKind.RETURN)
+    last = service.renewals.filter(kind__in=kinds, taken_back_at=None).order_by("number").last()
+    behind = service.free_periods.filter(withdrawn_at=None, period=service.periods)
+    if last and last.settled_at and not service.ended_at and not behind.exists():
+        assert service.renews_on == last.until_on, "what was paid is not what is given"
     changes = AuditEntry.objects.filter(customer=service.customer, action="subscription.change_plan").count()
     assert changes >= len(came), "an upgrade was paid, and does not hold"
     assert changes > len(came) or service.version_id in (service.order.version_id, *came)
@@ -179,6 +184,8 @@ def unpaid_before(sale: Order | Renewal) -> int:
         assert each.taken_back_at
         used = (localdate(each.taken_back_at) - each.from_on).days
         whole = (each.until_on - each.from_on).days
+        if sale.subscription.free_periods.filter(withdrawn_at=None, from_on=each.from_on).exists():
+            break  # those months came in its place
         if used > 0:
             exact = Fraction(min(used, whole) * each.amount_minor, whole)
             assert abs(sale.unpaid_minor - exact) <= Fraction(1, 2), (sale, exact)

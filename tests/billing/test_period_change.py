@@ -28,7 +28,8 @@ from tests.billing.conftest import fresh
 from tests.billing.coupons import coupon
 from tests.billing.renewed import begin, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import mails
-from tests.billing.test_free_months_give import give
+from tests.billing.test_free_months_give import give as give_months
+from tests.billing.test_refund_give import give
 
 AsPerson = Callable[[User], Client]
 Began = Callable[..., Subscription]
@@ -370,7 +371,7 @@ class TestWithOthers:
         plan_it(service, alice)
         live(anna, NEXT - timedelta(days=7), NEXT - timedelta(days=6))
         with on_day(NEXT - timedelta(days=6)):
-            give(again(service), 2, by=sam)
+            give_months(again(service), 2, by=sam)
         later = date(2027, 4, 30)
         live(anna, later - timedelta(days=7), later)
         assert sold(service) == [(later, date(2028, 4, 30), 5900, "yearly")]
@@ -385,7 +386,7 @@ class TestWithOthers:
         live(anna, NEXT - timedelta(days=7), NEXT - timedelta(days=6))
         with on_day(NEXT - timedelta(days=6)):
             pay(newest(anna), by=sam)
-            give(again(service), 1, by=sam)
+            give_months(again(service), 1, by=sam)
             assert again(service).renews_on == date(2028, 3, 31)
         live(anna, NEXT - timedelta(days=6), NEXT)
         assert again(service).renews_on == date(2028, 3, 31)
@@ -439,6 +440,58 @@ class TestWithOthers:
         own = again(service)
         assert (own.period, own.coming_period, own.renews_on) == ("monthly", "", date(2027, 3, 22))
         assert PlanChange.objects.get().outcome == "withdrawn"
+
+    @pytest.mark.parametrize("period", [Period.MONTHLY, Period.YEARLY])
+    def test_who_has_it_back_is_sold_as_before_also_where_the_day_comes_meanwhile(
+        self, began: Began, alice: User, sam: User, period: Period
+    ) -> None:
+        service, start = began(period), NEXT if period == Period.MONTHLY else date(2028, 1, 31)
+        anna, eve = service.customer, start - timedelta(days=2)
+        plan_it(service, alice, on=start - timedelta(days=14))
+        live(anna, start - timedelta(days=7), eve)
+        with on_day(eve):
+            ahead = newest(anna)
+            pay(ahead, by=sam)
+            again(service).cancel(by=alice, at_once=True)
+            give(ahead, (ahead.total_minor + 1) // 2, by=sam)
+            assert again(service).come_back(total_minor=again(service).return_quote().total_minor, by=alice)
+            back = newest(anna)
+        live(anna, start - timedelta(days=1), start + timedelta(days=1))
+        with on_day(start + timedelta(days=1)):
+            pay(back, by=sam)
+        live(anna, start + timedelta(days=2), start + timedelta(days=2))
+        own = again(service)
+        assert (own.period, own.renews_on, back.period) == (period, back.until_on, period)
+        assert PlanChange.objects.get().outcome == "withdrawn"
+
+    def test_who_does_without_having_it_back_keeps_what_is_planned(
+        self, began: Began, alice: User, sam: User
+    ) -> None:
+        service = began()
+        plan_it(service, alice)
+        live(service.customer, NEXT - timedelta(days=7), NEXT - timedelta(days=6))
+        with on_day(NEXT - timedelta(days=5)):
+            pay(newest(service.customer), by=sam)
+            again(service).cancel(by=alice, at_once=True)
+            give(newest(service.customer), 3000, by=sam)
+            again(service).come_back(total_minor=again(service).return_quote().total_minor, by=alice)
+            again(service).keep_plan(by=alice)
+        assert PlanChange.objects.get().ended_at is None
+        assert AuditEntry.objects.filter(action="subscription.stay_ended").exists()
+        assert not AuditEntry.objects.filter(action="subscription.keep_period").exists()
+
+    def test_who_has_it_back_for_nothing_reads_what_it_will_cost(
+        self, began: Began, alice: User, sam: User
+    ) -> None:
+        service = began()
+        plan_it(service, alice)
+        live(service.customer, NEXT - timedelta(days=7), NEXT - timedelta(days=6))
+        with on_day(NEXT - timedelta(days=5)):
+            pay(newest(service.customer), by=sam)
+            again(service).cancel(by=alice, at_once=True)
+            again(service).come_back(total_minor=0, by=alice)
+            body = mails("subscription.back")[-1].body
+        assert "It renews on 29 February 2028, at 59.00 USD without tax." in body
 
     def test_a_period_that_goes_back_whole_is_sold_by_the_other_one_again(
         self, began: Began, alice: User, sam: User

@@ -41,6 +41,15 @@ def ahead(service: Subscription, anna: Customer, sam: User) -> Renewal:
 
 
 class TestWorks:
+    def test_it_says_the_day_behind_free_months(
+        self, ahead: Renewal, service: Subscription, sam: User, as_: AsPerson
+    ) -> None:
+        with on_day(day(-5)):
+            give_months(service, 2, by=sam)
+            assert "end the service on 15 May 2028" in page_of(as_(sam), path_of(ahead))
+            give(ahead, 5900, by=sam, end_service=True)
+            assert again(service).renews_on == date(2028, 5, 15)
+
     def test_the_service_ends_when_the_present_period_does(
         self, ahead: Renewal, service: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
     ) -> None:
@@ -167,7 +176,7 @@ def test_a_change_of_plan_that_is_not_paid_comes_first(
         assert "was paid for this period too" not in page_of(as_(sam), path_of(ahead))
         answer = as_(sam).post(path_of(ahead), ALL)
         assert answer.status_code == 409
-        assert "The change to 25 GB is not paid yet." in answer.content.decode()
+        assert "The change of plan is not paid yet." in answer.content.decode()
         assert not Refund.objects.exists()
         made = Renewal.objects.get(kind="upgrade")
         pay(made, by=sam)

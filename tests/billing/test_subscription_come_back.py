@@ -11,11 +11,12 @@ from django.test import Client
 from accounts.models import AuditEntry, Customer, User
 from billing import card_payments
 from billing.entitlements import Feature, limit
-from billing.models import CardOnFile, Order, PriceChanged, Renewal, RenewalKind, Subscription
+from billing.models import CardOnFile, FreeMonths, Order, PriceChanged, Renewal, RenewalKind, Subscription
 from billing.submissions import Submission, new_token
 from tests.billing.renewed import NEXT, begin, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails
-from tests.billing.test_free_months_give import give
+from tests.billing.test_free_months_give import give as give_months
+from tests.billing.test_free_months_give import must_add_up, page_of
 
 AsPerson = Callable[[User], Client]
 BILLING = "/c/annaexampl/billing/"
@@ -212,6 +213,32 @@ class TestWorks:
             again(own).cancel(by=alice, at_once=True)
             assert again(own).return_quote().total_minor == 590 + 59  # three days of thirty
 
+    def test_free_months_behind_it_come_in_its_place(
+        self, service: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
+    ) -> None:
+        """So the days are not asked for, now or later, and the months are not given twice."""
+        live(anna, day(-8), day(9))
+        with on_day(day(10)):
+            give_months(service, 1, by=sam)
+            assert "days since then are paid with it" not in page_of(as_(alice), f"{BILLING}cancel/")
+        end_now(service, alice, day(10))
+        with on_day(day(11)):
+            assert "were used and not paid" not in mails("subscription.ended")[-1].body
+            quote = again(service).return_quote()
+            assert (quote.total_minor, quote.until_on) == (0, date(2028, 4, 15))
+            again(service).come_back(total_minor=0, by=alice)
+            month = FreeMonths.objects.with_facts().get()
+            assert month.why_they_stay == "They have begun, or are sold, so they stay."
+        live(anna, day(12), day(25))
+        with on_day(day(26)):
+            pay(newest(anna), by=sam)
+            assert newest(anna).from_on == date(2028, 4, 15)
+            must_add_up(service)
+            again(service).cancel(by=alice)
+        live(anna, date(2029, 4, 15), date(2029, 4, 15))
+        with on_day(date(2029, 4, 16)):
+            assert again(service).return_quote().unpaid is None
+
     def test_what_ends_on_the_first_day_owes_nothing(
         self, service: Subscription, anna: Customer, alice: User
     ) -> None:
@@ -261,7 +288,7 @@ class TestFreeMonths:
         self, service: Subscription, anna: Customer, alice: User, sam: User
     ) -> None:
         with on_day(day(-351)):
-            given = [give(service, months, by=sam) for months in (4, 2)]
+            given = [give_months(service, months, by=sam) for months in (4, 2)]
             service.order.refund(
                 way="bank_transfer", amount_minor=2950, reason="It was down", reference="R-9",
                 submission=Submission(new_token(), "", True), by=sam,
@@ -281,7 +308,7 @@ class TestFreeMonths:
         self, service: Subscription, anna: Customer, alice: User, sam: User
     ) -> None:
         with on_day(day(-30)):
-            given = give(service, 1, by=sam)
+            given = give_months(service, 1, by=sam)
             again(service).cancel(by=alice)
         live(anna, date(2028, 4, 15), date(2028, 4, 15))
         with on_day(day(40)):
@@ -297,14 +324,15 @@ class TestFreeMonths:
     ) -> None:
         live(anna, day(-8), day(1))
         with on_day(day(2)):
-            given = give(service, 1, by=sam)
+            given = give_months(service, 1, by=sam)
             again(service).cancel(by=alice, at_once=True)
         with on_day(day(40)):
-            again(service).come_back(total_minor=5932, by=alice)  # and two days that were not paid
+            again(service).come_back(total_minor=5900, by=alice)  # they came in its place, and are over
             pay(newest(anna), by=sam)
-            assert again(service).renews_on == date(2029, 5, 24)
-            assert given.withdraw(by=sam)
-        assert again(service).renews_on == date(2029, 4, 24)
+            with pytest.raises(ValidationError, match="they stay"):
+                given.withdraw(by=sam)
+        own = again(service)
+        assert (own.free_months, own.renews_on) == (0, date(2029, 4, 24))
 
 
 def test_a_stranger_gets_404(ended: Subscription, mallory: User, as_: AsPerson) -> None:
