@@ -62,6 +62,7 @@ def test_lines_and_parts_add_up(full: int, percent: int, rate: str, part: int) -
         coupon_use=use,
         tax_rate=Decimal(rate),
         covers=None,
+        unpaid_days=None,
         title="10 GB",
     )
     lines = _lines(sale, rate)
