@@ -63,6 +63,7 @@ class Layout:
     real_var: Path
     port_base: int = 8000
     mail_servers: int = 1
+    for_tests: bool = False
     real_code: Path = CLONE
     real_venv: Path = field(default_factory=lambda: Path(sys.prefix))
     namespaced: bool = False
@@ -86,6 +87,7 @@ class Layout:
             var / part if part else var,
             port_base=number_from("PORT_BASE", base, lowest=1024, highest=54_000),
             mail_servers=number_from("MAIL_SERVERS", servers, lowest=1, highest=MAX_SERVERS),
+            for_tests=bool(part),
         )
 
     @property

@@ -17,6 +17,8 @@ QUEUES = {
     "webhooks": 16,
 }  # threads: this work waits for networks and databases, not for a CPU
 
+MIGRATED = "mxpanel_migrated"  # the database, as it was before anything but migrations wrote into it
+
 # Of the environment of whoever typed `make run` these are theirs, not the panel's.
 PERSONAL = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "MAIL", "TERM", "PWD", "OLDPWD", "SHLVL", "_"}
@@ -83,7 +85,8 @@ def prepared(layout: Layout, env: dict[str, str], enrolments: Callable[[], list[
 
     def command() -> list[str]:
         module = ["-m", "deploy.stack.prepare_panel"]
-        return [layout.python, *module, str(layout.var / "demo.json"), json.dumps(enrolments())]
+        copy = [MIGRATED] if layout.for_tests else []
+        return [layout.python, *module, str(layout.var / "demo.json"), json.dumps(enrolments()), *copy]
 
     return Component(
         "panel",

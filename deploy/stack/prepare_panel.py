@@ -1,4 +1,6 @@
-"""One Django process that makes the panel's database ready: `prepare_panel DEMO_JSON ENROLMENTS_AS_JSON`."""
+"""One Django process that makes the panel's database ready: `prepare_panel DEMO_JSON ENROLMENTS_AS_JSON [COPY]`. COPY is
+the name of a database that gets what migrations wrote and nothing else.
+"""
 
 import hashlib
 import json
@@ -9,16 +11,30 @@ import django
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
+from django.db import connection
+from psycopg import sql
 
 
-def main(demo_json: str, enrolments: str) -> None:
+def main(demo_json: str, enrolments: str, copy: str = "") -> None:
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
     call_command("createcachetable", verbosity=0)
+    if copy:
+        copy_database(copy)
     collect_static()
     for enrolment in json.loads(enrolments):
         call_command("server_enrol", *enrolment)
     call_command("load_demo", "--credentials", demo_json)
+
+
+def copy_database(name: str) -> None:
+    """Nobody may use the panel's database meanwhile, this process neither."""
+    ours = connection.settings_dict["NAME"]
+    connection.close()
+    with connection._nodb_cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(ours))
+        )
 
 
 def collect_static() -> None:
