@@ -22,11 +22,14 @@ AT_ONCE = 200
 def find_or_make(customer: Customer, email: str) -> str:
     """Stripe's id of the customer, who is made there if they are not yet; empty while another's call is under way.
 
-    An address that Stripe takes for none is left out: then its pages ask for one. StripeGatewayError.
+    An address that Stripe takes for none is left out: then its pages ask for one. StripeGatewayError, also while the one
+    of before is still to be deleted, with whom a card of now would go.
     """
     from billing import stripe_calls
 
     row, _ = StripeCustomer.objects.get_or_create(customer=customer, defaults={"email": email})
+    if row.next_try_at:
+        raise stripe_calls.StripeGatewayError("The customer of before is not deleted yet.", retry=True)
     if row.stripe_id:
         return row.stripe_id
     # Under one key goes one address, whoever clicks.

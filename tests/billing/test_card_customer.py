@@ -68,6 +68,21 @@ def test_a_customer_that_was_deleted_at_stripe_is_another_one(
     assert (str(kept), kept.is_default) == ("Mastercard 4444", True)
 
 
+def test_whoever_comes_back_while_stripe_deletes_them_loses_no_card(
+    stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    former = save_card(stripe, acme, alice).stripe_customer
+    StripeCustomer.objects.get().leave()
+    answer = as_(alice).post(ADD)
+    assert answer.status_code == 503
+    assert "Nothing was lost; try again in a minute." in answer.content.decode()
+    catch_up()
+    stripe.pay(as_(alice).post(ADD)["Location"], "5555555555554444")
+    assert "Mastercard 4444 is saved." in come_back(as_(alice))
+    catch_up()
+    assert acme.cards.get(removed_at=None).stripe_customer != former
+
+
 def test_the_key_of_another_account_loses_nothing(
     stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
 ) -> None:
