@@ -26,6 +26,7 @@ from billing.models import (
 )
 from billing.renewal_charges import learn_charge
 from billing.stripe_terms import is_on
+from foundation.unawaited import unawaited
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ def work_subscription(subscription_id: str) -> bool:
     """Do what is due for it; false where nothing is, or somebody else is at it."""
     now = timezone.now()
     lease = now + LEASE
-    due = Subscription.objects.filter(pk=subscription_id, next_step_at__lte=now)
-    if not due.update(next_step_at=lease):
+    this = Subscription.objects.filter(unawaited, pk=subscription_id)  # a look that is forgotten is had again
+    if not this.filter(next_step_at__lte=now).update(next_step_at=lease):
         return False
     next_step_at: datetime | None = now
     for _ in range(STEPS):
@@ -51,11 +52,10 @@ def work_subscription(subscription_id: str) -> bool:
             break
         ours_or_asked = Q(next_step_at=lease) | Q(next_step_at__lte=timezone.now())
         lease = timezone.now() + LEASE
-        if not Subscription.objects.filter(ours_or_asked, pk=subscription_id).update(next_step_at=lease):
+        if not this.filter(ours_or_asked).update(next_step_at=lease):
             return True  # it took longer than the lease, and somebody else is at it
-    mine = Subscription.objects.filter(pk=subscription_id, next_step_at=lease)
-    if not mine.update(next_step_at=next_step_at):  # somebody has asked for a look meanwhile
-        work_subscription(subscription_id)
+    if not this.filter(next_step_at=lease).update(next_step_at=next_step_at):
+        work_subscription(subscription_id)  # somebody has asked for a look meanwhile
     return True
 
 

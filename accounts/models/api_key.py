@@ -15,6 +15,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from accounts import audit
 from accounts.models.mailed_link import hash_of
+from foundation.unawaited import UNAWAITED
 from foundation.unit_of_work import unit_of_work
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ REQUESTS_KEPT = timedelta(days=7)
 REPLIES_KEPT = timedelta(hours=24)
 AT_ONCE = 10_000  # rows in one statement
 READABLE = 8  # characters of the part that people tell keys apart by
-
-
-# After a power failure the last counts and notes of calls may lack, so nobody waits until the disk has them.
-UNAWAITED = "set_config('synchronous_commit', 'off', true)"
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

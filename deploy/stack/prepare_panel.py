@@ -28,13 +28,13 @@ def main(demo_json: str, enrolments: str, copy: str = "") -> None:
 
 
 def copy_database(name: str) -> None:
-    """Nobody may use the panel's database meanwhile, this process neither."""
-    ours = connection.settings_dict["NAME"]
+    """At the first start; nobody may use the panel's database meanwhile, this process neither."""
+    ours, copy = sql.Identifier(connection.settings_dict["NAME"]), sql.Identifier(name)
     connection.close()
     with connection._nodb_cursor() as cursor:
-        cursor.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(ours))
-        )
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+        if not cursor.rowcount:
+            cursor.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(copy, ours))
 
 
 def collect_static() -> None:
