@@ -53,6 +53,7 @@ GUARDS = (
     "tests/billing/test_free_months_give.py",
     "tests/billing/test_invoice_show.py",
     "tests/billing/test_order_place.py",
+    "tests/billing/test_period_change.py",
     "tests/billing/test_plan_change.py",
     "tests/billing/test_question_answer.py",
     "tests/billing/test_refund_give.py",
@@ -291,15 +292,15 @@ class Copy:
         }
         self.environment = {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def outcome(self, mutant: Mutant | None, *tests: str) -> str:
-        """What the tests say of the sources with this mutant, or as they are."""
+    def outcome(self, mutant: Mutant | None, *tests: str, pages: Sequence[str] = ()) -> str:
+        """What the tests say of the sources with this mutant, or as they are; of the census those of the pages, if any."""
         path = self.folder / mutant.path if mutant else None
         if mutant and path:
             original = path.read_bytes()
             path.write_bytes(mutant.applied_to(original))
         try:
-            command = [*PYTEST, *tests]
-            done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True)
+            command, environment = [*PYTEST, *tests], {**self.environment, "CENSUS_OF": " ".join(pages)}
+            done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True)
         finally:
             if path:
                 path.write_bytes(original)
@@ -321,10 +322,10 @@ def main(arguments: list[str]) -> int:
         for number in range(cores):
             copies.put(Copy(number, Path(folder) / str(number)))
 
-        def attempt(mutant: Mutant | None, tests: Sequence[str]) -> str:
+        def attempt(mutant: Mutant | None, tests: Sequence[str], pages: Sequence[str] = ()) -> str:
             copy = copies.get()
             try:
-                return copy.outcome(mutant, *tests)
+                return copy.outcome(mutant, *tests, pages=pages)
             finally:
                 copies.put(copy)
 
@@ -336,8 +337,9 @@ def main(arguments: list[str]) -> int:
             quickly = [m for m in chosen if pages_of(m.path)]
             left = [m for m in chosen if m not in quickly]
             without = [pool.submit(attempt, None, tests) for tests in {GUARDS, GUARDS_OF_PROGRAMS}]
+            pages = [pages_of(mutant.path) for mutant in quickly]
             for mutant, outcome in zip(
-                quickly, pool.map(attempt, quickly, map(of_its_pages, quickly)), strict=True
+                quickly, pool.map(attempt, quickly, map(of_these, pages), pages), strict=True
             ):
                 if outcome == CAUGHT:
                     say(outcome, mutant)
@@ -356,8 +358,8 @@ def main(arguments: list[str]) -> int:
     return 1 if counts[SURVIVED] or counts[BROKEN] else 0
 
 
-def of_its_pages(mutant: Mutant) -> Sequence[str]:
-    return ["-k", " or ".join(pages_of(mutant.path)), *OF_EACH_PAGE]
+def of_these(pages: Sequence[str]) -> Sequence[str]:
+    return ["-k", " or ".join((*pages, "who_gets_in")), *OF_EACH_PAGE]
 
 
 def all_that_matter(mutant: Mutant) -> Sequence[str]:
