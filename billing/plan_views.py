@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from django.contrib import messages
@@ -44,18 +45,11 @@ def plan_choose(request: Any) -> HttpResponse:
 @asks_again
 def plan_change(request: Any, plan: str) -> HttpResponse:
     service, version = _service(request), get_object_or_404(open_plans(), slug=plan).present_version()
+    preview = partial(_preview, request, service, version)
     if request.method != "POST":
-        return _preview(request, service, version)
-    form = ShownSumForm(request.POST)
-    if not form.is_valid():
-        return _preview(request, service, version, MISSING, 422)
-    try:
-        if not service.change_plan(version, total_minor=form.cleaned_data["total_minor"], by=request.user):
-            messages.info(request, "That is so already. Nothing was changed.")
-    except PriceChanged:
-        return _preview(request, service, version, CHANGED, 409)
-    except ValidationError as refusal:
-        return _preview(request, service, version, refusal.messages[0], 422)
+        return preview()
+    if refused := _refusal(request, partial(service.change_plan, version), preview):
+        return refused
     renewal = service.open_renewal
     if renewal and renewal.kind == RenewalKind.UPGRADE:
         return redirect(renewal)
@@ -67,19 +61,12 @@ def plan_change(request: Any, plan: str) -> HttpResponse:
 def period_change(request: Any, period: str) -> HttpResponse:
     if period not in Period.values:
         raise Http404
-    service, wanted, form = _service(request), Period(period), ShownSumForm(request.POST)
+    service, wanted = _service(request), Period(period)
+    preview = partial(_period_preview, request, service, wanted)
     if request.method != "POST":
-        return _period_preview(request, service, wanted)
-    if not form.is_valid():
-        return _period_preview(request, service, wanted, MISSING, 422)
-    try:
-        if not service.change_period(wanted, total_minor=form.cleaned_data["total_minor"], by=request.user):
-            messages.info(request, "That is so already. Nothing was changed.")
-    except PriceChanged:
-        return _period_preview(request, service, wanted, CHANGED, 409)
-    except ValidationError as refusal:
-        return _period_preview(request, service, wanted, refusal.messages[0], 422)
-    return redirect("billing:billing-show", request.customer.username)
+        return preview()
+    refused = _refusal(request, partial(service.change_period, wanted), preview)
+    return refused or redirect("billing:billing-show", request.customer.username)
 
 
 @customer_page(Permission.ORDERS_EDIT, before_activation=True)
@@ -100,6 +87,23 @@ def _service(request: Any) -> Subscription:
     service: Subscription = get_object_or_404(running, ended_at=None)
     service.customer = request.customer
     return service
+
+
+def _refusal(
+    request: Any, change: Callable[..., bool], preview: Callable[[str, int], HttpResponse]
+) -> HttpResponse | None:
+    """Make the change for the sum that was shown; where that cannot be, the page that says why."""
+    form = ShownSumForm(request.POST)
+    if not form.is_valid():
+        return preview(MISSING, 422)
+    try:
+        if not change(total_minor=form.cleaned_data["total_minor"], by=request.user):
+            messages.info(request, "That is so already. Nothing was changed.")
+    except PriceChanged:
+        return preview(CHANGED, 409)
+    except ValidationError as refusal:
+        return preview(refusal.messages[0], 422)
+    return None
 
 
 def _preview(

@@ -2,9 +2,10 @@
 first day that is not sold yet.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -24,7 +25,10 @@ from billing.tax import TaxedPrice, split
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from billing.models.changing_period import PeriodQuote
     from billing.models.plan import PlanVersion
+
+Quote = TypeVar("Quote", "PlanQuote", "PeriodQuote")
 
 
 class PriceChanged(Exception):
@@ -170,12 +174,7 @@ class Changing(models.Model):
                 return False
             if why := own.why_not_change(version):
                 raise ValidationError(why, code="refused")
-            if renewal := own.open_renewal:
-                renewal.take_back_unpaid()
-                own.refresh_from_db()
-            quote = own.plan_quote(version)
-            if quote.total_minor != total_minor:
-                raise PriceChanged
+            quote = own._as_shown(lambda: own.plan_quote(version), total_minor)
             if not quote.is_at_once:
                 own._plan_for_later(quote, by=by)
             elif quote.total_minor:
@@ -233,6 +232,18 @@ class Changing(models.Model):
             notices.send_notice("plan.change_dropped", change.pk)
             return None
         return change
+
+    def _as_shown(self, quote: Callable[[], Quote], total_minor: int) -> Quote:
+        """What it costs once what was announced of the next period is taken back, as it is here. PriceChanged where that is
+        not what was shown.
+        """
+        if renewal := self.open_renewal:
+            renewal.take_back_unpaid()
+            self.refresh_from_db()
+        found = quote()
+        if found.total_minor != total_minor:
+            raise PriceChanged
+        return found
 
     def _is_on_the_way_to(self, version: "PlanVersion") -> bool:
         renewal, change = self.open_renewal, self.planned_change

@@ -10,7 +10,6 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from accounts import audit, notices
-from billing.models.changing import PriceChanged
 from billing.models.plan import Period
 from billing.models.plan_change import ChangeOutcome
 from billing.money import format_money
@@ -59,6 +58,7 @@ class ChangingPeriod(models.Model):
         abstract = True
 
     if TYPE_CHECKING:
+        _as_shown: Any
         _end_change: Any
         _locked_to_end: Any
         _periods_paid: Any
@@ -71,7 +71,6 @@ class ChangingPeriod(models.Model):
         customer: Any
         get_period_display: Any
         objects: Any
-        open_renewal: Any
         period: Any
         periods: Any
         plan: Any
@@ -136,12 +135,7 @@ class ChangingPeriod(models.Model):
                 return False
             if why := own.why_not_period(period):
                 raise ValidationError(why, code="refused")
-            if renewal := own.open_renewal:
-                renewal.take_back_unpaid()
-                own.refresh_from_db()
-            quote = own.period_quote(period)
-            if quote.total_minor != total_minor:
-                raise PriceChanged
+            quote = own._as_shown(lambda: own.period_quote(period), total_minor)
             made = own.plan_changes.create(version=own.version, period=period, by=by)
             after = {"period": period, "on": quote.on.isoformat(), "price": made.price}
             audit.record(
