@@ -66,23 +66,21 @@ def _ask(charge: RenewalCharge) -> "ChargeFacts":
     """
     from billing.stripe_calls import StripeGatewayError
 
-    known, looked = RenewalCharge.objects.filter(pk=charge.pk), {"looks": F("looks") + 1}
-    is_new = not charge.looks and charge.at > timezone.now() - JUST_NOW  # it was begun with what is due
+    known = RenewalCharge.objects.filter(pk=charge.pk)
+    is_new = charge.is_new and charge.at > timezone.now() - JUST_NOW  # it was begun with what is due
     if not is_new:
-        known.update(**looked)
-    if charge.intent:
-        return card_charges.look_at_charge(charge.intent)
-    if charge.looks and (
-        found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at)
-    ):
-        return found
-    if not is_new and Renewal.objects.get(pk=charge.renewal_id).due_minor != charge.amount_minor:
-        if charge.asked_at and charge.asked_at > timezone.now() - SETTLES:
-            raise StripeGatewayError("What is due has changed while it was charged.", retry=True)
-        return _undone(charge, declines.NOT_DUE)
-    if charge.key_at < timezone.now() - KEY_HOLDS:
-        _spend_key(charge)
-    known.update(asked_at=timezone.now(), **(looked if is_new else {}))
+        known.update(looks=F("looks") + 1)
+        if charge.intent:
+            return card_charges.look_at_charge(charge.intent)
+        if found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at):
+            return found
+        if Renewal.objects.get(pk=charge.renewal_id).due_minor != charge.amount_minor:
+            if charge.asked_at and charge.asked_at > timezone.now() - SETTLES:
+                raise StripeGatewayError("What is due has changed while it was charged.", retry=True)
+            return _undone(charge, declines.NOT_DUE)
+        if charge.key_at < timezone.now() - KEY_HOLDS:
+            _spend_key(charge)
+        known.update(asked_at=timezone.now())
     try:
         return card_charges.charge(
             charge.card, key=charge.key, ours=charge.ours, begun_at=charge.key_at,

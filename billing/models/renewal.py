@@ -236,8 +236,8 @@ class Renewal(PaidAhead):
             self.subscription.step_soon()
 
     def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
-        """Note that what is due is charged to this card; the charge that is under way, if there is one. None where nothing
-        is due, or not what a card can pay.
+        """Note that what is due is charged to this card, and that Stripe is asked for it now; the charge that is under way, if
+        there is one. None where nothing is due, or not what a card can pay.
         """
         with self._locked() as renewal:
             charges = list(renewal.charges.all())
@@ -248,8 +248,10 @@ class Renewal(PaidAhead):
                 renewal._start_if_paid()
                 return None
             made: RenewalCharge = renewal.charges.create(
-                number=len(charges) + 1, card=card, amount_minor=due, currency=renewal.currency
-            )
+                number=len(charges) + 1, card=card, amount_minor=due, currency=renewal.currency,
+                asked_at=timezone.now(), looks=1,
+            )  # fmt: skip
+            made.is_new = True
             return made
 
     def use_credit(self) -> bool:

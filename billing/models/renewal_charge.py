@@ -37,6 +37,7 @@ class RenewalCharge(models.Model):
     reason = models.CharField(max_length=200, blank=True, help_text="Why it was not paid.")
     is_final = models.BooleanField(default=False, help_text="The same card will not do it later either.")
     ended_at = models.DateTimeField(null=True)
+    is_new = False  # true of the object that `Renewal.begin_charge` has made
 
     class Meta:
         ordering = ["number"]

@@ -34,6 +34,9 @@ class Books:
         self.settling: dict[str, dict[str, Any]] = {}  # refund -> what becomes of it by itself, and when
         if file and file.exists():
             self.__dict__.update(json.loads(file.read_text()))
+        self.kinds: dict[str, list[str]] = {}  # their ids, by kind
+        for made in self.objects.values():
+            self.kinds.setdefault(made["object"], []).append(made["id"])
 
     def save(self) -> None:
         """Write all of it beside the file and put it in its place."""
@@ -56,6 +59,7 @@ class Books:
             values["livemode"] = False
         made = shape(kind, object=kind.OBJECT_NAME, created=self.now(), **values)  # type: ignore[attr-defined]
         self.objects[made["id"]] = made
+        self.kinds.setdefault(made["object"], []).append(made["id"])
         return made
 
     def find(self, kind: str, which: str, param: str = "id") -> Object:
@@ -68,7 +72,8 @@ class Books:
     def all(self, kind: str, **having: Any) -> list[Object]:
         """Newest first; only those that have these values, where one is given."""
         wanted = {name: value for name, value in having.items() if value is not None}
-        found = [each for each in self.objects.values() if each["object"] == kind and not each.get("deleted")]
+        there = [self.objects[which] for which in self.kinds.get(kind, ()) if which in self.objects]
+        found = [each for each in there if not each.get("deleted")]
         return [
             each for each in reversed(found) if all(each[name] == value for name, value in wanted.items())
         ]
