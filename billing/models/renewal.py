@@ -236,8 +236,8 @@ class Renewal(PaidAhead):
             self.subscription.step_soon()
 
     def begin_charge(self, card: "CardOnFile") -> "RenewalCharge | None":
-        """Note that what is due is charged to this card, and that Stripe is asked for it now; the charge that is under way, if
-        there is one. None where nothing is due, or not what a card can pay.
+        """Note that what is due is charged to this card, and that Stripe is asked for it now. None where nothing is due, or
+        not what a card can pay; the charge that is under way, if there is one.
         """
         with self._locked() as renewal:
             charges = list(renewal.charges.all())
