@@ -7,6 +7,7 @@ The sources are changed in copies, one for each core, by what their syntax trees
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,7 +87,7 @@ PLACES = ("accounts", "billing", "domains", "mxpanel")
 # In the name of a module, or its folder's.
 FACING = ("access", "adapter", "forms", "views", "staff", "public")
 API = ("api",)
-OF_PROGRAMS = (*API, "keys", "key_lookup", "key_views")
+OF_PROGRAMS = (*API, "keys", "key_forms", "key_lookup", "key_views")
 OWNERS = {"customer", "user", "person", "domain", "mailbox", "membership", "order", "placed_by"}
 LOOKUPS = {"filter", "exclude", "get", "get_object_or_404", "get_list_or_404", "first", "named", "to_restore"}
 REFUSALS = {
@@ -369,9 +370,17 @@ def all_that_matter(mutant: Mutant) -> Sequence[str]:
 
 
 def guards_of(mutant: Mutant) -> tuple[str, ...]:
-    """The tests that guard this place, those of its own package first."""
+    """The tests that guard this place, first those that are called like it, then those of its own package."""
     guards, own = GUARDS_OF_PROGRAMS if is_of_programs(mutant.path) else GUARDS, Path(mutant.path).parts[0]
-    return tuple(sorted(guards, key=lambda test: not test.startswith(f"tests/{own}/")))
+    words = words_of(mutant.path) - {own}
+    return tuple(
+        sorted(guards, key=lambda test: (-len(words & words_of(test)), not test.startswith(f"tests/{own}/")))
+    )
+
+
+def words_of(path: str) -> set[str]:
+    """Those of a file's name and folders, without the plural's s."""
+    return {word.removesuffix("s") for word in re.split(r"[/_.]", path)} - {"py", "test", ""}
 
 
 if __name__ == "__main__":
