@@ -46,10 +46,10 @@ def learn_charge(charge: RenewalCharge) -> bool:
         ended = RenewalCharge.objects.filter(pk=charge.pk, ended_at=None).update(
             state=state, reason=facts.reason, is_final=facts.final, ended_at=timezone.now(), intent=intent
         )
-        if not ended:
-            return True
-        if state == ChargeState.PAID:
+        if state == ChargeState.PAID:  # also of one that was held for undone: what is not needed goes back
             renewal._take_card_payment(facts.intent, str(charge.card), facts.amount_minor, facts.currency)
+            return True
+        if not ended:
             return True
         after = {"amount": charge.amount, "card": str(charge.card), "reason": facts.reason}
         audit.record(
@@ -75,7 +75,7 @@ def _ask(charge: RenewalCharge) -> "ChargeFacts":
         if found := card_charges.find_charge(charge.card, ours=charge.ours, begun_at=charge.at):
             return found
         if Renewal.objects.get(pk=charge.renewal_id).due_minor != charge.amount_minor:
-            if charge.asked_at and charge.asked_at > timezone.now() - SETTLES:
+            if (charge.asked_at or charge.at) > timezone.now() - SETTLES:
                 raise StripeGatewayError("What is due has changed while it was charged.", retry=True)
             return _undone(charge, declines.NOT_DUE)
         if charge.key_at < timezone.now() - KEY_HOLDS:

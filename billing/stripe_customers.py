@@ -5,11 +5,11 @@ when nothing of theirs is to stay.
 import logging
 from datetime import timedelta
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from accounts.models import Customer
-from billing.models import StripeCustomer
+from billing.models import Renewal, RenewalKind, StripeCustomer
 from billing.stripe_terms import KEY_HOLDS, LEASE, SKEW, UNANSWERED, is_on
 
 logger = logging.getLogger(__name__)
@@ -22,14 +22,13 @@ AT_ONCE = 200
 def find_or_make(customer: Customer, email: str) -> str:
     """Stripe's id of the customer, who is made there if they are not yet; empty while another's call is under way.
 
-    An address that Stripe takes for none is left out: then its pages ask for one. StripeGatewayError, also while the one
-    of before is still to be deleted, with whom a card of now would go.
+    An address that Stripe takes for none is left out: then its pages ask for one. StripeGatewayError.
     """
     from billing import stripe_calls
 
     row, _ = StripeCustomer.objects.get_or_create(customer=customer, defaults={"email": email})
     if row.next_try_at:
-        raise stripe_calls.StripeGatewayError("The customer of before is not deleted yet.", retry=True)
+        _delete_first(row)
     if row.stripe_id:
         return row.stripe_id
     # Under one key goes one address, whoever clicks.
@@ -118,12 +117,28 @@ def due_deletions() -> list[str]:
 
 
 def leave_ended() -> int:
-    """Let those go whose customers ended long ago; returns how many."""
+    """Let those go whose customers ended long ago, and are not coming back; returns how many."""
     ended = StripeCustomer.objects.filter(customer__ended_at__lt=timezone.now() - OVER, next_try_at=None)
+    returns = Renewal.objects.filter(kind=RenewalKind.RETURN, settled_at=None)
+    ended = ended.exclude(Exists(returns.filter(subscription__customer=OuterRef("customer"))))
     rows = list(ended.exclude(stripe_id="").select_related("customer")[:AT_ONCE])
     for row in rows:
         row.leave()
     return len(rows)
+
+
+def _delete_first(row: StripeCustomer) -> None:
+    """Whoever is still to be deleted is deleted now, as a card of now would go with them; where Stripe cannot do that, they
+    are used. StripeGatewayError while a worker is at it, or soon will be.
+    """
+    from billing.stripe_calls import StripeGatewayError
+
+    now = timezone.now()
+    StripeCustomer.objects.filter(pk=row.pk, next_try_at__gt=now + LEASE).update(next_try_at=now)
+    is_tried = delete_when_due(str(row.pk))
+    row.refresh_from_db()
+    if row.next_try_at and not is_tried:
+        raise StripeGatewayError("The customer of before is being deleted.", retry=True)
 
 
 def _found_or_made(row: StripeCustomer) -> str:

@@ -1,4 +1,6 @@
-"""Writes whose end nobody waits for until the disk has it: what a power failure takes of them is harmless."""
+"""Writes whose end nobody waits for until the disk has it: what a power failure takes of them is harmless. Never inside a
+unit of work, of which then nothing would be waited for.
+"""
 
 from django.db.models import TextField
 from django.db.models.expressions import RawSQL

@@ -307,6 +307,8 @@ class Copy:
                 path.write_bytes(original)
         if mutant is None and done.returncode:
             raise SystemExit(f"The guards fail without any mutant:\n{done.stdout.decode()[-3000:]}")
+        if b"Failed: Timeout" in done.stdout:
+            return BROKEN
         return {0: SURVIVED, 1: CAUGHT}.get(done.returncode, BROKEN)
 
 

@@ -218,6 +218,7 @@ def batches(size: int = 20) -> Iterator[list[str]]:
         yield from (of_kind[start : start + size] for start in range(0, len(of_kind), size))
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("names", list(batches()), ids=operator.itemgetter(0))
 def test_who_gets_in(names: list[str], clients: dict[str, Client], census_things: dict[str, Any]) -> None:
     urls, wrong = named_urls(), []

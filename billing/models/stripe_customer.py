@@ -103,14 +103,14 @@ class StripeCustomer(models.Model):
 
     def move(self, known: str) -> None:
         """Our key is that of another account, where this customer is `known` so; empty: not at all, so another is made.
-        The cards of before are left: the key of before finds them again.
+        The cards of before are left: the key of before finds them again. Whoever is to be deleted there has come back.
         """
         with unit_of_work():
             fresh = self._lock()
             if not self.stripe_id or fresh.stripe_id != self.stripe_id:
                 return
             former = [*(each for each in fresh.former if each != known), fresh.stripe_id][-MOST_FORMER:]
-            self._begin_anew(stripe_id=known, former=former)
+            self._begin_anew(stripe_id=known, former=former, next_try_at=None)
 
     def leave(self) -> None:
         """Have Stripe delete the customer with their cards; here nothing is left by which a card is known."""

@@ -71,16 +71,40 @@ def test_a_customer_that_was_deleted_at_stripe_is_another_one(
 def test_whoever_comes_back_while_stripe_deletes_them_loses_no_card(
     stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
 ) -> None:
-    former = save_card(stripe, acme, alice).stripe_customer
+    former, now = save_card(stripe, acme, alice).stripe_customer, timezone.now()
     StripeCustomer.objects.get().leave()
+    StripeCustomer.objects.update(next_try_at=now + timedelta(seconds=20))  # a worker is at it
     answer = as_(alice).post(ADD)
     assert answer.status_code == 503
     assert "Nothing was lost; try again in a minute." in answer.content.decode()
+    StripeCustomer.objects.update(next_try_at=now + timedelta(hours=6))  # Stripe was away for long
+    stripe.pay(as_(alice).post(ADD)["Location"], "5555555555554444")
+    assert "Mastercard 4444 is saved." in come_back(as_(alice))
+    catch_up()
+    [kept] = acme.cards.filter(removed_at=None)
+    assert kept.stripe_customer == StripeCustomer.objects.get().stripe_id != former
+
+
+def test_whoever_was_to_be_deleted_in_another_account_can_come_back(
+    stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    stripe.books.objects.pop(save_card(stripe, acme, alice).stripe_customer)
+    StripeCustomer.objects.get().leave()
     catch_up()
     stripe.pay(as_(alice).post(ADD)["Location"], "5555555555554444")
     assert "Mastercard 4444 is saved." in come_back(as_(alice))
     catch_up()
-    assert acme.cards.get(removed_at=None).stripe_customer != former
+    assert acme.cards.get(removed_at=None).last4 == "4444"
+
+
+def test_whom_stripe_refuses_to_delete_can_pay_all_the_same(
+    stripe: StripeDesk, acme: Customer, alice: User, as_: AsPerson
+) -> None:
+    save_card(stripe, acme, alice)
+    StripeCustomer.objects.get().leave()
+    stripe.fail("DELETE /v1/customers", *["refused"] * 9)
+    catch_up()
+    assert as_(alice).post(ADD).status_code == 302
 
 
 def test_the_key_of_another_account_loses_nothing(

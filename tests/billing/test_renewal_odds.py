@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import Customer, User
-from billing import card_payments, card_setups
-from billing.models import CardOnFile, Invoice, RenewalCharge, Subscription, kept_card
+from billing import card_charges, card_payments, card_setups
+from billing.models import CardOnFile, ChargeState, Invoice, Renewal, RenewalCharge, Subscription, kept_card
 from billing.models.sale import EDITIONS
+from billing.renewal_charges import learn_charge
+from billing.stripe_calls import StripeGatewayError
 from tests.billing.renewed import NEXT, live, newest, on_day, pay, sweep
 from tests.billing.stripe_desk import StripeDesk, catch_up, mails, save_card
 
@@ -80,6 +83,47 @@ class TestPaidInAnotherWayMeanwhile:
             sweep(anna)
         assert stripe.kept_minor == 2900
         assert newest(anna).settled_at
+
+    def test_what_another_worker_may_be_asking_for_is_not_given_up(
+        self, stripe: StripeDesk, anna: Customer, visa: CardOnFile, sam: User
+    ) -> None:
+        live(anna, day(-8), day(-1))
+        with on_day(day(0)):
+            charge = begun_before(newest(anna), visa)
+            pay(newest(anna), by=sam)
+            with pytest.raises(StripeGatewayError):
+                learn_charge(RenewalCharge.objects.get())
+            charge_at_stripe(charge)
+        live(anna, day(1), day(2))
+        with on_day(day(2), 13):
+            catch_up()
+        assert (stripe.charges, stripe.kept_minor) == (1, 0)
+
+    def test_what_was_taken_after_all_is_sent_back(
+        self, stripe: StripeDesk, anna: Customer, visa: CardOnFile, sam: User
+    ) -> None:
+        live(anna, day(-8), day(-1))
+        with on_day(day(0)):
+            charge = begun_before(newest(anna), visa)
+            pay(newest(anna), by=sam)
+            RenewalCharge.objects.update(state=ChargeState.DECLINED, ended_at=timezone.now())
+            charge_at_stripe(charge)
+            assert learn_charge(charge)
+            catch_up()
+        assert (stripe.charges, stripe.kept_minor) == (1, 0)
+        assert newest(anna).payments.get(method="card").kept_minor == 0
+
+
+def begun_before(renewal: Renewal, card: CardOnFile) -> RenewalCharge:
+    """As programs wrote it that noted later that Stripe is asked."""
+    return renewal.charges.create(number=1, card=card, amount_minor=5900, currency="USD")
+
+
+def charge_at_stripe(charge: RenewalCharge) -> None:
+    card_charges.charge(
+        charge.card, key=charge.key, ours=charge.ours, begun_at=charge.at, amount_minor=charge.amount_minor,
+        currency=charge.currency, description="A renewal",
+    )  # fmt: skip
 
 
 def test_what_no_card_can_pay_is_asked_for(

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 
 from accounts.models import AuditEntry, Customer, User
-from billing import card_payments
+from billing import card_payments, stripe_customers
 from billing.entitlements import Feature, limit
 from billing.models import CardOnFile, FreeMonths, Order, PriceChanged, Renewal, RenewalKind, Subscription
 from billing.submissions import Submission, new_token
@@ -444,3 +444,14 @@ def test_it_is_not_charged_while_staff_suspend_them(
     assert "Our staff have stopped your service for another reason" in told.body
     assert "received again" not in told.body
     assert "free again" not in told.body
+
+
+def test_stripe_keeps_who_is_coming_back(
+    stripe: StripeDesk, visa: CardOnFile, ended: Subscription, anna: Customer, alice: User
+) -> None:
+    Customer.objects.filter(pk=anna.pk).update(ended_at=ended.ended_at)
+    with on_day(day(40)):
+        again(ended).come_back(total_minor=5900, by=alice)
+        assert stripe_customers.leave_ended() == 0
+        again(ended).keep_plan(by=alice)
+        assert stripe_customers.leave_ended() == 1
