@@ -56,6 +56,14 @@ def test_only_an_owner_offers_and_only_the_other_accepts(
     assert acme.memberships.get(role=Role.OWNER).user == alice
 
 
+def test_whoever_may_not_sign_in_is_no_owner_to_be(as_, acme, alice, dave, to_dave):
+    dave.is_active = False
+    dave.save()
+    client = as_(alice)
+    assert dave.email not in client.get(PAGE).content.decode()
+    assert client.post(f"{PAGE}offer/", to_dave).status_code == 422
+
+
 def test_there_is_one_at_a_time_and_the_same_again_is_the_same(as_, acme, alice, bob, to_dave, delivered):
     client = as_(alice)
     for _ in range(2):
