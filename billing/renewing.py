@@ -10,20 +10,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import BooleanField, CharField, DateField, Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from accounts.models import CustomerSuspension, SuspensionCause
+from accounts.models import SuspensionCause
 from billing import dunning
-from billing.models import (
-    Period,
-    PlanChange,
-    Renewal,
-    RenewalCharge,
-    RenewalKind,
-    Subscription,
-    SubscriptionCancellation,
-)
+from billing.models import Period, Renewal, RenewalCharge, RenewalKind, Subscription
 from billing.renewal_charges import learn_charge
 from billing.stripe_terms import is_on
 from foundation.unawaited import unawaited
@@ -36,6 +29,42 @@ LONGEST_GAP = timedelta(hours=1)  # between two looks at a charge that Stripe ha
 A_DAY = timedelta(days=1)
 AGAIN = timedelta(hours=1)  # where it could not be renewed
 STEPS = 10  # in one go: more than can be due at once
+
+
+# As SQL, because building it anew took a sixth of the time of a step. A planned change has its day once its period was sold.
+FACTS: dict[str, tuple[str, Any]] = {
+    "change_on": (
+        """SELECT r.from_on FROM billing_planchange c LEFT JOIN billing_renewal r ON r.id = c.renewal_id
+           WHERE c.subscription_id = billing_subscription.id AND c.ended_at IS NULL""",
+        DateField(),
+    ),
+    "planned_period": (
+        """SELECT c.period FROM billing_planchange c
+           WHERE c.subscription_id = billing_subscription.id AND c.ended_at IS NULL""",
+        CharField(),
+    ),
+    "is_charged": (
+        """SELECT EXISTS (SELECT FROM billing_renewalcharge c JOIN billing_renewal r ON r.id = c.renewal_id
+           WHERE r.subscription_id = billing_subscription.id AND c.ended_at IS NULL)""",
+        BooleanField(),
+    ),
+    "was_suspended": (
+        f"""SELECT EXISTS (SELECT FROM accounts_customersuspension s
+            WHERE s.customer_id = billing_subscription.customer_id AND s.lifted_at IS NULL
+            AND s.cause = '{SuspensionCause.STAFF.value}')""",  # noqa: S608
+        BooleanField(),
+    ),
+    "has_open_renewal": (
+        """SELECT EXISTS (SELECT FROM billing_renewal r
+           WHERE r.subscription_id = billing_subscription.id AND r.settled_at IS NULL)""",
+        BooleanField(),
+    ),
+    "is_cancelled": (
+        """SELECT EXISTS (SELECT FROM billing_subscriptioncancellation c
+           WHERE c.subscription_id = billing_subscription.id AND c.withdrawn_at IS NULL)""",
+        BooleanField(),
+    ),
+}
 
 
 def work_subscription(subscription_id: str) -> bool:
@@ -137,26 +166,9 @@ def _is_suspended(subscription: Subscription) -> bool:
 
 @cache
 def _with_facts() -> Any:
-    """Subscriptions with what a step asks first, so that there is one query where nothing of it is so. It is built once,
-    and so knows no time.
-    """
-    charges = RenewalCharge.objects.filter(renewal__subscription=OuterRef("pk"), ended_at=None)
-    stopped = CustomerSuspension.objects.filter(cause=SuspensionCause.STAFF, lifted_at=None)
-    cancelled = SubscriptionCancellation.objects.filter(subscription=OuterRef("pk"), withdrawn_at=None)
-    return Subscription.objects.select_related("customer", "plan").annotate(
-        change_on=_of_change("renewal__from_on"),
-        planned_period=_of_change("period"),
-        is_charged=Exists(charges),
-        was_suspended=Exists(stopped.filter(customer=OuterRef("customer"))),
-        has_open_renewal=Exists(Renewal.objects.filter(subscription=OuterRef("pk"), settled_at=None)),
-        is_cancelled=Exists(cancelled),
-    )
-
-
-def _of_change(name: str) -> Subquery:
-    """For `annotate`: a fact of the planned change; that its renewal is there once the period was sold."""
-    planned = PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None)
-    return Subquery(planned.values(name)[:1])
+    """Subscriptions with what a step asks first, so that there is one query where nothing of it is so."""
+    facts = {name: RawSQL(f"({fact})", [], field) for name, (fact, field) in FACTS.items()}  # noqa: S611
+    return Subscription.objects.select_related("customer", "plan").annotate(**facts)
 
 
 def _later(charge: RenewalCharge | None) -> datetime:

@@ -109,6 +109,7 @@ def clicked(order: Order, by: User) -> str:
 
 @pytest.mark.usefixtures("deadly")
 @pytest.mark.timeout(1800)
+@pytest.mark.soak
 def test_every_charge_is_one_payment(
     stripe: StripeDesk, ordered: Callable[..., Order], alice: User, sam: User, settings: Any, rng: Dice,
     monkeypatch: pytest.MonkeyPatch,
@@ -188,6 +189,7 @@ class Attempts:
 
 @pytest.mark.usefixtures("deadly", "quiet_broker")
 @pytest.mark.timeout(1800)
+@pytest.mark.soak
 def test_every_charge_of_a_kept_card_is_known(
     stripe: StripeDesk, acme: Customer, alice: User, rng: Dice, monkeypatch: pytest.MonkeyPatch
 ) -> None:

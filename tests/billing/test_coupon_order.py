@@ -220,6 +220,7 @@ def test_paid_by_card_exactly_what_is_due(
     assert subscription.coupon_use == fresh(order).coupon_use
 
 
+@pytest.mark.soak
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_of_many_at_once_one_gets_the_last_use(
     as_: AsPerson, person: Callable[..., User], fields: dict[str, str], quiet_broker: None, settings: Any

@@ -214,6 +214,7 @@ def test_an_entry_has_one_cause_and_two_accounts(unpaid: Order) -> None:
         entry.save()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("walk", range(kills(6, 200)))
 def test_whatever_happens_the_books_agree_with_the_orders(
     stripe: StripeDesk, looked_at_again: Order, alice: User, sam: User, rng: Dice, walk: int

@@ -57,6 +57,7 @@ def lived(act: Callable[[], Any]) -> Any:
 
 @pytest.mark.usefixtures("deadly")
 @pytest.mark.timeout(1800)
+@pytest.mark.soak
 def test_every_renewal_is_charged_once(
     stripe: StripeDesk, ordered: Callable[..., Order], alice: User, sam: User, settings: Any, rng: Dice,
     monkeypatch: pytest.MonkeyPatch,

@@ -145,6 +145,7 @@ def test_old_ones_are_forgotten(paid: dict[str, Any]) -> None:
     assert stripe_events.forget_old_events() == 1
 
 
+@pytest.mark.soak
 def test_any_order_of_a_flow_ends_the_same(
     stripe: StripeDesk, ordered: Callable[..., Order], alice: User, sam: User, settings: Any, rng: Dice
 ) -> None:
