@@ -1,11 +1,12 @@
 """Filling a node anew: pages are staged beside the rows in force, and replace them all at once.
 
-Order of writing, so that a crash at any point leaves the old rows in force or the new ones: 1. each page: DKIM keys
-as files, hashes in secrets.db, rows in node.db, all staged, and with the rows the number of the next page; 2. with
-the last page: what is staged is flushed to the disk and looked through; hashes go into force; 3. one transaction of
-node.db: the effects that follow from the difference between old and new, the rows, the new revision and mark; 4. the
-effects (`mailnode.effects`). What is staged need not survive a power cut, so its pages are not flushed one by one:
-where some of it is missing, the panel is told to begin again."""
+Order of writing, so that a crash at any point leaves the old rows in force, though perhaps with the new passwords of
+mailboxes that stay, or the new ones: 1. each page: DKIM keys as files, hashes in secrets.db, rows in node.db, all
+staged, and with the rows the number of the next page; 2. with the last page: what is staged is flushed to the disk
+and looked through; hashes go into force; 3. one transaction of node.db: the effects that follow from the difference
+between old and new, the rows, the new revision and mark; 4. the effects (`mailnode.effects`). What is staged need not
+survive a power cut, so its pages are not flushed one by one: where some of it is missing, the panel is told to begin
+again."""
 
 import json
 import sqlite3
