@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from mailnode import schema
 from mailnode.ledger import Ledger
+from mailnode.schema import STAGED
 from mailnode.sessions import Sessions
 from mailnode.signing import Signing
 from mailnode.store import Store
@@ -20,6 +21,11 @@ MAY_SIGN_IN = f"""
 SELECT 1 FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND m.local_part = ? AND NOT
 EXISTS (SELECT 1 FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.sign_in = 1 AND
 {schema.HOLDS}) """  # noqa: S608 a constant
+
+# The hashes that no row names, nor one that is staged.
+STRANGE_SECRETS = f"""DELETE FROM secrets WHERE
+NOT EXISTS (SELECT 1 FROM node.mailboxes m WHERE m.id = mailbox AND m.secret = secrets.secret) AND NOT
+EXISTS (SELECT 1 FROM node.{STAGED}mailboxes m WHERE m.id = mailbox AND m.secret = secrets.secret)"""  # noqa: S608 a constant
 
 BATCH = 1_000  # effects at a time
 
@@ -90,6 +96,8 @@ class Effects:
         for _, kind, subject, detail in pending:
             if kind == "gone":
                 ledger.forget(subject, detail)
+            elif kind == "kick" and detail:  # the mailbox whose password is another now
+                ledger.forget_former_hashes(detail)
             elif kind == "arrived":
                 ledger.welcome(subject, detail)
         ledger.write()
@@ -133,12 +141,6 @@ class Effects:
         return self.store.node.execute(MAY_SIGN_IN, (domain, local_part)).fetchone() is not None
 
     def _forget_strange_secrets(self) -> None:
-        """Of mailboxes that no row knows, and those that were staged."""
         secrets = self.store.secrets
-        secrets.execute("ATTACH ? AS node", (str(self.store.settings.database),))
-        try:
-            with schema.transaction(secrets):
-                secrets.execute("DELETE FROM secrets WHERE mailbox NOT IN (SELECT id FROM node.mailboxes)")
-                secrets.execute("DELETE FROM staged")
-        finally:
-            secrets.execute("DETACH node")
+        with schema.attached(secrets, self.store.settings.database, "node"), schema.transaction(secrets):
+            secrets.execute(STRANGE_SECRETS)

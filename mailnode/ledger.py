@@ -19,14 +19,19 @@ class Ledger:
         self.store = store
         self.usage: dict[str, Held | None] = {}  # by address, as it shall be
         self.homes: dict[str, Held] = {}  # by mailbox id, what a gone one held
-        self.secrets: list[str] = []
+        self.secrets: list[tuple[str, str | None]] = []  # mailbox id, and which of its hashes stays
         self.back: list[str] = []
+
+    def forget_former_hashes(self, mailbox: str) -> None:
+        """Of the mailbox's hashes only the one stays that its row names."""
+        found = self.store.node.execute("SELECT secret FROM mailboxes WHERE id = ?", (mailbox,)).fetchone()
+        self.secrets.append((mailbox, found[0] if found else None))
 
     def forget(self, mailbox: str, address: str) -> None:
         """The mailbox is gone: its hash goes, its count stays with its home."""
+        self.forget_former_hashes(mailbox)
         if self._one("SELECT 1 FROM mailboxes WHERE id = ?", mailbox):
             return  # it has come back since
-        self.secrets.append(mailbox)
         held = self._held(address)
         if held:
             self.homes[mailbox] = held
@@ -57,8 +62,8 @@ class Ledger:
                 self.store.usage.executemany(query, [(a, *held) for a, held in self.usage.items() if held])
         if self.secrets:
             with schema.transaction(self.store.secrets):
-                query = "DELETE FROM secrets WHERE mailbox = ?"
-                self.store.secrets.executemany(query, [(mailbox,) for mailbox in self.secrets])
+                query = "DELETE FROM secrets WHERE mailbox = ? AND secret IS NOT ?"
+                self.store.secrets.executemany(query, self.secrets)
 
     def close(self) -> None:
         """Strike out the homes of those who came back; inside the transaction that ends the effects."""

@@ -1,12 +1,12 @@
 """Filling a node anew: pages are staged beside the rows in force, and replace them all at once.
 
-Order of writing, so that a crash at any point leaves the old rows in force, though perhaps with the new passwords of
-mailboxes that stay, or the new ones: 1. each page: DKIM keys as files, hashes in secrets.db, rows in node.db, all
-staged, and with the rows the number of the next page; 2. with the last page: what is staged is flushed to the disk
-and looked through; hashes go into force; 3. one transaction of node.db: the effects that follow from the difference
-between old and new, the rows, the new revision and mark; 4. the effects (`mailnode.effects`). What is staged need not
-survive a power cut, so its pages are not flushed one by one: where some of it is missing, the panel is told to begin
-again."""
+Order of writing, so that a crash at any point leaves the old rows in force or the new ones: 1. each page: hashes are
+added to secrets.db, where no row in force names them yet; DKIM keys as files and rows in node.db are staged, and with
+the rows the number of the next page; 2. with the last page: what is staged is flushed to the disk and looked through;
+3. one transaction of node.db: the effects that follow from the difference between old and new, the rows, the new
+revision and mark; 4. the effects (`mailnode.effects`), among them that hashes go which no row names any more. What is
+staged need not survive a power cut, so its pages are not flushed one by one: where some of it is missing, the panel is
+told to begin again."""
 
 import json
 import sqlite3
@@ -52,6 +52,9 @@ DIFFERENCE = (
     AND o.id NOT IN (SELECT id FROM staged_states WHERE receive = 1)""",
 )
 
+WITHOUT_HASH = f"""SELECT 1 FROM {STAGED}mailboxes m WHERE NOT EXISTS
+    (SELECT 1 FROM secrets.secrets s WHERE s.mailbox = m.id AND s.secret = m.secret) LIMIT 1"""  # noqa: S608 a constant
+
 
 class Elsewhere(Exception):
     """The page is not the one that the node waits for; `state` says which that is."""
@@ -67,11 +70,9 @@ class Rebuilding:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.node = _staging(store.settings.database)
-        self.secrets = _staging(store.settings.secrets)
 
     def close(self) -> None:
         self.node.close()
-        self.secrets.close()
 
     def state(self) -> wire.RebuildState:
         """What is under way, and the page that it waits for."""
@@ -102,8 +103,6 @@ class Rebuilding:
         """Forget what was staged for another one."""
         for name in self._pages_of_keys():
             self.store.keys.unstage_page(name)
-        with schema.transaction(self.secrets):
-            self.secrets.execute("DELETE FROM staged")
         with schema.transaction(self.node):
             for table in WISHES:
                 self.node.execute(f"DELETE FROM {STAGED}{table}")  # noqa: S608 names from the schema
@@ -113,19 +112,16 @@ class Rebuilding:
 
     def _stage(self, rows: list[Checked], seq: int) -> None:
         staged: dict[str, list[tuple[object, ...]]] = {}
-        hashes, private_keys = [], {}
+        private_keys = {}
         for row in rows:
             if row.data is None:
                 raise wire.WireError("nothing is gone in a rebuild", row.kind, row.key)
             if isinstance(row.data, wire.Dkim):
                 private_keys[row.key] = row.data.private_key
-            elif isinstance(row.data, wire.Mailbox):
-                hashes.append((row.key, row.data.password_hash))
             staged.setdefault(TABLES[row.kind], []).append(values(row.key, row.data))
         if private_keys:
             self.store.keys.stage_page(f"{self.state().rebuild}.{seq}", private_keys)
-        with schema.transaction(self.secrets):
-            self.secrets.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", hashes)
+        self.store.add_hashes(rows)
         try:
             with schema.transaction(self.node):
                 for table, lines in staged.items():
@@ -143,15 +139,12 @@ class Rebuilding:
         if self._has_moved() or not self._is_whole():
             self._give_up()
             raise Elsewhere(self.state())
-        with schema.transaction(self.store.secrets):
-            self.store.secrets.execute("INSERT OR REPLACE INTO secrets SELECT mailbox, hash FROM staged")
         node, pages_of_keys = self.store.node, self._pages_of_keys()
-        node.execute("ATTACH ? AS counted", (str(self.store.settings.usage),))
-        try:
-            with schema.transaction(node, begin="BEGIN"):  # Dovecot goes on counting
-                _swap(node, target, pages_of_keys)
-        finally:
-            node.execute("DETACH counted")
+        with (
+            schema.attached(node, self.store.settings.usage, "counted"),
+            schema.transaction(node, begin="BEGIN"),  # Dovecot goes on counting
+        ):
+            _swap(node, target, pages_of_keys)
         node.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _has_moved(self) -> bool:
@@ -161,10 +154,9 @@ class Rebuilding:
 
     def _is_whole(self) -> bool:
         """Whether the hash of each staged mailbox and the file of each staged key are there."""
-        count = "SELECT count(*) FROM"
-        mailboxes = self.node.execute(f"{count} {STAGED}mailboxes").fetchone()
-        if mailboxes != self.secrets.execute(f"{count} staged").fetchone():
-            return False
+        with schema.attached(self.node, self.store.settings.secrets, "secrets"):
+            if self.node.execute(WITHOUT_HASH).fetchone():
+                return False
         wanted = dict(self.node.execute("SELECT id, fingerprint FROM staged_dkim").fetchall())
         for name in self._pages_of_keys():
             for key, pem in self.store.keys.staged_page(name).items():

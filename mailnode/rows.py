@@ -20,7 +20,7 @@ CUSTOMERS = "SELECT id, username, storage_bytes, contact, sends_per_day, sends_p
 DOMAINS = "SELECT id, customer, name, accepts FROM domains"
 MAILBOXES = """SELECT m.id, m.domain, m.local_part, m.quota_bytes, s.hash, m.sends_per_day, m.raised_to,
     m.raised_until FROM mailboxes m
-LEFT JOIN secrets.secrets s ON s.mailbox = m.id"""
+LEFT JOIN secrets.secrets s ON s.mailbox = m.id AND s.secret = m.secret"""
 KEYS = """SELECT k.id, k.domain, k.selector, k.signs, d.name FROM dkim k
 LEFT JOIN domain_names d ON d.id = k.domain"""
 STATES = "SELECT id, subject_kind, subject, sign_in, send, receive, reason, until FROM states"

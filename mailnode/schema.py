@@ -1,7 +1,7 @@
 """The SQLite files of a mail server: their tables, how they are made and how they are opened.
 
 node.db     what the panel wants, read live by Postfix (proxymap), Dovecot and the look-up service
-secrets.db  password hashes by mailbox id, for the agent and Dovecot alone
+secrets.db  password hashes, for the agent and Dovecot alone; in force is the one that the row in node.db names
 usage.db    written by Dovecot's dict process, read by the agent and the look-up service
 sends.db    written by the look-up service, read by the agent (mailnode.sends)
 
@@ -9,6 +9,7 @@ All are in WAL mode (a lock of the writer must never fail a look-up), and are ne
 Postfix and Dovecot would keep the old one open. Their directories are writable for their readers, which WAL
 demands."""
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -92,10 +93,19 @@ ADDED = (
     ),
 )
 
-SECRETS = "CREATE TABLE secrets (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;"
-STAGED_SECRETS = """
-CREATE TABLE IF NOT EXISTS staged (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID;
+# `secret` is `secret_of(hash)`: a hash that no row names yet, or no longer, is there without effect.
+SECRETS = """
+CREATE TABLE secrets (mailbox TEXT NOT NULL, secret TEXT NOT NULL, hash TEXT NOT NULL,
+    PRIMARY KEY (mailbox, secret)) WITHOUT ROWID;
 """
+# For a file whose hashes are not named yet, one for each mailbox.
+NAMED_SECRETS = f"""
+ALTER TABLE secrets RENAME TO former;
+{SECRETS}
+INSERT INTO secrets SELECT mailbox, secret_of(hash), hash FROM former;
+DROP TABLE former;
+DROP TABLE IF EXISTS staged;
+"""  # noqa: S608 a constant
 
 # `changed` grows with every change, so that a reader can ask for what is new; domain_usage is kept by
 # triggers, so that a customer's sum costs one row a domain.
@@ -158,8 +168,7 @@ def create_node(path: Path) -> None:
     try:
         with transaction(connection):
             for table, column, definition in ADDED:
-                query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
-                if connection.execute(query, (table, column)).fetchone() is None:
+                if not _has(connection, table, column):
                     connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}")
     finally:
         connection.close()
@@ -168,12 +177,23 @@ def create_node(path: Path) -> None:
 def create_secrets(path: Path) -> None:
     """Make secrets.db; one that is there gets what it lacks."""
     create(path, SECRETS)
-    add(path, STAGED_SECRETS)
+    connection = connect(path)
+    try:
+        if not _has(connection, "secrets", "secret"):
+            connection.create_function("secret_of", 1, secret_of, deterministic=True)
+            connection.executescript(f"BEGIN IMMEDIATE; {NAMED_SECRETS} COMMIT;")
+    finally:
+        connection.close()
 
 
 def create_usage(path: Path) -> None:
     """Make usage.db; its generation tells cursors of an earlier file from its own."""
     create(path, USAGE)
+
+
+def secret_of(password_hash: str) -> str:
+    """How a mailbox's row names its password hash: SHA-256 in hex."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()
 
 
 class Writing(sqlite3.Connection):
@@ -236,6 +256,16 @@ def transaction(connection: Writing, begin: str = "BEGIN IMMEDIATE") -> Iterator
         raise
 
 
+@contextmanager
+def attached(connection: sqlite3.Connection, path: Path, name: str) -> Iterator[None]:
+    """Another file's tables under this name."""
+    connection.execute(f"ATTACH ? AS {name}", (str(path),))
+    try:
+        yield
+    finally:
+        connection.execute(f"DETACH {name}")
+
+
 def point(node: sqlite3.Connection) -> wire.Point:
     """Where the node is in its history."""
     revision, mark = node.execute("SELECT revision, mark FROM meta").fetchone()
@@ -255,6 +285,11 @@ def mailbox_at(node: sqlite3.Connection, address: str) -> str | None:
 def effective(node: sqlite3.Connection) -> int:
     """The revision up to which everything has come about."""
     return int(node.execute("SELECT effective FROM meta").fetchone()[0])
+
+
+def _has(connection: sqlite3.Connection, table: str, column: str) -> bool:
+    query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+    return connection.execute(query, (table, column)).fetchone() is not None
 
 
 def _begin_new_log(connection: Writing) -> None:

@@ -1,11 +1,10 @@
 """The node's copy of what the panel wants: pages of changes are applied here, each in one transaction.
 
 Order of writing, so that a crash at any point is healed by the same page coming again: 1. DKIM keys are
-staged as files, password hashes are committed to secrets.db; nothing refers to them yet; 2. one transaction
+staged as files, password hashes are added to secrets.db; nothing refers to them yet; 2. one transaction
 of node.db: the rows, the effects that must follow from them, and the new revision and mark; 3. the effects
 (`mailnode.effects`), after which `effective` moves."""
 
-import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -91,12 +90,21 @@ class Store:
         for row in rows:
             if isinstance(row.data, wire.Dkim):
                 self.keys.stage(row.key, row.data.private_key)
-        hashes = [(row.key, row.data.password_hash) for row in rows if isinstance(row.data, wire.Mailbox)]
+        self.add_hashes(rows)
+
+    def add_hashes(self, rows: list[Checked]) -> None:
+        """Add the password hashes of these rows to those that are there. Each is in force once the row of its mailbox
+        names it."""
+        hashes = [
+            (row.key, schema.secret_of(row.data.password_hash), row.data.password_hash)
+            for row in rows
+            if isinstance(row.data, wire.Mailbox)
+        ]
         if hashes:
+            query = """INSERT INTO secrets VALUES (?, ?, ?) ON CONFLICT (mailbox, secret)
+                DO UPDATE SET hash = excluded.hash WHERE hash <> excluded.hash"""
             with schema.transaction(self.secrets):
-                self.secrets.executemany(
-                    "INSERT OR REPLACE INTO secrets (mailbox, hash) VALUES (?, ?)", hashes
-                )
+                self.secrets.executemany(query, hashes)
 
 
 def row_counts(node: sqlite3.Connection) -> dict[str, int]:
@@ -142,7 +150,7 @@ def values(key: str, data: wire.Data) -> tuple[object, ...]:
         case wire.Domain():
             return (key, data.customer, data.name, data.accepts)
         case wire.Mailbox():
-            secret = hashlib.sha256(data.password_hash.encode()).hexdigest()
+            secret = schema.secret_of(data.password_hash)
             sends = (data.sends_per_day, data.raised_to, data.raised_until)
             return (key, data.domain, data.local_part, data.quota_bytes, secret, *sends)
         case wire.Dkim():
@@ -215,7 +223,7 @@ class Page:
         if not before:
             self.effect("arrived", key, f"{data.local_part}@{self._domain_name(data.domain)}")
         elif before[2] != row[4]:
-            self.effect("kick", f"{data.local_part}@{self._domain_name(data.domain)}")
+            self.effect("kick", f"{data.local_part}@{self._domain_name(data.domain)}", key)
 
     def _write_dkim(self, key: str, data: wire.Dkim) -> None:
         query = "SELECT id FROM dkim WHERE domain = ? AND selector = ? AND id <> ?"

@@ -1,7 +1,7 @@
 """What a mail server really holds, read from its own files without mailnode's code."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ def holding(directory: Path) -> Hashes:
     node = sqlite3.connect(f"file:{directory}/db/node.db?mode=rw", uri=True)
     secrets = sqlite3.connect(f"file:{directory}/secrets/secrets.db?mode=rw", uri=True)
     try:
-        hashes = dict(secrets.execute("SELECT mailbox, hash FROM secrets"))
+        hashes = {row[:2]: row[2] for row in secrets.execute("SELECT mailbox, secret, hash FROM secrets")}
         rows = node_rows(node, hashes, directory / "dkim")
         return {(kind, key): wire.row_hash(kind, key, data) for kind, key, data in rows}
     finally:
@@ -23,7 +23,9 @@ def holding(directory: Path) -> Hashes:
         secrets.close()
 
 
-def node_rows(node: sqlite3.Connection, hashes: dict[str, str], keys: Path) -> Iterator[tuple[str, str, Any]]:
+def node_rows(
+    node: sqlite3.Connection, hashes: Mapping[tuple[str, str], str], keys: Path
+) -> Iterator[tuple[str, str, Any]]:
     """Kind, key and content of each row; what is missing of it outside node.db reads "none"."""
     query = "SELECT id, username, storage_bytes, contact, sends_per_day, sends_per_day_in_sum FROM customers"
     for key, username, storage, contact, sends, in_sum in node.execute(query):
@@ -33,13 +35,11 @@ def node_rows(node: sqlite3.Connection, hashes: dict[str, str], keys: Path) -> I
     for key, customer, name, accepts in node.execute("SELECT id, customer, name, accepts FROM domains"):
         names[key] = name
         yield "domain", key, wire.Domain(customer=customer, name=name, accepts=bool(accepts))
-    query = (
-        "SELECT id, domain, local_part, quota_bytes, sends_per_day, raised_to, raised_until FROM mailboxes"
-    )
-    for key, domain, local_part, quota, sends, raised, until in node.execute(query):
+    query = "SELECT id, domain, local_part, quota_bytes, secret, sends_per_day, raised_to, raised_until FROM mailboxes"
+    for key, domain, local_part, quota, secret, sends, raised, until in node.execute(query):
         fields = {"domain": domain, "local_part": local_part, "quota_bytes": quota}
         fields |= {"sends_per_day": sends, "raised_to": raised, "raised_until": until}
-        yield "mailbox", key, wire.Mailbox(**fields, password_hash=hashes.get(key, "none"))
+        yield "mailbox", key, wire.Mailbox(**fields, password_hash=hashes.get((key, secret), "none"))
     query = "SELECT id, domain, selector, signs, fingerprint FROM dkim"
     for key, domain, selector, signs, fingerprint in node.execute(query):
         # A key waits in the staging directory while the row of its domain has not come.

@@ -183,12 +183,13 @@ def held(agent: RealAgent) -> dict[tuple[str, str], Any]:
         rows["customer", key] = wire.Customer(**dict(zip(names, values, strict=True)))
     for key, customer, name, accepts in agent.query("SELECT id, customer, name, accepts FROM domains"):
         rows["domain", key] = wire.Domain(customer=customer, name=name, accepts=bool(accepts))
-    hashes = dict(agent.query("SELECT mailbox, hash FROM secrets", file="secrets/secrets.db"))
+    query = "SELECT mailbox, secret, hash FROM secrets"
+    hashes = {(key, secret): text for key, secret, text in agent.query(query, file="secrets/secrets.db")}
     names = ("domain", "local_part", "quota_bytes", "sends_per_day", "raised_to", "raised_until")
-    for key, *values in agent.query(f"SELECT id, {', '.join(names)} FROM mailboxes"):  # noqa: S608 names of ours
+    for key, secret, *values in agent.query(f"SELECT id, secret, {', '.join(names)} FROM mailboxes"):  # noqa: S608 as above
         facts = dict(zip(names, values, strict=True))
-        rows["mailbox", key] = wire.Mailbox(**facts, password_hash=hashes.pop(key))
-    assert not hashes, "secrets without a mailbox"
+        rows["mailbox", key] = wire.Mailbox(**facts, password_hash=hashes.pop((key, secret)))
+    assert not hashes, "hashes that no mailbox has"
     rows |= _dkim_keys(agent) | _states(agent)
     return rows
 

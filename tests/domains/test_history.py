@@ -393,7 +393,7 @@ def test_a_lying_server_gets_only_what_its_customers_may_have(agent, halted_serv
             "INSERT INTO mailboxes (id, domain, local_part, quota_bytes, secret) VALUES (?, ?, ?, ?, '')",
             *(key, parent, local_part, quota),
         )
-        agent.execute("INSERT INTO secrets VALUES (?, ?)", key, secret, file="secrets/secrets.db")
+        agent.execute("INSERT INTO secrets VALUES (?, '', ?)", key, secret, file="secrets/secrets.db")
     agent.execute(
         "INSERT INTO customers (id, username, storage_bytes) VALUES (?, 'other', NULL)", other.pk.hex
     )

@@ -19,6 +19,7 @@ from tests.mailnode.server import (
     new_private_key,
     state,
 )
+from tests.node_files import holding
 
 
 def post(server: Server, page: wire.Changes) -> tuple[int, bytes]:
@@ -43,7 +44,7 @@ def test_a_page_is_applied_and_effective(agent: Server, private_key: str) -> Non
     applied = agent.push(*rows, state("acme", "customer", "send"))
     assert (applied.revision, applied.effective) == (1, 1)
     assert agent.status().rows == {"customer": 1, "domain": 1, "mailbox": 1, "dkim": 1, "state": 1}
-    secrets = sqlite3.connect(agent.settings.secrets).execute("SELECT * FROM secrets").fetchall()
+    secrets = sqlite3.connect(agent.settings.secrets).execute("SELECT mailbox, hash FROM secrets").fetchall()
     assert secrets == [(identity("anna@acme.test"), FAKE_HASH)]
     assert (agent.settings.dkim / "acme.test" / "k1.key").read_text() == private_key
     assert (agent.settings.dkim / "acme.test/k1.key").read_text() == private_key
@@ -110,6 +111,23 @@ def test_the_later_row_of_a_name_wins(agent: Server) -> None:
     agent.push(wire.row("domain", identity("new acme.test"), other))
     agent.push(gone("domain", "acme.test"), gone("mailbox", "anna@acme.test"))
     assert table(agent, "SELECT id FROM domains") == [(identity("new acme.test"),)]
+
+
+def test_a_page_that_is_refused_changes_no_password(agent: Server) -> None:
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"), mailbox("bob@acme.test"))
+    before = holding(agent.directory)
+    other = mailbox("anna@acme.test", secret=FAKE_HASH[:-1] + "x")
+    moved = mailbox("carl@acme.test", key="bob@acme.test")
+    assert post(agent, agent.page(other, moved))[0] == 422
+    assert holding(agent.directory) == before
+
+
+def test_a_former_password_is_not_kept(agent: Server) -> None:
+    agent.push(domain("acme.test"), mailbox("anna@acme.test"))
+    later = FAKE_HASH[:-1] + "x"
+    agent.push(mailbox("anna@acme.test", secret=later))
+    with sqlite3.connect(agent.settings.secrets) as secrets:
+        assert secrets.execute("SELECT hash FROM secrets").fetchall() == [(later,)]
 
 
 def test_what_is_gone_may_go_twice(agent: Server) -> None:
