@@ -1,6 +1,6 @@
 """`make mutants`: takes away each tenant filter, permission and ownership check, one at a time, and runs the tests that
-guard the boundaries, those of people or those of programs. Each of these mutants has to be caught; the list of survivors
-is empty. Of a view's module the tests of its own pages come first, for they catch most.
+guard the boundaries, those of people or those of programs: of these each that runs the lines in question. Each of these
+mutants has to be caught; the list of survivors is empty.
 
 The sources are changed in copies, one for each core, by what their syntax trees show (`mutants_of`).
 """
@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
-from django.urls import URLResolver, get_resolver
+from coverage import CoverageData
 
 ROOT = Path(__file__).resolve().parent.parent
 GUARDS = (
@@ -115,10 +115,11 @@ CAUGHT, SURVIVED, BROKEN = "caught", "SURVIVED", "DOES NOT RUN"
 
 @dataclass(frozen=True)
 class Mutant:
-    """`path` with the text from `start` to `end` (bytes) replaced by `text`."""
+    """`path` with the text from `start` to `end` (bytes) replaced by `text`; `lines` run where it matters."""
 
     path: str
     line: int
+    lines: range
     start: int
     end: int
     text: str
@@ -162,12 +163,15 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
     related = related_names()
 
-    def mutant(node: ast.expr | ast.stmt | ast.keyword, text: str, what: str) -> Mutant:
+    def mutant(
+        node: ast.expr | ast.stmt | ast.keyword, text: str, what: str, of: ast.stmt | None = None
+    ) -> Mutant:
         start, end = (
             starts[node.lineno - 1] + node.col_offset,
             starts[node.end_lineno - 1] + node.end_col_offset,
         )
-        return Mutant(str(path.relative_to(ROOT)), node.lineno, start, end, text, what)
+        lines = range((of or node).lineno, (of or node).end_lineno + 1)
+        return Mutant(str(path.relative_to(ROOT)), node.lineno, lines, start, end, text, what)
 
     is_api, of_programs = named(path, API), named(path, OF_PROGRAMS)
     tree = ast.parse(source)
@@ -193,11 +197,13 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
                 yield mutant(node, "set(Permission)", f"every right for {ast.unparse(role)}")
             case ast.If(body=[only], orelse=[]) if refuses(only):
                 yield mutant(node, "pass", f"no refusal if {ast.unparse(node.test)}")
-            case ast.FunctionDef(decorator_list=decorators):
+            case ast.FunctionDef(decorator_list=decorators, body=[first, *_]):
                 for decorator in decorators:
                     door = decorator.func if isinstance(decorator, ast.Call) else decorator
                     if isinstance(door, ast.Name) and door.id in DOORS:
-                        yield mutant(decorator, "(lambda view: view)", f"{node.name} without {door.id}")
+                        yield mutant(
+                            decorator, "(lambda view: view)", f"{node.name} without {door.id}", first
+                        )
             case ast.keyword(arg="right", value=ast.Constant(value)) if value:
                 yield mutant(node, 'right=""', f"right {value} not needed")
     for gate in ast.walk(tree) if of_programs else ():
@@ -261,21 +267,6 @@ def refuses(statement: ast.stmt) -> bool:
     return False
 
 
-def pages_of(path: str) -> list[str]:
-    """The names of the pages whose views stand in this file."""
-    module = path.removesuffix(".py").replace("/", ".")
-    views = _views(get_resolver())
-    return [name for name, view in views if view.__module__ == module and not name.startswith("api:")]
-
-
-def _views(resolver: URLResolver, space: str = "") -> Iterator[tuple[str, Callable[..., object]]]:
-    for pattern in resolver.url_patterns:
-        if isinstance(pattern, URLResolver):
-            yield from _views(pattern, f"{space}{pattern.namespace}:" if pattern.namespace else space)
-        elif pattern.name:
-            yield f"{space}{pattern.name}", pattern.callback
-
-
 class Copy:
     """A copy of the sources with a database and a Redis database of its own, in which one mutant lives at a time."""
 
@@ -293,23 +284,32 @@ class Copy:
         }
         self.environment = {**os.environ, **own, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def outcome(self, mutant: Mutant | None, *tests: str, pages: Sequence[str] = ()) -> str:
-        """What the tests say of the sources with this mutant, or as they are; of the census those of the pages, if any."""
-        path = self.folder / mutant.path if mutant else None
-        if mutant and path:
-            original = path.read_bytes()
-            path.write_bytes(mutant.applied_to(original))
+    def outcome(self, mutant: Mutant, tests: Sequence[str]) -> str:
+        """What these tests say of the sources with this mutant."""
+        path = self.folder / mutant.path
+        original = path.read_bytes()
+        path.write_bytes(mutant.applied_to(original))
         try:
-            command, environment = [*PYTEST, *tests], {**self.environment, "CENSUS_OF": " ".join(pages)}
-            done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True)
+            done = self._run(*tests)
         finally:
-            if path:
-                path.write_bytes(original)
-        if mutant is None and done.returncode:
-            raise SystemExit(f"The guards fail without any mutant:\n{done.stdout.decode()[-3000:]}")
+            path.write_bytes(original)
         if b"Failed: Timeout" in done.stdout:
             return BROKEN
         return {0: SURVIVED, 1: CAUGHT}.get(done.returncode, BROKEN)
+
+    def runs_of(self, guards: Sequence[str]) -> CoverageData:
+        """Which of these tests run which line of the sources as they are."""
+        places = (f"--cov={place}" for place in PLACES)
+        done = self._run(*places, "--cov-context=test", "--cov-report=", *guards)
+        if done.returncode:
+            raise SystemExit(f"The guards fail without any mutant:\n{done.stdout.decode()[-3000:]}")
+        found = CoverageData(str(self.folder / ".coverage"))
+        found.read()
+        return found
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        command = [*PYTEST, *arguments]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -325,35 +325,25 @@ def main(arguments: list[str]) -> int:
         for number in range(cores):
             copies.put(Copy(number, Path(folder) / str(number)))
 
-        def attempt(mutant: Mutant | None, tests: Sequence[str], pages: Sequence[str] = ()) -> str:
+        def runs_of(guards: Sequence[str]) -> CoverageData:
             copy = copies.get()
             try:
-                return copy.outcome(mutant, *tests, pages=pages)
+                return copy.runs_of(guards)
             finally:
                 copies.put(copy)
 
-        def say(outcome: str, mutant: Mutant) -> None:
-            counts[outcome] += 1
-            print(f"{outcome:12} {mutant}", flush=True)
+        def attempt(mutant: Mutant) -> str:
+            copy = copies.get()
+            try:
+                return copy.outcome(mutant, tests_of(mutant, runs) or guards_of(mutant))
+            finally:
+                copies.put(copy)
 
         with ThreadPoolExecutor(cores) as pool:
-            quickly = [m for m in chosen if pages_of(m.path)]
-            left = [m for m in chosen if m not in quickly]
-            without = [pool.submit(attempt, None, tests) for tests in {GUARDS, GUARDS_OF_PROGRAMS}]
-            pages = [pages_of(mutant.path) for mutant in quickly]
-            for mutant, outcome in zip(
-                quickly, pool.map(attempt, quickly, map(of_these, pages), pages), strict=True
-            ):
-                if outcome == CAUGHT:
-                    say(outcome, mutant)
-                else:
-                    left.append(mutant)
-            for guards in without:
-                guards.result()
-            for mutant, outcome in zip(
-                left, pool.map(attempt, left, map(all_that_matter, left)), strict=True
-            ):
-                say(outcome, mutant)
+            runs = list(pool.map(runs_of, (GUARDS, GUARDS_OF_PROGRAMS)))
+            for mutant, outcome in zip(chosen, pool.map(attempt, chosen), strict=True):
+                counts[outcome] += 1
+                print(f"{outcome:12} {mutant}", flush=True)
     seconds = time.monotonic() - started
     print(
         f"{len(chosen)} mutants in {seconds:.0f} s: " + ", ".join(f"{n} {name}" for name, n in counts.items())
@@ -361,14 +351,14 @@ def main(arguments: list[str]) -> int:
     return 1 if counts[SURVIVED] or counts[BROKEN] else 0
 
 
-def of_these(pages: Sequence[str]) -> Sequence[str]:
-    return ["-k", " or ".join((*pages, "who_gets_in")), *OF_EACH_PAGE]
-
-
-def all_that_matter(mutant: Mutant) -> Sequence[str]:
-    """Django's own staff pages hang on none of the places outside its admin."""
-    guards = guards_of(mutant)
-    return guards if is_of_programs(mutant.path) or "admin" in mutant.path else ["-k", "not admin:", *guards]
+def tests_of(mutant: Mutant, runs: Sequence[CoverageData]) -> list[str]:
+    """The tests that run the mutant's lines, those of all pages last; none where only reading the module runs them."""
+    found = set()
+    for data in runs:
+        for line, contexts in data.contexts_by_lineno(mutant.path).items():
+            if line in mutant.lines:
+                found |= {context.rpartition("|")[0] for context in contexts if context}
+    return sorted(found, key=lambda test: (test.startswith(OF_EACH_PAGE), test))
 
 
 def guards_of(mutant: Mutant) -> tuple[str, ...]:

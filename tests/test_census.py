@@ -1,7 +1,6 @@
 """Every URL × method × role. A URL that the access table does not name fails, so nothing is ever reachable by oversight."""
 
 import operator
-import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -209,10 +208,10 @@ def order_of(customer: Customer, owner: User) -> Order:
 
 
 def batches(size: int = 20) -> Iterator[list[str]]:
-    """All names, or those that CENSUS_OF has, some to a test: making people and things takes longer than asking for a page.
-    Those of Django's own staff pages are apart.
+    """All names, some to a test: making people and things takes longer than asking for a page. Those of Django's own staff
+    pages are apart.
     """
-    names = os.environ.get("CENSUS_OF", "").split() or sorted(named_urls())
+    names = sorted(named_urls())
     for is_admin in (False, True):
         of_kind = [name for name in names if name.startswith("admin:") == is_admin]
         yield from (of_kind[start : start + size] for start in range(0, len(of_kind), size))
