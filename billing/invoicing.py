@@ -84,7 +84,7 @@ def _lines(sale: Sale, rate: str) -> tuple[Line, ...]:
 def post_all(sale: Sale, invoice: Invoice | None) -> None:
     """What came in and went back for a sale with this invoice, as far as that is not posted."""
     for payment in sale.payments.all():
-        due = ledger.open_of([invoice.pk])[invoice.pk] if invoice else 0
+        due = ledger.open_of(invoice.pk) if invoice else 0
         ledger.post_payment(payment, invoice, min(payment.kept_minor, due))
         for refund in payment.card_refunds.all():
             if refund.sent_at and not refund.failed_at:

@@ -16,10 +16,10 @@
 | what is left of it is taken back | credit | goodwill |
 """
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Case, F, OuterRef, Q, Subquery, Sum, When
 from django.db.models.functions import Coalesce
 
@@ -78,7 +78,7 @@ def post_release(note: "Invoice") -> None:
     invoice = note.corrects
     if invoice is None:
         return
-    more = -open_of([invoice.pk]).get(invoice.pk, 0)
+    more = -open_of(invoice.pk)
     _post(note, EntryKind.RELEASE, Account.RECEIVABLE, Account.CREDIT, more, document=note, invoice=invoice)
 
 
@@ -114,7 +114,7 @@ def post_return(refund: CardRefund) -> None:
             card_refund=refund,
         )
     if invoice := _paid_by(payment):
-        again = min(open_of([invoice.pk])[invoice.pk], payment.sale.paid_minor - settled(invoice))
+        again = min(open_of(invoice.pk), payment.sale.paid_minor - settled(invoice))
         _post(
             payment,
             EntryKind.SETTLE,
@@ -160,10 +160,9 @@ def post_dispute_returned(dispute: "Dispute") -> None:
         _post(dispute, EntryKind.REGAIN, Account.CARDS, Account.DISPUTED, amount, dispute=dispute)
 
 
-def open_of(invoices: Collection[UUID]) -> dict[UUID, int]:
-    """What is still to be paid of each invoice, in one query; below zero where more was paid than is owed."""
-    rows = LedgerEntry.objects.filter(invoice__in=invoices).order_by()
-    return dict(rows.values("invoice").annotate(open=_sum(Account.RECEIVABLE)).values_list("invoice", "open"))
+def open_of(invoice: UUID) -> int:
+    """What is still to be paid of it; below zero where more was paid than is owed."""
+    return _balance(Account.RECEIVABLE, "invoice_id = %s", invoice)
 
 
 def open_of_outer() -> Coalesce:
@@ -187,8 +186,7 @@ def settled(invoice: "Invoice") -> int:
 
 def free_credit(customer: "Customer", currency: str) -> int:
     """What we hold for a customer and is not on its way back to a card."""
-    entries = customer.ledger_entries.filter(currency=currency).order_by()
-    held = -int(entries.aggregate(sum=_sum(Account.CREDIT))["sum"])
+    held = -_balance(Account.CREDIT, "customer_id = %s AND currency = %s", customer.pk, currency)
     if held <= 0:
         return held
     going = CardRefund.objects.filter(
@@ -206,6 +204,15 @@ def balances(customer: "Customer") -> dict[str, dict[Account, int]]:
         sums[Account(debit)] += amount
         sums[Account(credit)] -= amount
     return found
+
+
+def _balance(account: Account, where: str, *values: Any) -> int:
+    """The sum of an account's entries. As SQL: each charge asks twice, and building it anew takes ten times as long."""
+    query = f"""SELECT coalesce(sum(CASE %s WHEN debit THEN amount_minor WHEN credit THEN -amount_minor END), 0)
+        FROM billing_ledgerentry WHERE {where}"""  # noqa: S608 conditions from above
+    with connection.cursor() as cursor:
+        cursor.execute(query, [account.value, *values])
+        return int(cursor.fetchone()[0])
 
 
 def _sum(account: Account) -> Sum:

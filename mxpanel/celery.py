@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import task_failure, task_postrun, task_prerun, task_success
+from celery.signals import task_failure, task_postrun, task_prerun, task_success, worker_ready
 from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
+from foundation.collector import spare_what_is_loaded
 from mxpanel.schedule import SCHEDULE
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,11 @@ def tidy_connections(**_: Any) -> None:
     after each, and a new one costs more than most tasks.
     """
     close_old_connections()
+
+
+@worker_ready.connect
+def spare_what_workers_load(**_: Any) -> None:
+    spare_what_is_loaded()
 
 
 PERIODIC = frozenset(entry["task"] for name, entry in SCHEDULE.items() if not name.startswith("canary"))

@@ -170,6 +170,9 @@ DATABASES["default"]["OPTIONS"] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    # What is asked for the third time over one connection is planned once.
+    "server_side_binding": True,
+    "prepare_threshold": 2 if env.bool("DATABASE_PREPARES", True) else None,
     "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
     **DATABASES["default"].get("OPTIONS", {}),
 }

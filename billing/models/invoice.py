@@ -5,8 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import connection, models
-from django.db.models import F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -67,11 +67,11 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
         """With all that `status` asks."""
         from billing.ledger import open_of_outer
 
-        return self.annotate(open_minor=open_of_outer(), credited_minor=_credited())
+        return self.annotate(open_minor=open_of_outer(), credited_minor=_CREDITED)
 
     def with_credited(self) -> "InvoiceQuerySet":
         """With what credit notes took back of each."""
-        return self.annotate(credited_minor=_credited())
+        return self.annotate(credited_minor=_CREDITED)
 
     def with_held(self) -> "InvoiceQuerySet":
         """With what is held for the customer of each, in its currency."""
@@ -80,9 +80,13 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
         return self.annotate(held_minor=held_outer())
 
 
-def _credited() -> Coalesce:
-    taken_back = Invoice.objects.filter(corrects=OuterRef("pk")).order_by().values("corrects")
-    return Coalesce(Subquery(taken_back.annotate(sum=Sum("total_minor")).values("sum")), 0)
+# As SQL, because every step of a renewal asks it, and building it anew takes longer than all the rest of the query.
+_CREDITED = RawSQL(
+    """(SELECT coalesce(sum(note.total_minor), 0) FROM billing_invoice note
+        WHERE note.corrects_id = billing_invoice.id)""",
+    [],
+    models.BigIntegerField(),
+)
 
 
 class Invoice(OfSale):
@@ -160,7 +164,7 @@ class Invoice(OfSale):
         """What is still to be paid of it, by the ledger; below zero where more was paid than is owed."""
         from billing.ledger import open_of
 
-        return open_of([self.pk]).get(self.pk, 0)
+        return open_of(self.pk)
 
     @cached_property
     def held_minor(self) -> int:

@@ -239,7 +239,7 @@ class Renewal(PaidAhead):
         """Note that what is due is charged to this card, and that Stripe is asked for it now. None where nothing is due, or
         not what a card can pay; the charge that is under way, if there is one.
         """
-        with self._locked() as renewal:
+        with self._locked_alone() as renewal:
             charges = list(renewal.charges.all())
             if found := next((each for each in charges if not each.ended_at), None):
                 return found
@@ -355,3 +355,9 @@ class Renewal(PaidAhead):
         known = Renewal.objects.select_related("plan", "subscription__customer")
         with unit_of_work():
             yield known.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
+
+    @contextmanager
+    def _locked_alone(self) -> Iterator["Renewal"]:
+        """The same without what it is of, for what does not ask about that: half the price."""
+        with unit_of_work():
+            yield Renewal.objects.select_for_update(no_key=True).get(pk=self.pk)

@@ -7,6 +7,8 @@ from typing import Any
 import django
 from django.conf import settings
 
+from foundation.collector import spare_what_is_loaded
+
 
 def work(memory: Any, base: str, key: str) -> None:
     """Say that it is ready, do what is due, and say how much memory that took, in MB."""
@@ -14,6 +16,7 @@ def work(memory: Any, base: str, key: str) -> None:
     from billing import renewing
 
     settings.STRIPE_API_BASE, settings.STRIPE_SECRET_KEY = base, key
+    spare_what_is_loaded()  # as a worker does
     memory.put(0.0)
     while due := renewing.due_subscriptions():
         for subscription_id in due:

@@ -108,7 +108,7 @@ def must_owe_what_is_due(order: Order) -> None:
     if invoice is None:
         assert order.status not in (OrderStatus.UNPAID, OrderStatus.ACTIVE), f"{order} has no invoice"
         return
-    still_open, credited = open_of([invoice.pk])[invoice.pk], invoice.credited_minor
+    still_open, credited = open_of(invoice.pk), invoice.credited_minor
     if order.status in (OrderStatus.CANCELLED, OrderStatus.REJECTED):
         assert (still_open, credited) == (0, invoice.total_minor)
         return
@@ -124,7 +124,7 @@ def must_owe_what_is_due(order: Order) -> None:
 def must_owe_what_is_not_paid(renewal: Renewal) -> None:
     invoice = renewal.invoice
     assert invoice, f"{renewal} has no invoice"
-    still_open = open_of([invoice.pk])[invoice.pk]
+    still_open = open_of(invoice.pk)
     assert invoice.total_minor == renewal.total_minor
     assert still_open == max(0, renewal.total_minor - invoice.credited_minor - renewal.paid_minor)
     assert renewal.is_open == bool(still_open), f"{renewal} is open, or is not, against the ledger"
