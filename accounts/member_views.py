@@ -158,7 +158,7 @@ def _page(
 ) -> HttpResponse:
     context = {
         "member": member,
-        "may_manage": may(request.role, Permission.MEMBERS_EDIT) and manages(request.role, member.role),
+        "may_manage": manages(request.role, member.role),
         "form": form or MemberChangeForm(initial={"role": member.role}, of=request.role),
         "refusal": refusal,
     }

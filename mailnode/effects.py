@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from mailnode import schema
 from mailnode.ledger import Ledger
-from mailnode.schema import STAGED
 from mailnode.sessions import Sessions
 from mailnode.signing import Signing
 from mailnode.store import Store
@@ -21,11 +20,6 @@ MAY_SIGN_IN = f"""
 SELECT 1 FROM domains d JOIN mailboxes m ON m.domain = d.id WHERE d.name = ? AND m.local_part = ? AND NOT
 EXISTS (SELECT 1 FROM states s WHERE s.subject IN (m.id, d.id, d.customer) AND s.sign_in = 1 AND
 {schema.HOLDS}) """  # noqa: S608 a constant
-
-# The hashes that no row names, nor one that is staged.
-STRANGE_SECRETS = f"""DELETE FROM secrets WHERE
-NOT EXISTS (SELECT 1 FROM node.mailboxes m WHERE m.id = mailbox AND m.secret = secrets.secret) AND NOT
-EXISTS (SELECT 1 FROM node.{STAGED}mailboxes m WHERE m.id = mailbox AND m.secret = secrets.secret)"""  # noqa: S608 a constant
 
 BATCH = 1_000  # effects at a time
 
@@ -83,6 +77,8 @@ class Effects:
 
     def _follow(self, pending: Pending) -> None:
         """Everything that follows but sessions, and that it is done."""
+        with self.store.transaction():
+            pass  # where node.db's disk has failed, nothing is deleted that a power cut may bring back the need for
         kinds = {kind for _, kind, _, _ in pending}
         self.signing.settle({subject for _, kind, subject, _ in pending if kind == "dkim" and subject})
         for _, kind, subject, _ in pending:
@@ -91,13 +87,13 @@ class Effects:
         if "keys" in kinds:
             self.signing.remove_strange()
         if "secrets" in kinds:
-            self._forget_strange_secrets()
+            self.store.forget_strange_hashes()
         ledger = Ledger(self.store)
         for _, kind, subject, detail in pending:
             if kind == "gone":
                 ledger.forget(subject, detail)
             elif kind == "kick" and detail:  # the mailbox whose password is another now
-                ledger.forget_former_hashes(detail)
+                ledger.secrets.append(detail)
             elif kind == "arrived":
                 ledger.welcome(subject, detail)
         ledger.write()
@@ -139,8 +135,3 @@ class Effects:
         """Whether this address could sign in now, given the right password."""
         local_part, _, domain = address.rpartition("@")
         return self.store.node.execute(MAY_SIGN_IN, (domain, local_part)).fetchone() is not None
-
-    def _forget_strange_secrets(self) -> None:
-        secrets = self.store.secrets
-        with schema.attached(secrets, self.store.settings.database, "node"), schema.transaction(secrets):
-            secrets.execute(STRANGE_SECRETS)

@@ -89,7 +89,7 @@ def initialise(settings: Settings) -> dict[str, str]:
         os.close(os.open(place.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         place.settle()
     schema.create_node(settings.database)
-    schema.create_secrets(settings.secrets)
+    schema.create_secrets(settings.secrets, settings.database)
     schema.create_usage(settings.usage)
     create_sends(settings.sends)
     _make_keys(settings)

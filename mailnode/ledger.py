@@ -19,17 +19,12 @@ class Ledger:
         self.store = store
         self.usage: dict[str, Held | None] = {}  # by address, as it shall be
         self.homes: dict[str, Held] = {}  # by mailbox id, what a gone one held
-        self.secrets: list[tuple[str, str | None]] = []  # mailbox id, and which of its hashes stays
+        self.secrets: list[str] = []  # mailboxes that have another hash now, or none
         self.back: list[str] = []
-
-    def forget_former_hashes(self, mailbox: str) -> None:
-        """Of the mailbox's hashes only the one stays that its row names."""
-        found = self.store.node.execute("SELECT secret FROM mailboxes WHERE id = ?", (mailbox,)).fetchone()
-        self.secrets.append((mailbox, found[0] if found else None))
 
     def forget(self, mailbox: str, address: str) -> None:
         """The mailbox is gone: its hash goes, its count stays with its home."""
-        self.forget_former_hashes(mailbox)
+        self.secrets.append(mailbox)
         if self._one("SELECT 1 FROM mailboxes WHERE id = ?", mailbox):
             return  # it has come back since
         held = self._held(address)
@@ -61,9 +56,7 @@ class Ledger:
                 query = "INSERT INTO usage (address, bytes, messages, last_sign_in) VALUES (?, ?, ?, ?)"
                 self.store.usage.executemany(query, [(a, *held) for a, held in self.usage.items() if held])
         if self.secrets:
-            with schema.transaction(self.store.secrets):
-                query = "DELETE FROM secrets WHERE mailbox = ? AND secret IS NOT ?"
-                self.store.secrets.executemany(query, self.secrets)
+            self.store.forget_strange_hashes(self.secrets)
 
     def close(self) -> None:
         """Strike out the homes of those who came back; inside the transaction that ends the effects."""

@@ -153,6 +153,7 @@ def reading(settings: Settings) -> Iterator[Reader]:
     try:
         node.execute("ATTACH ? AS secrets", (f"file:{settings.secrets}?mode=rw",))
         node.execute("BEGIN")
+        node.execute("SELECT (SELECT 1 FROM meta), (SELECT 1 FROM secrets.secrets)")  # both as of now
         yield Reader(node, KeyFiles(settings.dkim))
     finally:
         node.close()

@@ -98,11 +98,13 @@ SECRETS = """
 CREATE TABLE secrets (mailbox TEXT NOT NULL, secret TEXT NOT NULL, hash TEXT NOT NULL,
     PRIMARY KEY (mailbox, secret)) WITHOUT ROWID;
 """
-# For a file whose hashes are not named yet, one for each mailbox.
+# For a file whose hashes are not named yet, one for each mailbox. One that came before its row, and whose row never came,
+# was in force: it stands under the former name, too, until the page comes again.
 NAMED_SECRETS = f"""
 ALTER TABLE secrets RENAME TO former;
 {SECRETS}
 INSERT INTO secrets SELECT mailbox, secret_of(hash), hash FROM former;
+INSERT OR IGNORE INTO secrets SELECT mailbox, m.secret, hash FROM former JOIN node.mailboxes m ON m.id = mailbox;
 DROP TABLE former;
 DROP TABLE IF EXISTS staged;
 """  # noqa: S608 a constant
@@ -174,14 +176,15 @@ def create_node(path: Path) -> None:
         connection.close()
 
 
-def create_secrets(path: Path) -> None:
-    """Make secrets.db; one that is there gets what it lacks."""
+def create_secrets(path: Path, node: Path) -> None:
+    """Make secrets.db beside node.db; one that is there gets what it lacks."""
     create(path, SECRETS)
     connection = connect(path)
     try:
         if not _has(connection, "secrets", "secret"):
             connection.create_function("secret_of", 1, secret_of, deterministic=True)
-            connection.executescript(f"BEGIN IMMEDIATE; {NAMED_SECRETS} COMMIT;")
+            with attached(connection, node, "node"):
+                connection.executescript(f"BEGIN IMMEDIATE; {NAMED_SECRETS} COMMIT;")
     finally:
         connection.close()
 

@@ -7,12 +7,13 @@ of node.db: the rows, the effects that must follow from them, and the new revisi
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mailnode import schema, wire
 from mailnode.dkim import KeyFiles, fingerprint
+from mailnode.schema import STAGED
 from mailnode.settings import Settings
 
 # Where the rows of each kind stand.
@@ -23,6 +24,11 @@ TABLES = {
     "dkim": "dkim",
     "state": "states",
 }
+
+# Password hashes that no row names; `node` is node.db.
+STRANGE_HASHES = f"""DELETE FROM secrets WHERE
+NOT EXISTS (SELECT 1 FROM node.mailboxes m WHERE m.id = mailbox AND m.secret = secrets.secret) AND NOT
+EXISTS (SELECT 1 FROM node.{STAGED}mailboxes m WHERE m.id = mailbox AND m.secret = secrets.secret)"""  # noqa: S608 a constant
 
 
 class BaseMismatch(Exception):
@@ -77,13 +83,17 @@ class Store:
         if self.point() != changes.base:
             raise BaseMismatch(self.point())
         self._stage(rows)
-        with self.transaction() as node:
-            if self.point() != changes.base:
-                raise BaseMismatch(self.point())
-            page = Page(node, changes.revision)
-            for row in rows:
-                page.write(row)
-            node.execute("UPDATE meta SET revision = ?, mark = ?", (changes.revision, changes.mark))
+        try:
+            with self.transaction() as node:
+                if self.point() != changes.base:
+                    raise BaseMismatch(self.point())
+                page = Page(node, changes.revision)
+                for row in rows:
+                    page.write(row)
+                node.execute("UPDATE meta SET revision = ?, mark = ?", (changes.revision, changes.mark))
+        except wire.WireError:
+            self.forget_strange_hashes(row.key for row in rows if row.kind == "mailbox")
+            raise
 
     def _stage(self, rows: list[Checked]) -> None:
         """Put what is secret where it belongs, before anything refers to it."""
@@ -105,6 +115,18 @@ class Store:
                 DO UPDATE SET hash = excluded.hash WHERE hash <> excluded.hash"""
             with schema.transaction(self.secrets):
                 self.secrets.executemany(query, hashes)
+
+    def forget_strange_hashes(self, of: Iterable[str] | None = None) -> None:
+        """Those that no row names, in force or staged; of these mailboxes, or of all."""
+        with (
+            schema.attached(self.secrets, self.settings.database, "node"),
+            schema.transaction(self.secrets),
+        ):
+            if of is None:
+                self.secrets.execute(STRANGE_HASHES)
+            else:
+                query = f"{STRANGE_HASHES} AND mailbox = ?"
+                self.secrets.executemany(query, [(mailbox,) for mailbox in of])
 
 
 def row_counts(node: sqlite3.Connection) -> dict[str, int]:

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, Task
-from celery.signals import task_failure, task_postrun, task_prerun, task_success, worker_ready
+from celery.signals import (
+    task_failure,
+    task_postrun,
+    task_prerun,
+    task_success,
+    worker_process_init,
+    worker_ready,
+)
 from django.db import close_old_connections, transaction
 from kombu.exceptions import OperationalError
 
@@ -47,6 +54,7 @@ def tidy_connections(**_: Any) -> None:
 
 
 @worker_ready.connect
+@worker_process_init.connect
 def spare_what_workers_load(**_: Any) -> None:
     spare_what_is_loaded()
 

@@ -173,8 +173,6 @@ class Customer(models.Model):
     def lift_suspension(self, *, by: "User | None", cause: SuspensionCause = SuspensionCause.STAFF) -> bool:
         """End the suspension of this cause; false when none is in force. What the other cause stops stays stopped."""
         with unit_of_work():
-            if not self.suspensions.in_force().filter(cause=cause).exists():
-                return False
             former = self._lock_suspension(cause)
             if former is None:
                 return False

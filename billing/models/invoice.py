@@ -5,8 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.db import connection, models
-from django.db.models import F, Q
-from django.db.models.expressions import RawSQL
+from django.db.models import F, Func, Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
@@ -81,11 +80,11 @@ class InvoiceQuerySet(models.QuerySet["Invoice"]):
 
 
 # As SQL, because every step of a renewal asks it, and building it anew takes longer than all the rest of the query.
-_CREDITED = RawSQL(
-    """(SELECT coalesce(sum(note.total_minor), 0) FROM billing_invoice note
-        WHERE note.corrects_id = billing_invoice.id)""",
-    [],
-    models.BigIntegerField(),
+_CREDITED = Func(
+    F("pk"),
+    template="""(SELECT coalesce(sum(note.total_minor), 0) FROM billing_invoice note
+        WHERE note.corrects_id = %(expressions)s)""",
+    output_field=models.BigIntegerField(),
 )
 
 

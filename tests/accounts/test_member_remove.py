@@ -52,6 +52,12 @@ def test_everybody_may_leave(as_, acme, bob, delivered):
     assert delivered() == []
 
 
+def test_who_leaves_one_customer_stays_with_others(as_, acme, other, bob):
+    other.memberships.create(user=bob, role=Role.READER)
+    assert as_(bob).post(LEAVE).url == "/accounts/home/"
+    assert [each.customer for each in bob.memberships.all()] == [other]
+
+
 def test_the_last_owner_may_not(as_, acme, alice, bob):
     answer = as_(alice).post(LEAVE)
     assert answer.status_code == 422

@@ -120,6 +120,8 @@ def test_a_page_that_is_refused_changes_no_password(agent: Server) -> None:
     moved = mailbox("carl@acme.test", key="bob@acme.test")
     assert post(agent, agent.page(other, moved))[0] == 422
     assert holding(agent.directory) == before
+    with sqlite3.connect(agent.settings.secrets) as secrets:
+        assert secrets.execute("SELECT count(*) FROM secrets").fetchone() == (2,)
 
 
 def test_a_former_password_is_not_kept(agent: Server) -> None:

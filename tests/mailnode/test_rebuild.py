@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mailnode import wire
+from mailnode import schema, wire
 from mailnode.effects import Effects
 from mailnode.rebuild import Rebuilding
 from mailnode.sessions import Sessions
@@ -363,18 +363,21 @@ def test_usage_is_counted_meanwhile(nodes: list[Node], rows: list[wire.Row]) -> 
     assert node.store.point().revision == last.revision
 
 
+OF_EARLIER_SECRETS = (
+    "CREATE TABLE former (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
+    "INSERT INTO former SELECT mailbox, hash FROM secrets",
+    "DROP TABLE secrets",
+    "ALTER TABLE former RENAME TO secrets",
+    "CREATE TABLE staged (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
+)
+
+
 def test_files_of_an_earlier_version_get_what_they_lack(agent: Server, rows: list[wire.Row]) -> None:
     agent.push(*rows)
     agent.stop("agent")
     for table in ("rebuild", "staged_mailboxes"):
         _execute(agent.settings.database, f"DROP TABLE {table}")
-    for statement in (
-        "CREATE TABLE former (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
-        "INSERT INTO former SELECT mailbox, hash FROM secrets",
-        "DROP TABLE secrets",
-        "ALTER TABLE former RENAME TO secrets",
-        "CREATE TABLE staged (mailbox TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
-    ):
+    for statement in OF_EARLIER_SECRETS:
         _execute(agent.settings.secrets, statement)
     shutil.rmtree(agent.settings.tls)
     for _ in range(2):
@@ -385,6 +388,70 @@ def test_files_of_an_earlier_version_get_what_they_lack(agent: Server, rows: lis
     for page in pages(new):
         assert isinstance(send(agent, page), wire.Applied)
     assert holding(agent.directory) == hashes(new)
+
+
+def test_a_password_that_an_earlier_version_had_in_force_before_its_row_stays_so(
+    agent: Server, rows: list[wire.Row]
+) -> None:
+    """It was killed between the two files, and the page comes again only once the agent runs."""
+    anna = identity("anna@acme.test")
+    agent.push(*rows)
+    agent.stop("agent")
+    for statement in (
+        *OF_EARLIER_SECRETS,
+        f"UPDATE secrets SET hash = '{OTHER_HASH}' WHERE mailbox = '{anna}'",  # noqa: S608 constants
+    ):
+        _execute(agent.settings.secrets, statement)
+    agent.command("init")
+    expected = [mailbox("anna@acme.test", secret=OTHER_HASH) if row.key == anna else row for row in rows]
+    assert holding(agent.directory) == hashes(expected)
+    agent.start("agent")
+    agent.push(mailbox("anna@acme.test", secret=OTHER_HASH))
+    assert holding(agent.directory) == hashes(expected)
+    with sqlite3.connect(agent.settings.secrets) as secrets:
+        assert secrets.execute("SELECT count(*) FROM secrets").fetchone() == (2,)
+
+
+def test_what_is_pending_takes_no_hash_that_a_rebuild_has_staged(
+    nodes: list[Node], rows: list[wire.Row]
+) -> None:
+    node = nodes[0]
+    node.change(*rows)
+    base = node.store.point()
+    page = wire.Changes(
+        wire=2, base=base, revision=2, mark="2", rows=[mailbox("anna@acme.test", secret=OTHER_HASH)]
+    )
+    node.store.apply(page)
+    *first, last = pages(
+        [*rows[:-1], mailbox("bob@acme.test", secret=OTHER_HASH), mailbox("carl@acme.test")], revision=9
+    )
+    for each in first:
+        node.rebuilding.take(each)
+    node.settle()
+    node.rebuilding.take(last)
+    assert node.store.point().revision == 9
+
+
+def test_no_hash_goes_while_a_power_cut_may_bring_back_the_row_that_names_it(
+    nodes: list[Node], rows: list[wire.Row]
+) -> None:
+    """As after a write of node.db that failed: what it held may be there again, until the log is begun anew."""
+    node = nodes[0]
+    node.change(*rows)
+    base = node.store.point()
+    anna = mailbox("anna@acme.test", secret=OTHER_HASH)
+    node.store.apply(wire.Changes(wire=2, base=base, revision=2, mark="2", rows=[anna]))
+    hashes_now = "SELECT count(*) FROM secrets"
+    with contextlib.closing(sqlite3.connect(node.server.settings.database, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchall()
+        node.store.node.execute("PRAGMA busy_timeout = 10")
+        schema._doubtful.add(node.store.node.path)
+        with pytest.raises(schema.HeldUp):
+            node.settle()
+        assert node.store.secrets.execute(hashes_now).fetchone() == (3,)
+    node.settle()
+    assert node.store.secrets.execute(hashes_now).fetchone() == (2,)
 
 
 def test_what_follows_is_brought_about_also_where_the_revision_stays(
