@@ -40,10 +40,9 @@ def ended_service(customer: Customer) -> EndedService | None:
     if found is None:
         return None
     found.customer = customer
-    if found.open_renewal:
-        invoices = customer.invoices.with_standing().select_related("renewal__plan", "renewal__subscription")
-        invoice = invoices.filter(renewal__subscription=found, renewal__settled_at=None, corrects=None)
-        return EndedService(found, "", None, invoice.order_by("-edition").first())
+    if renewal := found.open_renewal:
+        invoices = renewal.invoices.with_standing().select_related("renewal__plan", "renewal__subscription")
+        return EndedService(found, "", None, invoices.filter(corrects=None).order_by("-edition").first())
     why = found.why_not_back()
     if why:
         return EndedService(found, why, None, None)

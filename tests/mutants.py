@@ -53,6 +53,7 @@ GUARDS = (
     "tests/billing/test_credit_grant.py",
     "tests/billing/test_free_months_give.py",
     "tests/billing/test_invoice_show.py",
+    "tests/billing/test_neighbour.py",
     "tests/billing/test_order_place.py",
     "tests/billing/test_period_change.py",
     "tests/billing/test_plan_change.py",
