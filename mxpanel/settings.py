@@ -170,19 +170,7 @@ DATABASES["default"]["OPTIONS"] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-    # What is asked for the third time over one connection is parsed once, and planned each time: a plan that was made while
-    # a table was empty would be the wrong one for what fills it.
-    "server_side_binding": True,
-    "prepare_threshold": 2 if env.bool("DATABASE_PREPARES", True) else None,
-    "options": " ".join(
-        f"-c {name}"
-        for name in (
-            "plan_cache_mode=force_custom_plan",
-            "tcp_keepalives_idle=30",
-            "tcp_keepalives_interval=10",
-            "tcp_keepalives_count=3",
-        )
-    ),
+    "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
     **DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
