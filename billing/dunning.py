@@ -7,6 +7,7 @@ say after the one that announces it, however late that was.
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 from django.conf import settings
 from django.utils import timezone
@@ -26,15 +27,29 @@ _ANNOUNCED_BY = {
 @dataclass(frozen=True)
 class Outlook:
     """`card`: the one that is charged, None where there is none or Stripe cannot take the sum; `charge_on`: the day of the
-    next attempt with it, if there is one; `step` is the next one, taken on
-    `step_on`, None once all are; `days` has all steps that are still to come, by their days.
+    next attempt with it, if there is one.
     """
 
+    renewal: Renewal
     card: CardOnFile | None
     charge_on: date | None
-    step: DunningKind | None
-    step_on: date | None
-    days: dict[DunningKind, date]
+
+    @cached_property
+    def days(self) -> dict[DunningKind, date]:
+        """All steps that are still to come, by their days."""
+        days = {} if self.renewal.may_lapse else _days(self.renewal)
+        if self.charge_on or self.renewal.charges.exists():
+            days.pop(DunningKind.REMINDED, None)  # what came of the charge is told instead
+        return days
+
+    @property
+    def step(self) -> DunningKind | None:
+        """The next one; None once all are taken."""
+        return next(iter(self.days), None)
+
+    @property
+    def step_on(self) -> date | None:
+        return next(iter(self.days.values()), None)
 
     @property
     def next_on(self) -> date | None:
@@ -45,12 +60,7 @@ def outlook(renewal: Renewal, *, by_card: bool | None = None) -> Outlook:
     """What comes next, as things stand now. `by_card`: whether what is due can be charged, where that is known already."""
     by_card = card_payments.may_pay(renewal) if by_card is None else by_card
     card = default_card(renewal.customer) if by_card else None
-    charge_on = _charge_on(renewal, card) if card else None
-    days = {} if renewal.may_lapse else _days(renewal)
-    if charge_on or renewal.charges.exists():
-        days.pop(DunningKind.REMINDED, None)  # what came of the charge is told instead
-    step, step_on = next(iter(days.items()), (None, None))
-    return Outlook(card, charge_on, step, step_on, days)
+    return Outlook(renewal, card, _charge_on(renewal, card) if card else None)
 
 
 def _charge_on(renewal: Renewal, card: CardOnFile) -> date | None:
