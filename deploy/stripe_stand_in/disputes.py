@@ -13,19 +13,19 @@ _STATUSES = ("under_review", "won", "lost")
 
 
 def dispute(books: Books, charge: Object) -> Object:
-    """Open one about all of a charge."""
-    charge["disputed"] = True
+    """Open one about all of a charge that was not sent back."""
+    charge["disputed"], amount = True, charge["amount"] - charge["amount_refunded"]
     details = shape(
         stripe.Dispute.EvidenceDetails, has_evidence=False, past_due=False, submission_count=0,
         submission_method="not_submitted", enhanced_eligibility={}, due_by=books.now() + 7 * 24 * 3600,
     )  # fmt: skip
     made = books.add(
-        stripe.Dispute, "du", amount=charge["amount"], currency=charge["currency"], charge=charge["id"],
+        stripe.Dispute, "du", amount=amount, currency=charge["currency"], charge=charge["id"],
         payment_intent=charge["payment_intent"], reason="fraudulent", status="needs_response", metadata={},
         balance_transactions=[], enhanced_eligibility_types=[], is_charge_refundable=False,
         evidence=shape(stripe.Dispute.Evidence, enhanced_evidence={}), evidence_details=details,
     )  # fmt: skip
-    _move(books, made, -charge["amount"])
+    _move(books, made, -amount)
     books.tell("charge.dispute.created", made)
     books.tell("charge.dispute.funds_withdrawn", made)
     return made

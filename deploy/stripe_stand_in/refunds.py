@@ -16,6 +16,8 @@ def create_refund(books: Books, params: dict[str, Any]) -> Object:
     refunded = _charge_to_refund(books, params)
     left = refunded["amount"] - refunded["amount_refunded"]
     amount = params.get("amount", left)
+    if any(each["charge"] == refunded["id"] and each["status"] != "won" for each in books.all("dispute")):
+        raise Refusal(400, f"Charge {refunded['id']} has been charged back.", code="charge_disputed")
     if not left:
         text = f"Charge {refunded['id']} has already been refunded."
         raise Refusal(400, text, code="charge_already_refunded")
