@@ -9,12 +9,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Customer, User
-from billing import crediting, screening
-from billing.models import CardOnFile, CreditGrant, FreeMonths, Order, Plan, Subscription
-from billing.submissions import Submission, new_token
+from billing import screening
+from billing.models import CardOnFile, FreeMonths, Order, Plan, Subscription
 from tests.billing.conftest import fresh
 from tests.billing.coupons import coupon
 from tests.billing.renewed import BEGAN, NEXT, begin, live, on_day
+from tests.billing.test_credit_grant import grant
+from tests.billing.test_free_months_give import page_of
 
 AsPerson = Callable[[User], Client]
 SOON = NEXT - timedelta(days=30)
@@ -36,15 +37,6 @@ def again(service: Subscription) -> Subscription:
 def plan_less(service: Subscription, by: User) -> None:
     version = Plan.objects.get(slug="10gb").present_version()
     assert again(service).change_plan(version, total_minor=0, by=by)
-
-
-def credit(customer: Customer, currency: str, by: User, reason: str = "It was down") -> CreditGrant:
-    wish = {"amount_minor": 2000, "currency": currency, "reason": reason}
-    return crediting.grant_credit(customer, **wish, submission=Submission(new_token(), "", True), by=by)
-
-
-def words(client: Client, path: str) -> str:
-    return " ".join(client.get(path).content.decode().split())
 
 
 def path(name: str, customer: Customer, *more: Any) -> str:
@@ -101,7 +93,7 @@ def test_who_comes_back_has_their_own_service(
             again(neighbour).cancel(by=mallory, at_once=True)
     with on_day(SOON + timedelta(days=1)):
         client, quote = as_(alice), again(service).return_quote()
-        page = words(client, path("billing-show", anna))
+        page = page_of(client, path("billing-show", anna))
         assert "10 GB" in page
         assert "25 GB" not in page
         client.post(path("subscription-come-back", anna), {"total_minor": quote.total_minor})
@@ -125,7 +117,7 @@ def test_what_is_to_be_paid_to_come_back_is_ones_own(
             total = again(each).return_quote().total_minor
             as_(by).post(path("subscription-come-back", each.customer), {"total_minor": total})
     with on_day(NEXT + timedelta(days=3)):
-        page = words(as_(alice), path("billing-show", anna))
+        page = page_of(as_(alice), path("billing-show", anna))
     renewal = again(service).open_renewal
     assert renewal
     assert f"the moment the invoice {renewal.label} is paid" in page
@@ -136,9 +128,9 @@ def test_credits_are_ones_own(
     service: Subscription, neighbour: Subscription, anna: Customer, alice: User, sam: User, as_: AsPerson
 ) -> None:
     with on_day(SOON):
-        credit(anna, "USD", sam)
-        credit(neighbour.customer, "USD", sam, "Only theirs")
-        page = words(as_(alice), path("billing-show", anna))
+        grant(anna, 2000, by=sam)
+        grant(neighbour.customer, 2000, by=sam, reason="Only theirs")
+        page = page_of(as_(alice), path("billing-show", anna))
         assert "20.00 USD of a credit from" in page
         assert "Only theirs" not in page
 
@@ -153,7 +145,7 @@ def test_no_card_is_needed_for_anothers_service(
 ) -> None:
     with on_day(SOON):
         again(service).cancel(by=alice, at_once=True)
-        assert "25 GB" not in words(as_(alice), path("card-remove", anna, visa.pk))
+        assert "25 GB" not in page_of(as_(alice), path("card-remove", anna, visa.pk))
         assert as_(alice).post(path("card-remove", anna, visa.pk)).status_code == 302
     visa.refresh_from_db()
     assert visa.removed_at
@@ -163,7 +155,7 @@ def test_staff_give_and_take_back_what_is_this_customers(
     service: Subscription, neighbour: Subscription, anna: Customer, sam: User, as_: AsPerson
 ) -> None:
     with on_day(SOON):
-        theirs, client = credit(neighbour.customer, "USD", sam), as_(sam)
+        theirs, client = grant(neighbour.customer, 2000, by=sam), as_(sam)
         assert client.post(path("credit-take-back", anna, theirs.pk)).status_code == 404
         assert theirs in neighbour.customer.credit_grants.some_left()
         client.post(path("free-months-give", anna), {"months": "2", "reason": "It was down"})
@@ -176,15 +168,15 @@ def test_staff_see_the_money_of_this_customer(
 ) -> None:
     """The other's is in another currency, and that of their service, too."""
     with on_day(SOON):
-        credit(neighbour.customer, "EUR", sam)
+        grant(neighbour.customer, 2000, by=sam, currency="EUR")
         Subscription.objects.filter(pk=neighbour.pk).update(currency="EUR")
         Order.objects.filter(customer=neighbour.customer).update(currency="EUR")
         for name in ("goodwill-show", "customer-ledger"):
-            page = words(as_(sam), path(name, anna))
+            page = page_of(as_(sam), path(name, anna))
             assert "USD" in page
             assert "EUR" not in page
         Subscription.objects.filter(pk=service.pk).delete()
-        page = words(as_(sam), path("goodwill-show", anna))
+        page = page_of(as_(sam), path("goodwill-show", anna))
         assert "EUR" not in page
         assert "25 GB" not in page
 

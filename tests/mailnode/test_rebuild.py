@@ -214,12 +214,16 @@ class Node:
         self.effects = Effects(self.store, Sessions(server.settings))
 
     def change(self, *rows: wire.Row) -> None:
+        self.apply(*rows)
+        self.settle()
+
+    def apply(self, *rows: wire.Row) -> None:
+        """What follows is still pending then."""
         base = self.store.point()
         mark = uuid.uuid4().hex
         self.store.apply(
             wire.Changes(wire=2, base=base, revision=base.revision + 1, mark=mark, rows=list(rows))
         )
-        self.settle()
 
     def rebuild(self, rows: list[wire.Row]) -> None:
         for page in pages(rows, size=7, revision=self.store.point().revision + 1):
@@ -417,11 +421,7 @@ def test_what_is_pending_takes_no_hash_that_a_rebuild_has_staged(
 ) -> None:
     node = nodes[0]
     node.change(*rows)
-    base = node.store.point()
-    page = wire.Changes(
-        wire=2, base=base, revision=2, mark="2", rows=[mailbox("anna@acme.test", secret=OTHER_HASH)]
-    )
-    node.store.apply(page)
+    node.apply(mailbox("anna@acme.test", secret=OTHER_HASH))
     *first, last = pages(
         [*rows[:-1], mailbox("bob@acme.test", secret=OTHER_HASH), mailbox("carl@acme.test")], revision=9
     )
@@ -438,9 +438,7 @@ def test_no_hash_goes_while_a_power_cut_may_bring_back_the_row_that_names_it(
     """As after a write of node.db that failed: what it held may be there again, until the log is begun anew."""
     node = nodes[0]
     node.change(*rows)
-    base = node.store.point()
-    anna = mailbox("anna@acme.test", secret=OTHER_HASH)
-    node.store.apply(wire.Changes(wire=2, base=base, revision=2, mark="2", rows=[anna]))
+    node.apply(mailbox("anna@acme.test", secret=OTHER_HASH))
     hashes_now = "SELECT count(*) FROM secrets"
     with contextlib.closing(sqlite3.connect(node.server.settings.database, isolation_level=None)) as reader:
         reader.execute("BEGIN")
