@@ -27,8 +27,8 @@ from domains.models.server import standard_ports
 from mxpanel.demo import Demo
 from tests.bench.changes_rate import READY_HASH
 from tests.bench.figures import figure
-from tests.bench.ports import free_ports
 from tests.bench.stack import Stack
+from tests.ports import free_port
 
 MAILBOXES = 10_000
 ORDERS, UNDECIDED = 10_000, 500
@@ -238,7 +238,7 @@ def timed(get: Callable[[], int]) -> float:
 @contextmanager
 def web_server() -> Iterator[str]:
     """gunicorn with this process's settings, as the stack runs it, on a port of its own."""
-    base = f"http://127.0.0.1:{free_ports(1)[0]}"
+    base = f"http://127.0.0.1:{free_port()}"
     arguments = [
         "--bind",
         urlsplit(base).netloc,

@@ -23,7 +23,7 @@ from mailnode.settings import Ports
 from mailnode.store import Store
 from tests.bench.changes_rate import READY_HASH
 from tests.bench.dovecot_auth import connect
-from tests.bench.ports import free_ports
+from tests.ports import free_port, free_ports
 
 READY_WITHIN = 30
 
@@ -38,7 +38,7 @@ class ScratchNode:
         directory.mkdir(parents=True)
         names = [field.name for field in msgspec.structs.fields(Ports)]
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
-        agent = free_ports(1)[0]
+        agent = free_port()
         (directory / "node.toml").write_text(node_toml(f"{directory.name}.bench.test", self.ports, agent))
         self.agent_url = f"https://127.0.0.1:{agent}"
         self.facts: dict[str, str] = json.loads(self._mailnode("init"))

@@ -2,7 +2,6 @@
 would.
 """
 
-import socket
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,8 @@ from pathlib import Path
 import dns.query
 import dns.rcode
 import dns.update
+
+from tests.ports import free_port
 
 CONFIGURATION = """
 server:
@@ -41,12 +42,6 @@ $TTL 1
 @ NS ns.test.
 ns A 127.0.0.1
 """
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Authoritative:

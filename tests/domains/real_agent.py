@@ -21,7 +21,7 @@ from domains.enrolment import enrol
 from domains.models import MailServer, ServerRow
 from domains.models.server import standard_ports
 from mailnode import wire
-from tests.domains.authoritative import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = """

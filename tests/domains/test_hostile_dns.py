@@ -13,6 +13,7 @@ import pytest
 
 from domains.dns import records
 from domains.dns.resolver import Resolver, Unchecked
+from tests.ports import free_port
 
 
 class Hostile:
@@ -20,8 +21,8 @@ class Hostile:
 
     def __init__(self, answer, over_tcp=None) -> None:
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
+        self.port = free_port()
+        self.udp.bind(("127.0.0.1", self.port))
         self.tcp = socket.create_server(("127.0.0.1", self.port))
         self.answer, self.over_tcp = answer, over_tcp
         for serve in (self._udp, self._tcp):

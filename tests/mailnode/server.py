@@ -22,6 +22,7 @@ from argon2 import PasswordHasher
 from mailnode import settings as node_settings
 from mailnode import users, wire
 from mailnode.processes import Process, processes
+from tests.ports import free_ports
 
 CODE = Path(__file__).parent.parent.parent
 PORTS = tuple(node_settings.Ports.__struct_fields__)
@@ -152,17 +153,6 @@ def running_on(directory: Path) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def answers(place: str) -> bool:
