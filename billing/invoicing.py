@@ -31,7 +31,20 @@ def issue_invoice(sale: Sale) -> Invoice:
     found = sale.invoice
     if found and not found.is_taken_back:
         return found
-    details, taxed = details_of(sale.customer), sale.taxed
+    invoice = _issue_to(details_of(sale.customer), sale, edition=found.edition + 1 if found else 1)
+    post_all(sale, invoice)
+    return invoice
+
+
+def issue_first(sale: Sale, details: BillingDetails) -> Invoice:
+    """The same of what this unit of work itself has sold, to whom these details are of: there can be no other invoice,
+    and no money to post.
+    """
+    return _issue_to(details, sale, edition=1)
+
+
+def _issue_to(details: BillingDetails, sale: Sale, *, edition: int) -> Invoice:
+    taxed = sale.taxed
     number, today = next_number(InvoiceKind.INVOICE)
     rate, words, note = f"{sale.tax_rate:f}", "", ""
     if taxed:
@@ -53,9 +66,7 @@ def issue_invoice(sale: Sale) -> Invoice:
         total_minor=sale.total_minor,
         notes=(note,) if note else (),
     )
-    invoice = _issue(document, sale)
-    post_all(sale, invoice)
-    return invoice
+    return _issue(document, sale, edition=edition)
 
 
 def _lines(sale: Sale, rate: str) -> tuple[Line, ...]:
@@ -128,7 +139,8 @@ def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
             due_on=None,
         ),
         invoice.sale,
-        invoice,
+        edition=invoice.sale.invoices.exclude(corrects=None).count() + 1,
+        corrects=invoice,
     )
     ledger.post_release(note)
     for known in ("credited_minor", "open_minor"):
@@ -221,12 +233,14 @@ def _buyer(details: BillingDetails, email: str) -> Party:
     )
 
 
-def _issue(document: InvoiceDocument, sale: Sale, corrects: Invoice | None = None) -> Invoice:
+def _issue(
+    document: InvoiceDocument, sale: Sale, *, edition: int, corrects: Invoice | None = None
+) -> Invoice:
     """Keep it, post what it says, write it down, and mail it."""
     invoice: Invoice = sale.invoices.create(
         number=document.number,
         kind=document.kind,
-        edition=sale.invoices.filter(kind=document.kind).count() + 1,
+        edition=edition,
         customer=sale.customer,
         corrects=corrects,
         issued_on=document.issued_on,

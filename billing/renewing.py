@@ -4,14 +4,11 @@ after the other. So a day of downtime only delays, and whoever dies half-way is 
 
 import logging
 from datetime import date, datetime, time, timedelta
-from functools import cache
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db.models import BooleanField, CharField, DateField, Q
-from django.db.models.expressions import RawSQL
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import SuspensionCause
@@ -19,7 +16,7 @@ from billing import dunning
 from billing.models import Period, Renewal, RenewalCharge, RenewalKind, Subscription
 from billing.renewal_charges import learn_charge
 from billing.stripe_terms import is_on
-from foundation.unawaited import unawaited
+from foundation.unawaited import UNAWAITED, unawaited
 
 logger = logging.getLogger(__name__)
 
@@ -31,61 +28,53 @@ AGAIN = timedelta(hours=1)  # where it could not be renewed
 STEPS = 10  # in one go: more than can be due at once
 
 
-# As SQL, because building it anew took a sixth of the time of a step. A planned change has its day once its period was sold.
-FACTS: dict[str, tuple[str, Any]] = {
-    "change_on": (
-        """SELECT r.from_on FROM billing_planchange c LEFT JOIN billing_renewal r ON r.id = c.renewal_id
-           WHERE c.subscription_id = billing_subscription.id AND c.ended_at IS NULL""",
-        DateField(),
-    ),
-    "planned_period": (
-        """SELECT c.period FROM billing_planchange c
-           WHERE c.subscription_id = billing_subscription.id AND c.ended_at IS NULL""",
-        CharField(),
-    ),
-    "is_charged": (
-        """SELECT EXISTS (SELECT FROM billing_renewalcharge c JOIN billing_renewal r ON r.id = c.renewal_id
-           WHERE r.subscription_id = billing_subscription.id AND c.ended_at IS NULL)""",
-        BooleanField(),
-    ),
-    "was_suspended": (
-        f"""SELECT EXISTS (SELECT FROM accounts_customersuspension s
-            WHERE s.customer_id = billing_subscription.customer_id AND s.lifted_at IS NULL
-            AND s.cause = '{SuspensionCause.STAFF.value}')""",  # noqa: S608
-        BooleanField(),
-    ),
-    "has_open_renewal": (
-        """SELECT EXISTS (SELECT FROM billing_renewal r
-           WHERE r.subscription_id = billing_subscription.id AND r.settled_at IS NULL)""",
-        BooleanField(),
-    ),
-    "is_cancelled": (
-        """SELECT EXISTS (SELECT FROM billing_subscriptioncancellation c
-           WHERE c.subscription_id = billing_subscription.id AND c.withdrawn_at IS NULL)""",
-        BooleanField(),
-    ),
-}
+# What a look asks first, so that there is one query where nothing of it is so. As SQL, because building it anew takes more
+# time than asking it. A planned change has its day once its period was sold.
+FACTS = {
+    "change_on": """SELECT r.from_on FROM billing_planchange c LEFT JOIN billing_renewal r ON r.id = c.renewal_id
+        WHERE c.subscription_id = s.id AND c.ended_at IS NULL""",
+    "planned_period": """SELECT c.period FROM billing_planchange c
+        WHERE c.subscription_id = s.id AND c.ended_at IS NULL""",
+    "is_charged": """SELECT EXISTS (SELECT FROM billing_renewalcharge c JOIN billing_renewal r ON r.id = c.renewal_id
+        WHERE r.subscription_id = s.id AND c.ended_at IS NULL)""",
+    "has_left": "SELECT c.ended_at IS NOT NULL FROM accounts_customer c WHERE c.id = s.customer_id",
+    "was_suspended": f"""SELECT EXISTS (SELECT FROM accounts_customersuspension p
+        WHERE p.customer_id = s.customer_id AND p.lifted_at IS NULL AND p.cause = '{SuspensionCause.STAFF.value}')""",  # noqa: S608
+    "has_open_renewal": """SELECT EXISTS (SELECT FROM billing_renewal r
+        WHERE r.subscription_id = s.id AND r.settled_at IS NULL)""",
+    "is_cancelled": """SELECT EXISTS (SELECT FROM billing_subscriptioncancellation c
+        WHERE c.subscription_id = s.id AND c.withdrawn_at IS NULL)""",
+}  # fmt: skip
+# Two statements, so that the second sees what those did for whom the first had to wait. A look that is forgotten is had
+# again, so nobody waits until the disk has its lease.
+_CLAIM = f"""UPDATE billing_subscription SET next_step_at = %(lease)s
+    WHERE id = %(id)s AND (next_step_at <= %(now)s OR next_step_at = %(held)s) AND {UNAWAITED} = 'off'"""  # noqa: S608
+_LOOK = f"""SELECT s.*, {", ".join(f"({fact}) AS {name}" for name, fact in FACTS.items())}
+    FROM billing_subscription s WHERE s.id = %s"""  # noqa: S608
 
 
 def work_subscription(subscription_id: str) -> bool:
     """Do what is due for it; false where nothing is, or somebody else is at it."""
-    now = timezone.now()
-    lease = now + LEASE
-    this = Subscription.objects.filter(unawaited, pk=subscription_id)  # a look that is forgotten is had again
-    if not this.filter(next_step_at__lte=now).update(next_step_at=lease):
-        return False
-    next_step_at: datetime | None = now
+    lease: datetime | None = None
     for _ in range(STEPS):
-        next_step_at = _step(subscription_id)
+        held, lease = lease, timezone.now() + LEASE
+        if not (subscription := _claim(subscription_id, lease, held=held)):
+            return held is not None  # it took longer than the lease, and somebody else is at it
+        next_step_at = _step(subscription)
         if next_step_at is None or next_step_at > timezone.now():
             break
-        ours_or_asked = Q(next_step_at=lease) | Q(next_step_at__lte=timezone.now())
-        lease = timezone.now() + LEASE
-        if not this.filter(ours_or_asked).update(next_step_at=lease):
-            return True  # it took longer than the lease, and somebody else is at it
-    if not this.filter(next_step_at=lease).update(next_step_at=next_step_at):
+    ours = Subscription.objects.filter(unawaited, pk=subscription_id, next_step_at=lease)
+    if not ours.update(next_step_at=next_step_at):
         work_subscription(subscription_id)  # somebody has asked for a look meanwhile
     return True
+
+
+def _claim(subscription_id: str, lease: datetime, *, held: datetime | None) -> Any:
+    """It with FACTS, leased until then by who held it or, where it is due, by whoever comes; None where it is neither."""
+    values = {"id": subscription_id, "held": held, "now": timezone.now(), "lease": lease}
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, values)
+        return Subscription.objects.raw(_LOOK, [subscription_id])[0] if cursor.rowcount else None
 
 
 def due_subscriptions(limit: int = 1000) -> list[str]:
@@ -99,14 +88,12 @@ def announced_days(period: str) -> int:
     return settings.RENEWAL_AHEAD_YEARLY if period == Period.YEARLY else settings.RENEWAL_AHEAD_MONTHLY
 
 
-def _step(subscription_id: str) -> datetime | None:
+def _step(subscription: Any) -> datetime | None:
     """Do the next thing that is due. Returns when to go on: now, a later time, or never by itself."""
     from billing.stripe_calls import StripeGatewayError
 
-    charges = RenewalCharge.objects.filter(renewal__subscription=UUID(subscription_id), ended_at=None)
-    subscription = _with_facts().get(pk=subscription_id)
     try:
-        charge = charges.first() if subscription.is_charged else None
+        charge = _open_charge(subscription) if subscription.is_charged else None
         if charge:  # also of a renewal that was paid in another way meanwhile
             return timezone.now() if learn_charge(charge) else _later(charge)
         renewal = subscription.open_renewal if subscription.has_open_renewal else None
@@ -115,7 +102,7 @@ def _step(subscription_id: str) -> datetime | None:
         if change_on and change_on <= timezone.localdate():
             return timezone.now() if subscription.take_planned_change() else timezone.now() + A_DAY
         change_at = _at(change_on) if change_on else None
-        if (subscription.ended_at or subscription.customer.ended_at) and not is_return:
+        if (subscription.ended_at or subscription.has_left) and not is_return:
             return change_at
         if subscription.was_suspended and _is_suspended(subscription):  # nothing is sold or charged meanwhile
             return timezone.now() + A_DAY
@@ -123,7 +110,7 @@ def _step(subscription_id: str) -> datetime | None:
         return min(filter(None, (then, change_at)), default=None)
     except StripeGatewayError as error:
         logger.warning("A renewal of %s was not charged: %s", subscription.pk, error)
-        return _later(charges.first())
+        return _later(_open_charge(subscription))
 
 
 def _renew(subscription: Any) -> datetime | None:
@@ -134,10 +121,10 @@ def _renew(subscription: Any) -> datetime | None:
     if timezone.localdate() < on:
         return _at(on)
     try:
-        subscription.renew()
+        renewal = subscription.renew()
     except ValidationError:  # logged where it was decided; staff enter what is missing
         return timezone.now() + AGAIN
-    return timezone.now()
+    return _go_on(renewal) if renewal else timezone.now()
 
 
 def _go_on(renewal: Renewal) -> datetime | None:
@@ -159,16 +146,14 @@ def _go_on(renewal: Renewal) -> datetime | None:
     return _at(next_.next_on) if next_.next_on else None
 
 
+def _open_charge(subscription: Subscription) -> RenewalCharge | None:
+    """The one of which Stripe has not said yet what came of it."""
+    return RenewalCharge.objects.filter(renewal__subscription=subscription, ended_at=None).first()
+
+
 def _is_suspended(subscription: Subscription) -> bool:
     """By staff, and not past its end."""
     return subscription.customer.suspensions.in_force().filter(cause=SuspensionCause.STAFF).exists()
-
-
-@cache
-def _with_facts() -> Any:
-    """Subscriptions with what a step asks first, so that there is one query where nothing of it is so."""
-    facts = {name: RawSQL(f"({fact})", [], field) for name, (fact, field) in FACTS.items()}  # noqa: S611
-    return Subscription.objects.select_related("customer", "plan").annotate(**facts)
 
 
 def _later(charge: RenewalCharge | None) -> datetime:

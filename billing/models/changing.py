@@ -87,9 +87,8 @@ class Changing(models.Model):
 
     @property
     def planned_change(self) -> "PlanChange | None":
-        """The one that waits for its day."""
-        planned = self.plan_changes.filter(ended_at=None)
-        found: PlanChange | None = planned.select_related("version__plan", "renewal").first()
+        """The one that waits for its day. Most services have none, so what it is of is asked for where it is used."""
+        found: PlanChange | None = self.plan_changes.filter(ended_at=None).first()
         return found
 
     def plan_quote(self, version: "PlanVersion") -> PlanQuote:
@@ -254,7 +253,8 @@ class Changing(models.Model):
         return bool(self.version_id == version.pk)
 
     def _sell_upgrade(self, quote: PlanQuote, *, by: "User") -> None:
-        from billing.invoicing import issue_invoice
+        from billing.invoicing import issue_first
+        from billing.models.billing_details import details_of
         from billing.models.sold import decided
 
         net = quote.now.amounts.net
@@ -266,7 +266,7 @@ class Changing(models.Model):
         after = {"total": made.total, "until": quote.next_on.isoformat()}
         about = {"customer": self.customer, "subject": quote.version.plan.name}
         audit.record("subscription.upgrade", by=by, after=after, **about)
-        issue_invoice(made)
+        issue_first(made, details_of(self.customer))
 
     def _plan_for_later(self, quote: PlanQuote, *, by: "User") -> None:
         made = self.plan_changes.create(version=quote.version, by=by)

@@ -46,18 +46,21 @@ def next_number(kind: str) -> tuple[str, date]:
     and one that is rolled back gives its number back: there are no gaps, and numbers follow the days.
     """
     prefix, today = SERIES[InvoiceKind(kind)], timezone.localdate()
-    while True:
-        name = f"{prefix}-{today.year}"
-        with connection.cursor() as cursor:
+    with connection.cursor() as cursor:
+        while True:
+            name = f"{prefix}-{today.year}"
             cursor.execute(_LOCK, [name])
-            cursor.execute("SELECT last FROM billing_invoiceseries WHERE name = %s FOR UPDATE", [name])
+            if not cursor.fetchone():
+                cursor.execute(_BEGIN, [name])
+                continue
             today = timezone.localdate()  # who had to wait for the series may have waited past midnight
             if name == f"{prefix}-{today.year}":
                 cursor.execute(_TAKE, [name])
                 return f"{name}-{cursor.fetchone()[0]:05d}", today
 
 
-_LOCK = "INSERT INTO billing_invoiceseries (name, last) VALUES (%s, 0) ON CONFLICT (name) DO NOTHING"
+_LOCK = "SELECT last FROM billing_invoiceseries WHERE name = %s FOR UPDATE"
+_BEGIN = "INSERT INTO billing_invoiceseries (name, last) VALUES (%s, 0) ON CONFLICT (name) DO NOTHING"
 _TAKE = "UPDATE billing_invoiceseries SET last = last + 1 WHERE name = %s RETURNING last"
 
 

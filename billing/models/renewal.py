@@ -358,6 +358,10 @@ class Renewal(PaidAhead):
 
     @contextmanager
     def _locked_alone(self) -> Iterator["Renewal"]:
-        """The same without what it is of, for what does not ask about that: half the price."""
+        """The same without what it is of but its plan, for what does not ask about that: half the price."""
         with unit_of_work():
-            yield Renewal.objects.select_for_update(no_key=True).get(pk=self.pk)
+            yield (
+                Renewal.objects.select_related("plan")
+                .select_for_update(no_key=True, of=("self",))
+                .get(pk=self.pk)
+            )

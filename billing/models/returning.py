@@ -138,7 +138,8 @@ class Returning(models.Model):
             return True
 
     def _sell_return(self, quote: ReturnQuote, *, by: "User") -> None:
-        from billing.invoicing import issue_invoice
+        from billing.invoicing import issue_first
+        from billing.models.billing_details import details_of
         from billing.models.sold import decided
 
         price = self.price_of(self.periods, self.version)
@@ -153,7 +154,7 @@ class Returning(models.Model):
         audit.record(
             "subscription.ask_back", by=by, customer=self.customer, subject=self.plan.name, after=after
         )
-        issue_invoice(made)
+        issue_first(made, details_of(self.customer))
 
     def _run_again(self, *, by: "User | None", renewal: "Renewal | None" = None) -> None:
         """Everything is as it was; with a `renewal`, periods are counted from that one on, and months for nothing that had

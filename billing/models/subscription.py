@@ -197,16 +197,17 @@ class Subscription(Changing, ChangingPeriod, Returning, Couponed):
         the service has ended or will, or where the last renewal is not paid yet. ValidationError where the tax cannot be
         decided.
         """
-        from billing.invoicing import issue_invoice
+        from billing.invoicing import issue_first
         from billing.models.billing_details import details_of
         from billing.models.renewal import Renewal
         from billing.models.sold import decided
         from billing.taxing import decide
 
         with self._locked() as own:
-            if own.ended_at or own.cancellation or own.open_renewal:
+            if own.ended_at or own.cancellation or own.renewals.filter(settled_at=None).exists():
                 return None
-            decision = decide(details_of(own.customer).buyer)
+            details = details_of(own.customer)
+            decision = decide(details.buyer)
             change = own._change_that_fits()
             version, period = (change.version, change.period) if change else (own.version, "")
             price = own.price_of(own.periods, version, period)
@@ -224,7 +225,7 @@ class Subscription(Changing, ChangingPeriod, Returning, Couponed):
             audit.record(
                 "subscription.renew", by=None, customer=own.customer, subject=version.plan.name, after=after
             )
-            issue_invoice(renewal)
+            issue_first(renewal, details)
             return renewal
 
     def step_soon(self) -> None:

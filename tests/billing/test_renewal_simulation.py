@@ -6,6 +6,7 @@ from calendar import monthrange
 from collections.abc import Callable
 from datetime import date, timedelta
 from fractions import Fraction
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import pytest
@@ -191,7 +192,7 @@ def test_every_cent(
             fresh(order).approve("", by=sam)
             customer = begin(order, on=life.began, by=sam, period=life.period).customer
             plans[customer] = (life, save_card(stripe, customer, alice))
-    day = FIRST
+    day, began = FIRST, perf_counter()
     while day <= LAST:
         with on_day(day):
             for customer, (life, card) in plans.items():
@@ -200,6 +201,7 @@ def test_every_cent(
             for refund in card_refunds.due_refunds():
                 card_refunds.send_card_refund(refund)
         day += timedelta(days=1)
+    seconds = round(perf_counter() - began, 1)
     for customer, (life, _) in plans.items():
         sold, sums = expected(life), balances(customer)["USD"]
         assert (-sums[Account.REVENUE], -sums[Account.TAX]) == (sold.net, sold.tax), life
@@ -216,4 +218,11 @@ def test_every_cent(
     assert Notice.objects.filter(kind="renewal.coming").count() == Renewal.objects.count()
     numbers = sorted(Invoice.objects.filter(kind="invoice").values_list("number", flat=True))
     assert len(numbers) == len(set(numbers)) == Renewal.objects.count() + CUSTOMERS
-    report("simulation", rng, customers=CUSTOMERS, months=MONTHS, renewals=Renewal.objects.count())
+    report(
+        "simulation",
+        rng,
+        customers=CUSTOMERS,
+        months=MONTHS,
+        renewals=Renewal.objects.count(),
+        seconds=seconds,
+    )
