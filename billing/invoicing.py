@@ -139,7 +139,7 @@ def credit(invoice: Invoice, amount_minor: int | None = None) -> Invoice | None:
             due_on=None,
         ),
         invoice.sale,
-        edition=invoice.sale.invoices.exclude(corrects=None).count() + 1,
+        edition=invoice.sale.invoices.filter(kind=InvoiceKind.CREDIT_NOTE).count() + 1,
         corrects=invoice,
     )
     ledger.post_release(note)

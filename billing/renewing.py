@@ -124,7 +124,9 @@ def _renew(subscription: Any) -> datetime | None:
         renewal = subscription.renew()
     except ValidationError:  # logged where it was decided; staff enter what is missing
         return timezone.now() + AGAIN
-    return _go_on(renewal) if renewal else timezone.now()
+    # Sold late, it may be the day of a planned change already, which is looked for first.
+    is_ahead = renewal and timezone.localdate() < renewal.from_on
+    return _go_on(renewal) if is_ahead else timezone.now()
 
 
 def _go_on(renewal: Renewal) -> datetime | None:

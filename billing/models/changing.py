@@ -87,8 +87,9 @@ class Changing(models.Model):
 
     @property
     def planned_change(self) -> "PlanChange | None":
-        """The one that waits for its day. Most services have none, so what it is of is asked for where it is used."""
-        found: PlanChange | None = self.plan_changes.filter(ended_at=None).first()
+        """The one that waits for its day."""
+        planned = self.plan_changes.filter(ended_at=None)
+        found: PlanChange | None = planned.select_related("version__plan", "renewal").first()
         return found
 
     def plan_quote(self, version: "PlanVersion") -> PlanQuote:
@@ -223,7 +224,7 @@ class Changing(models.Model):
         """The planned one, now that its period is sold. Where it does not fit it is dropped, and the customer told."""
         from billing.fitting import too_much
 
-        change = self.planned_change
+        change: PlanChange | None = self.plan_changes.filter(ended_at=None).first()  # mostly there is none
         if change and not change.period and (words := too_much(self.customer, change.version)):
             self._end_change(change, ChangeOutcome.DROPPED, why=" ".join(words))
             name = change.version.plan.name

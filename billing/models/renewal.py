@@ -358,7 +358,7 @@ class Renewal(PaidAhead):
 
     @contextmanager
     def _locked_alone(self) -> Iterator["Renewal"]:
-        """The same without what it is of but its plan, for what does not ask about that: half the price."""
+        """The same with its plan only: half the price."""
         with unit_of_work():
             yield (
                 Renewal.objects.select_related("plan")

@@ -269,7 +269,10 @@ class Subscription(Changing, ChangingPeriod, Returning, Couponed):
 
     @contextmanager
     def _locked(self) -> Iterator["Subscription"]:
-        """It, with what it is of, with its own row locked until the end of the unit of work."""
-        known = Subscription.objects.select_related("customer", "version__plan")
+        """It, with what it is of, with its own row locked until the end of the unit of work: the row first, for it may be of
+        another version by the time that it is ours.
+        """
+        known = Subscription.objects.filter(pk=self.pk)
         with unit_of_work():
-            yield known.select_for_update(no_key=True, of=("self",)).get(pk=self.pk)
+            known.select_for_update(no_key=True).values_list("pk").get()
+            yield known.select_related("customer", "version__plan").get()

@@ -202,6 +202,13 @@ def test_what_is_paid_with_it_is_kept_with_it(
     assert not PlanChange.objects.get().ended_at
 
 
+@pytest.mark.parametrize("late", [0, 3])
+def test_sold_late_it_begins_at_once(service: Subscription, anna: Customer, alice: User, late: int) -> None:
+    plan_it(service, alice)
+    live(anna, day(late), day(late))
+    assert (again(service).plan.slug, PlanChange.objects.get().outcome) == ("10gb", "taken")
+
+
 def test_who_cancels_and_goes_on_has_it_still(service: Subscription, anna: Customer, alice: User) -> None:
     plan_it(service, alice)
     live(anna, day(-8), day(-3))

@@ -1,18 +1,20 @@
 """Renewing a service: announced ahead, charged on the day, once, from an anchor that does not wander."""
 
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import AuditEntry, Customer, Notice, User
 from billing import renewing
 from billing.ledger import balances
-from billing.models import Account, CardOnFile, InvoiceStatus, Order, Payment, Renewal, Subscription
+from billing.models import Account, CardOnFile, InvoiceStatus, Order, Payment, Plan, Renewal, Subscription
 from billing.periods import period_start
 from tests.billing.renewed import NEXT, begin, live, newest, on_day, sweep
 from tests.billing.stripe_desk import StripeDesk, save_card
@@ -164,8 +166,40 @@ def test_two_workers_charge_once(
     assert newest(anna).settled_at
 
 
-def test_a_charge_asks_the_database_little(anna: Customer, visa: CardOnFile) -> None:
+@pytest.mark.odd_rows
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_it_is_sold_of_the_version_that_it_has_by_then(service: Subscription) -> None:
+    other, locked = Plan.objects.get(slug="25gb").present_version(), threading.Event()
+
+    def change() -> None:
+        try:
+            with transaction.atomic():
+                Subscription.objects.update(plan=other.plan, version=other, amount_minor=9900)
+                locked.set()
+                time.sleep(0.5)  # while the other waits for the row
+        finally:
+            connection.close()
+
+    with on_day(NEXT - timedelta(days=7)), ThreadPoolExecutor(1) as pool:
+        changed = pool.submit(change)
+        assert locked.wait(5)
+        renewal = service.renew()
+        changed.result()
+    assert renewal
+    assert (renewal.version, renewal.amount_minor) == (other, 9900)
+
+
+def test_an_invoice_asks_the_database_little(anna: Customer, visa: CardOnFile) -> None:
     """Thousands are due in one night."""
+    live(anna, NEXT - timedelta(days=8), NEXT - timedelta(days=8))
+    with on_day(NEXT - timedelta(days=7)), CaptureQueriesContext(connection) as queries:
+        sweep(anna)
+    assert newest(anna).is_open
+    assert len(queries) <= 34, "\n".join(query["sql"][:200] for query in queries)
+
+
+def test_a_charge_asks_the_database_little(anna: Customer, visa: CardOnFile) -> None:
+    """And in the night a week later."""
     live(anna, NEXT - timedelta(days=7), NEXT - timedelta(days=1))
     with on_day(NEXT), CaptureQueriesContext(connection) as queries:
         sweep(anna)
