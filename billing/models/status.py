@@ -8,7 +8,7 @@ from django.db.models import Case, Count, Exists, OuterRef, Q, Subquery, Value, 
 from django.db.models.functions import Coalesce
 
 from billing.models.fraud import CLEARING, Outcome
-from billing.models.review import Decision, MessageKind, OrderMessage
+from billing.models.review import Decision, MessageKind, OrderCancellation, OrderMessage, ReviewDecision
 from billing.models.risk import Risk
 from billing.models.signal import DECIDING, OrderSignal
 
@@ -84,8 +84,13 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.with_status().filter(Q(("status_now__in", list(statuses))))
 
     def undecided(self) -> "OrderQuerySet":
-        """Neither decided by staff, nor cancelled, nor active."""
-        return self.filter(decision=None, cancellation=None, subscription=None)
+        """Neither decided by staff, nor cancelled, nor active. As NOT EXISTS: of a LEFT JOIN whose row is missing PostgreSQL
+        expects next to nothing, and then looks at all orders one by one.
+        """
+        from billing.models.subscription import Subscription
+
+        closing = (ReviewDecision, OrderCancellation, Subscription)
+        return self.filter(*(~Exists(rows.objects.filter(order=OuterRef("pk"))) for rows in closing))
 
     def numbered(self, number: str) -> "Order":
         """The order of that number with its facts; Order.DoesNotExist."""
