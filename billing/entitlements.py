@@ -6,11 +6,12 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
-from django.db.models.functions import JSONObject, Least
+from django.db import connection
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
 
 from accounts.models import Customer
-from billing.models import PlanChange, StorageUsage, Subscription
+from billing.models import StorageUsage, Subscription
 
 
 class Feature(Enum):
@@ -53,9 +54,23 @@ def limit(customer: Customer, feature: Feature) -> int | None:
 
 def limits(customer: Customer, *features: Feature) -> tuple[int | None, ...]:
     """`limit` of several features in one query, in their order."""
-    fields = [_limit_of(feature) for feature in features]
-    running = customer.subscriptions.filter(ended_at=None).values_list(*fields).first()
-    return running if running else (0,) * len(features)
+    fields = ", ".join(
+        f"v.{feature.value}"
+        if feature is Feature.SENDS_PER_DAY
+        else f"LEAST(v.{feature.value}, smaller.{feature.value})"  # the one that is not NULL, where one is
+        for feature in features
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_LIMITS.format(fields), [customer.pk])
+        return cursor.fetchone() or (0,) * len(features)
+
+
+# As SQL: each mailbox that is added asks for it, and building it anew takes five times as long as asking.
+_LIMITS = """SELECT {} FROM billing_subscription s
+    JOIN billing_planversion v ON v.id = s.version_id
+    LEFT JOIN billing_planchange c ON c.subscription_id = s.id AND c.ended_at IS NULL AND c.renewal_id IS NOT NULL
+    LEFT JOIN billing_planversion smaller ON smaller.id = c.version_id
+    WHERE s.customer_id = %s AND s.ended_at IS NULL"""
 
 
 def limit_of_each(customers: Collection[UUID], feature: Feature) -> dict[UUID, int | None]:
@@ -63,15 +78,6 @@ def limit_of_each(customers: Collection[UUID], feature: Feature) -> dict[UUID, i
     running = Subscription.objects.filter(customer__in=customers, ended_at=None)
     found = dict(running.values_list("customer_id", f"version__{feature.value}"))
     return {customer: found.get(customer, 0) for customer in customers}
-
-
-def _limit_of(feature: Feature) -> F | Least:
-    """Of a subscription. The smallest of both versions that is not NULL, as PostgreSQL has it."""
-    field = f"version__{feature.value}"
-    if feature is Feature.SENDS_PER_DAY:
-        return F(field)
-    sold = PlanChange.objects.filter(subscription=OuterRef("pk"), ended_at=None, renewal__isnull=False)
-    return Least(field, Subquery(sold.values(field)[:1]))
 
 
 def report_usage(customer: Customer, bytes_used: int, at: datetime) -> bool:
