@@ -87,8 +87,10 @@ def note_deletion(stripe_id: str) -> bool:
     return True
 
 
-def delete_when_due(row_id: str) -> bool:
-    """Have Stripe delete the customer where that is due; false where it is not, or somebody else is at it."""
+def delete_when_due(row_id: str, *, at_once: bool = False) -> bool:
+    """Have Stripe delete the customer where that is due; false where it is not, or somebody else is at it. For who waits for
+    it `at_once`, StripeGatewayError where Stripe may do it later.
+    """
     from billing import stripe_cards
     from billing.stripe_calls import StripeGatewayError
 
@@ -104,6 +106,8 @@ def delete_when_due(row_id: str) -> bool:
         logger.warning("%s was not deleted: %s", row.pk, error)
         gap = min(timedelta(minutes=2 ** min(row.attempts - 1, 9)), LONGEST_WAIT)
         StripeCustomer.objects.filter(pk=row.pk, next_try_at=now + LEASE).update(next_try_at=now + gap)
+        if at_once and error.retry:
+            raise
         return True
     row.forget()
     StripeCustomer.objects.filter(pk=row.pk, next_try_at=now + LEASE).update(next_try_at=None, email="")
@@ -128,14 +132,14 @@ def leave_ended() -> int:
 
 
 def _delete_first(row: StripeCustomer) -> None:
-    """Whoever is still to be deleted is deleted now, as a card of now would go with them; where Stripe cannot do that, they
-    are used. StripeGatewayError while a worker is at it, or soon will be.
+    """Whoever is still to be deleted is deleted now, as a card of now would go with them; where Stripe refuses that, they
+    are used. StripeGatewayError while it can still be done: Stripe did not answer, a worker is at it, or soon will be.
     """
     from billing.stripe_calls import StripeGatewayError
 
     now = timezone.now()
     StripeCustomer.objects.filter(pk=row.pk, next_try_at__gt=now + LEASE).update(next_try_at=now)
-    is_tried = delete_when_due(str(row.pk))
+    is_tried = delete_when_due(str(row.pk), at_once=True)
     row.refresh_from_db()
     if row.next_try_at and not is_tried:
         raise StripeGatewayError("The customer of before is being deleted.", retry=True)

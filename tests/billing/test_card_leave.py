@@ -151,6 +151,21 @@ def test_who_stays_can_add_a_card_again(
     assert customers(stripe) == [carol.email]
 
 
+@pytest.mark.parametrize("fault", ["lost", "unreached", "429", "500"])
+def test_no_card_is_added_to_who_is_deleted_later(
+    stripe: StripeDesk, visa: CardOnFile, acme: Customer, alice: User, fault: str, quiet_broker: None
+) -> None:
+    StripeCustomer.objects.get().leave()
+    stripe.fail("DELETE /v1/customers", fault)
+    with pytest.raises(card_payments.CardUnavailable):
+        card_setups.add_card(acme, by=alice)
+    catch_up()
+    card = save_card(stripe, acme, alice)
+    catch_up()
+    assert kept_cards.default_card(acme) == card
+    assert stripe.methods(acme) == [card.method]
+
+
 def test_a_customer_that_has_ended_gets_no_card_and_leaves_in_a_month(
     stripe: StripeDesk, visa: CardOnFile, acme: Customer, alice: User
 ) -> None:
