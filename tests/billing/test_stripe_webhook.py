@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Notice, User
 from billing import card_payments, screening, stripe_events
-from billing.models import Order, Payment, StripeEvent, Subscription
+from billing.models import CardOnFile, Order, Payment, StripeEvent, Subscription
 from tests.billing.conftest import fresh
 from tests.billing.stripe_desk import StripeDesk, catch_up, signed
 from tests.faults import Dice, kills, report
@@ -173,4 +173,5 @@ def test_any_order_of_a_flow_ends_the_same(
         assert Notice.objects.filter(kind="order.active").count() == count
         assert Subscription.objects.count() == count
         assert stripe.kept_minor == 5900 * count
+        CardOnFile.objects.update(next_look_at=None)  # the next ones need not look at all of before
     report("stripe events in any order", rng, orders=count)
